@@ -1,0 +1,1 @@
+"""Assay's configuration: Hydra groups that mirror the code."""

@@ -1,0 +1,1 @@
+"""The command line and the evaluation: everything that is neither a task nor a method."""

@@ -1,0 +1,89 @@
+"""The shapes that tasks, models, explainers and references keep to: written down once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from harness.batch import Example
+from harness.trace import Trace
+
+Progress = Callable[[int, int, str], None]  # done, total, note
+
+
+class Tokens(Protocol):
+    """What a vocabulary or tokenizer is asked for."""
+
+    @property
+    def pad_token_id(self) -> int | None: ...  # noqa: D102
+
+    @property
+    def unk_token_id(self) -> int | None: ...  # noqa: D102
+
+    @property
+    def mask_token_id(self) -> int | None: ...  # noqa: D102
+
+    def convert_ids_to_tokens(self, ids: Sequence[int]) -> list[str]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model ready to be traced: eager attention, eval mode, frozen parameters.
+
+    Args:
+        identity: what tells this model from any other: a content key, or name and revision.
+        facts: what the manifest and the foot of the table say of it, e.g. its accuracy.
+    """
+
+    module: nn.Module
+    tokens: Tokens
+    identity: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Task(Protocol):
+    """Sentences and what is asked of them."""
+
+    @property
+    def version(self) -> str:
+        """Raised with every change that moves a number."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """A hash of the data, wherever it lies."""
+        ...
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The names of the model's classes."""
+        ...
+
+    def examples(self, tokens: Any) -> list[Example]:
+        """The sentences to explain, in a fixed random order, encoded."""
+        ...
+
+
+class Source(Protocol):
+    """Where a model comes from: a training, a local folder, a hub."""
+
+    def __call__(self, task: Any, progress: Progress) -> Model:
+        """Load or train the model for the task."""
+        ...
+
+
+class Explainer(Protocol):
+    """Token scores; more means more important.
+
+    Returns `[batch, layer, token]`, or `[batch, layer, head, token]` for single heads. A method with no layers
+    returns `[batch, 1, token]`. Padding may hold anything.
+    """
+
+    def __call__(self, trace: Trace) -> Tensor: ...  # noqa: D102
+
+
+class Reference(Protocol):
+    """The scores that explainers are held against, `[batch, token]`; NaN says that a token has none and leaves the ranking."""
+
+    def __call__(self, trace: Trace) -> Tensor: ...  # noqa: D102

@@ -1,0 +1,234 @@
+"""One experiment: load or train, explain, correlate, write down; can be stopped and gone on with."""
+
+import os
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numba
+import torch
+import transformers
+
+from harness import check, report
+from harness.batch import Example
+from harness.complaint import CellsFailed, Stopped
+from harness.contracts import Explainer, Model, Reference, Source, Task
+from harness.evaluate import Protocol, evaluate
+from harness.manifest import code_digest, peak_memory, provenance
+from harness.progress import bar
+from harness.run_folder import RunFolder
+from harness.trace import RoundingNoise
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+MUST_MATCH = ("config", "data", "model", "code")  # of a run that is gone on with
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is called and where it runs.
+
+    Args:
+        limit: explain so many test examples (a whole number), or such a share of them (below 1.0); None for all.
+        threads: processor threads of torch and numba; None for all cores.
+    """
+
+    task: str
+    model: str
+    seed: int = 0
+    limit: int | float | None = None
+    dtype: str = "float32"
+    device: str = "cpu"
+    threads: int | None = None
+
+    def __post_init__(self):
+        check.count("seed", self.seed, low=0)
+        check.choice("dtype", self.dtype, tuple(DTYPES))
+        if self.threads is not None:
+            check.count("threads", self.threads)
+        if isinstance(self.limit, float):
+            if not 0 < self.limit < 1:
+                raise ValueError(
+                    f"limit is a whole number of examples or a share below 1.0, got {self.limit}: "
+                    "leave it out for all examples"
+                )
+        elif self.limit is not None:
+            check.count("limit", self.limit)
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"device={self.device} cannot be used here ({error}): set device=cpu") from error
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A task and a source of a model, crossed with explainers and references."""
+
+    task: Task
+    source: Source
+    explainers: Mapping[str, Explainer]
+    references: Mapping[str, Reference]
+    protocol: Protocol
+    settings: Settings
+    config: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Sequence[str] = ()
+
+    def __post_init__(self):
+        for group in ("explainers", "references"):
+            if not getattr(self, group):
+                raise ValueError(f"no {group} chosen: give at least one, '{group}=[...]'; assay --help lists them")
+
+    def conduct(self, folder: RunFolder, resume: bool = False) -> None:
+        """Fill the run folder and show its tables.
+
+        Raises:
+            CellsFailed: after everything else is computed and shown.
+            Stopped: on Ctrl-C while explaining; the folder then holds the rows so far.
+            ValueError: the data, the model or the folder do not fit what was asked for.
+        """
+        if not resume and folder.holds_a_run:
+            raise ValueError(
+                f"{folder.path} holds a run already: go on with it by resume={folder.path}, "
+                "or choose another with hydra.run.dir=<folder>"
+            )
+        folder.open()
+        seconds: dict[str, float] = defaultdict(float)
+        threads = self.settings.threads or len(os.sched_getaffinity(0))
+        torch.set_num_threads(threads)
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # pyright: ignore[reportAttributeAccessIssue]
+        transformers.utils.logging.set_verbosity_error()
+
+        with _timed(seconds, "data"):
+            digest = self.task.digest
+        with _timed(seconds, "model"), bar("training", "steps") as progress:
+            model = self.source(self.task, progress)
+        model.module.to(self.settings.device, DTYPES[self.settings.dtype])
+        examples = limited(self.task.examples(model.tokens), self.settings.limit)
+        check_lengths(examples, model)
+        manifest = self._manifest(digest, model, examples)
+        if resume:
+            _check_same(folder, manifest)
+            for name, value in folder.manifest["seconds"].items():
+                seconds[name] += value
+        folder.write_manifest(manifest)
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", RoundingNoise)
+            stopped = not folder.merged and self._explain(folder, model, examples, seconds)
+        if not stopped and not folder.merged:
+            with _timed(seconds, "merge"):
+                folder.merge([example.id for example in examples])
+        rows = folder.table("rows")["status"]
+        manifest |= {
+            "status": "stopped" if stopped else "complete",
+            "seconds": dict(seconds),
+            "peak_memory_mib": round(peak_memory()),
+            "warnings": sorted({str(warning.message) for warning in caught}),
+            "counts": {
+                "rows": len(rows),
+                "undefined": int((~rows.isin(["ok", "failed"])).sum()),
+                "failed": int((rows == "failed").sum()),
+            },
+        }
+        folder.write_manifest(manifest)
+        report.write([folder.path], folder.path)
+        report.show([folder.path])
+        if stopped:
+            raise Stopped(f"stopped; what was computed is kept, and assay resume={folder.path} goes on")
+        if manifest["counts"]["failed"]:
+            raise CellsFailed(
+                f"{manifest['counts']['failed']} rows failed: what went wrong stands under the table "
+                f"and in {folder.path}/rows.parquet, column error"
+            )
+
+    def _explain(
+        self, folder: RunFolder, model: Model, examples: Sequence[Example], seconds: dict[str, float]
+    ) -> bool:
+        """Write a part per batch, but those that are there; True where Ctrl-C cut it short."""
+        done = folder.finished()
+        names = {"task": self.settings.task, "model": self.settings.model, "seed": self.settings.seed}
+        parts = evaluate(
+            examples, model, self.explainers, self.references, self.protocol, self.settings.device, done=set(done)
+        )
+        explained = sum(done.values())
+        try:
+            with bar("explaining", "examples") as progress:
+                for part in parts:
+                    folder.write_part(part, names)
+                    explained += len(part.examples)
+                    for name, value in part.seconds.items():
+                        seconds[name] += value
+                    progress(explained, len(examples), "")
+        except KeyboardInterrupt:
+            if not folder.finished():
+                raise
+            return True
+        return False
+
+    def _manifest(self, digest: str, model: Model, examples: Sequence[Example]) -> dict[str, Any]:
+        return {
+            "status": "running",
+            "task": self.settings.task,
+            "task_version": self.task.version,
+            "model_name": self.settings.model,
+            "seed": self.settings.seed,
+            "config": dict(self.config),
+            "overrides": list(self.overrides),
+            "data": digest,
+            "model": model.identity,
+            "code": code_digest(),
+            "explainers": {name: repr(method) for name, method in self.explainers.items()},
+            "references": {name: repr(method) for name, method in self.references.items()},
+            "classes": list(self.task.classes),
+            "examples": len(examples),
+            "facts": dict(model.facts),
+            "seconds": {},
+            **provenance(),
+        }
+
+
+def limited(examples: list[Example], limit: int | float | None) -> list[Example]:
+    """The first so many, or such a share, of the examples, which stand in random order."""
+    if not examples:
+        raise ValueError("the task has no test examples: give more data")
+    if limit is None:
+        return examples
+    wanted = limit if isinstance(limit, int) else max(1, round(limit * len(examples)))
+    if wanted > len(examples):
+        raise ValueError(f"limit={limit} asks for more than the {len(examples)} test examples: lower it or leave it out")
+    return examples[:wanted]
+
+
+def check_lengths(examples: Sequence[Example], model: Model) -> None:
+    """Raise ValueError where an example is longer than the model takes."""
+    longest = max(examples, key=lambda example: len(example.input_ids))
+    limit = getattr(getattr(model.module, "config", None), "max_position_embeddings", None)
+    if limit is not None and len(longest.input_ids) > limit:
+        too_long = sum(len(example.input_ids) > limit for example in examples)
+        raise ValueError(
+            f"{too_long} of {len(examples)} examples are longer than the {limit} tokens that the model takes "
+            f"(example {longest.id} has {len(longest.input_ids)}): shorten them, or take a model with more positions"
+        )
+
+
+def _check_same(folder: RunFolder, manifest: Mapping[str, Any]) -> None:
+    """Raise ValueError where the run to go on with had other config, data, model or code."""
+    before = folder.manifest
+    differs = [name for name in MUST_MATCH if before[name] != manifest[name]]
+    if differs:
+        raise ValueError(
+            f"the run in {folder.path} cannot be gone on with: its {' and '.join(differs)} "
+            f"{'was' if len(differs) == 1 else 'were'} another. Run assay resume={folder.path} alone, on the same "
+            "code and data, or start a new run"
+        )
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[f"phase {phase}"] += time.perf_counter() - start

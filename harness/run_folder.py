@@ -1,0 +1,119 @@
+"""A run's folder: tables written part by part, so that a killed run loses at most one part and can go on."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.evaluate import Part
+
+TABLES = ("examples", "scores", "rows")  # in the order of writing: a part counts once its rows are there
+MANIFEST = "manifest.json"
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace a file as a whole: a reader, or a run killed here, never sees half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    temporary.replace(path)
+
+
+class RunFolder:
+    """Tables `rows`, `scores` and `examples` as parquet, and `manifest.json`.
+
+    While a run goes on, each table is a row of numbered files in `parts/`; `merge` makes one file of each.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.parts = path / "parts"
+
+    def open(self) -> None:
+        """Make the folder, or say why it cannot be written."""
+        try:
+            self.parts.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.path / ".writable", "")
+            (self.path / ".writable").unlink()
+        except OSError as error:
+            raise OSError(
+                f"the run folder {self.path} cannot be written ({error.strerror}): "
+                "choose another with hydra.run.dir=<folder>, or change its permissions"
+            ) from error
+
+    def write_part(self, part: Part, names: Mapping[str, Any]) -> None:
+        """Write one batch's tables, the rows last; `names` are constant columns of the rows."""
+        for table in TABLES:
+            frame: pd.DataFrame = getattr(part, table)
+            if table == "rows":
+                frame = pd.DataFrame(dict(names), index=frame.index).join(frame)
+            path = self._part(table, part.number)
+            temporary = path.with_suffix(".tmp")
+            frame.to_parquet(temporary, index=False)
+            temporary.replace(path)
+
+    @property
+    def holds_a_run(self) -> bool:
+        """Whether a run has begun here."""
+        return (self.path / MANIFEST).is_file()
+
+    @property
+    def merged(self) -> bool:
+        """Whether the run's tables are one file each: all examples are there."""
+        return (self.path / "rows.parquet").is_file()
+
+    def finished(self) -> dict[int, int]:
+        """Number of examples in each part that was written whole, by the part's number."""
+        numbers = sorted(int(path.stem.split("-")[1]) for path in self.parts.glob("rows-*.parquet"))
+        return {number: pq.read_metadata(self._part("examples", number)).num_rows for number in numbers}
+
+    def _part(self, table: str, number: int) -> Path:
+        return self.parts / f"{table}-{number:05d}.parquet"
+
+    def table(self, name: str) -> pd.DataFrame:
+        """`rows`, `scores` or `examples`, merged or still in parts; FileNotFoundError where there is neither."""
+        merged = self.path / f"{name}.parquet"
+        if merged.is_file():
+            return pq.read_table(merged).to_pandas()
+        numbers = self.finished()
+        if not numbers:
+            raise FileNotFoundError(
+                f"no results in {self.path}: expected {name}.parquet or parts/{name}-*.parquet. "
+                "Give the folder that a run printed in its last lines"
+            )
+        return pa.concat_tables(
+            [pq.read_table(self._part(name, number)) for number in numbers],
+            promote_options="permissive",
+        ).to_pandas()
+
+    def merge(self, order: Sequence[str]) -> None:
+        """Make one file of each table, examples in the given order, and remove the parts."""
+        place = {example: index for index, example in enumerate(order)}
+        for name in TABLES:
+            frame = self.table(name)
+            frame = frame.sort_values("example", key=lambda column: column.map(place), kind="stable")
+            temporary = self.path / f".{name}.tmp"
+            frame.reset_index(drop=True).to_parquet(temporary, index=False)
+            temporary.replace(self.path / f"{name}.parquet")
+        for path in self.parts.iterdir():
+            path.unlink()
+        self.parts.rmdir()
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the run was, as it wrote it."""
+        path = self.path / MANIFEST
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{self.path} holds no {MANIFEST}, so it is no run folder. "
+                "Give the folder that a run printed in its last lines"
+            )
+        return json.loads(path.read_text())
+
+    def write_manifest(self, manifest: dict[str, Any]) -> None:
+        """Write `manifest.json`."""
+        write_atomically(self.path / MANIFEST, json.dumps(manifest, indent=2, default=str) + "\n")

@@ -1,0 +1,223 @@
+"""Trace: one differentiable run of the model, shared by every method."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from harness import check
+from harness.batch import Batch
+
+OUTPUTS = ("probability", "logit", "difference")
+READ_OUTS = ("row", "max", "mean", "sum")
+TARGETS = ("predicted", "gold")
+REMEDY = "load the model with attn_implementation='eager'"
+
+
+class RoundingNoise(UserWarning):
+    """Scores that are zero in exact arithmetic."""
+
+
+class Trace:
+    """The model's run on one batch, with gradients.
+
+    All tensors on the graph are made in the constructor: what is computed later from them is the same in any order
+    and under any grad mode.
+
+    Args:
+        model: in eval mode, eager attention, called as transformers models are.
+        batch: the examples.
+        target: which class is explained, `predicted` (on the unchanged input) or `gold`.
+        output: the scalar of that class: `probability`, `logit`, or `difference`, its probability less that of the
+            strongest other class.
+        token_budget: tokens in one re-run, at most.
+        causal: whether the model's queries see earlier keys only; checked.
+
+    Attributes:
+        logits: `[batch, class]`.
+        attention: `[batch, layer, head, query, key]`, zero in the rows and columns of padding.
+        hidden: `[batch, layer + 1, token, hidden]`; 0 is the first layer's input.
+        embedding: `[batch, token, hidden]`, the word embedding's output, a leaf of the graph.
+        target: `[batch]`, the explained class.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batch: Batch,
+        target: str = "predicted",
+        output: str = "difference",
+        token_budget: int = 8192,
+        causal: bool = False,
+    ):
+        check.choice("target", target, TARGETS)
+        check.choice("output", output, OUTPUTS)
+        if model.training:
+            raise ValueError("the model is in train mode, where dropout makes every run another: call model.eval() first")
+        self.model, self.batch, self.kind, self.token_budget = model, batch, output, token_budget
+        with torch.enable_grad(), self._word_embedding(None) as seen:
+            result = model(
+                input_ids=batch.input_ids,
+                attention_mask=batch.attention_mask,
+                output_attentions=True,
+                output_hidden_states=True,
+            )
+        if len(seen) != 1:
+            raise ValueError(
+                f"the model called its word embedding {len(seen)} times in one run; expected once, "
+                "since gradients are taken at that one place"
+            )
+        self.embedding = seen[0]  # [batch, token, hidden]
+        self.logits = _finite(result.logits.detach())  # [batch, class]
+        self._live_logits: Tensor = result.logits
+        self._attentions: tuple[Tensor, ...] = _checked_attentions(result.attentions, batch, causal)
+        real = batch.attention_mask.bool()
+        self._padded_pairs = ~(real[:, :, None] & real[:, None, :])[:, None, None]  # [batch, 1, 1, query, key]
+        stacked = torch.stack([layer.detach() for layer in self._attentions], dim=1)
+        self.attention = stacked.masked_fill(self._padded_pairs, 0.0)  # [batch, layer, head, query, key]
+        self.hidden = torch.stack([state.detach() for state in result.hidden_states], dim=1)
+        self.target = batch.gold if target == "gold" else self.logits.argmax(dim=1)  # [batch]
+        self.rival = self.logits.scatter(1, self.target[:, None], -torch.inf).argmax(dim=1)  # [batch]
+
+    @property
+    def predicted(self) -> Tensor:
+        """The class with the highest logit, `[batch]`."""
+        return self.logits.argmax(dim=1)
+
+    def output(self, logits: Tensor, index: Tensor | None = None, kind: str | None = None) -> Tensor:
+        """The explained scalar of each row of logits, `[variant, class] -> [variant]`, in float64.
+
+        `index` says which example each row belongs to; without it, rows are the batch's examples in order. The
+        softmax is taken in float64, since the probabilities of a sure model differ only past float32's last digit.
+        """
+        target = self.target if index is None else self.target[index]
+        rival = self.rival if index is None else self.rival[index]
+        kind = self.kind if kind is None else kind
+        logits = logits.double()
+        values = logits if kind == "logit" else logits.softmax(dim=-1)
+        chosen = values.gather(1, target[:, None])[:, 0]
+        return chosen - values.gather(1, rival[:, None])[:, 0] if kind == "difference" else chosen
+
+    @cached_property
+    def _gradients(self) -> tuple[Tensor, ...]:
+        with torch.enable_grad():
+            scalar = self.output(self._live_logits).sum()
+            return torch.autograd.grad(scalar, [self.embedding, *self._attentions], retain_graph=True)
+
+    @property
+    def gradient(self) -> Tensor:
+        """Of the output, with respect to the word embedding's output, `[batch, token, hidden]`."""
+        return self._gradients[0]
+
+    @property
+    def attention_gradient(self) -> Tensor:
+        """Of the output, with respect to each attention weight, `[batch, layer, head, query, key]`."""
+        return torch.stack(self._gradients[1:], dim=1).masked_fill(self._padded_pairs, 0.0)
+
+    def read_out(self, mixing: Tensor, how: str = "row") -> Tensor:
+        """`[batch, layer, (head,) query, key] -> [batch, layer, (head,) key]`.
+
+        `row` takes the explained position's row; `max`, `mean` and `sum` reduce over all queries of the example.
+        """
+        check.choice("read_out", how, READ_OUTS)
+        shape = [mixing.shape[0], *[1] * (mixing.dim() - 3)]
+        if how == "row":
+            index = self.batch.position.view(*shape, 1, 1).expand(*mixing.shape[:-2], 1, mixing.shape[-1])
+            return mixing.gather(-2, index).squeeze(-2)
+        real = self.batch.attention_mask.bool().view(*shape, -1, 1)  # [batch, 1.., query, 1]
+        if how == "max":
+            return mixing.masked_fill(~real, -torch.inf).amax(dim=-2)
+        total = mixing.masked_fill(~real, 0.0).sum(dim=-2)
+        return total / real.sum(dim=-2) if how == "mean" else total
+
+    def rerun(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Logits of other inputs, `[variant, token] -> [variant, class]`, without gradients, in chunks of like length."""
+        lengths = attention_mask.sum(dim=1)
+        order = lengths.argsort(stable=True)
+        logits = self.logits.new_empty(len(order), self.logits.shape[1])
+        start = 0
+        while start < len(order):
+            # the longest that fits: widths grow along the order, so the last one counted sets the padding
+            room = torch.arange(1, len(order) - start + 1, device=order.device) * lengths[order[start:]]
+            stop = start + max(1, int((room <= self.token_budget).sum()))
+            chunk = order[start:stop]
+            width = int(lengths[chunk[-1]])
+            with torch.no_grad():
+                logits[chunk] = self.model(
+                    input_ids=input_ids[chunk, :width], attention_mask=attention_mask[chunk, :width]
+                ).logits
+            start = stop
+        return _finite(logits)
+
+    def forward_from(self, embedding: Tensor, index: Tensor) -> Tensor:
+        """Output `[variant]` from word-embedding outputs `[variant, token, hidden]`; differentiable.
+
+        `index` says which example of the batch each variant belongs to. This is the forward function for Captum.
+        """
+        with self._word_embedding(embedding):
+            logits = self.model(
+                input_ids=self.batch.input_ids[index], attention_mask=self.batch.attention_mask[index]
+            ).logits
+        return self.output(logits, index)
+
+    def word_vector(self, token_id: int) -> Tensor:
+        """The word embedding's output for a token, `[hidden]`."""
+        with torch.no_grad():
+            return self.model.get_input_embeddings()(torch.tensor([token_id], device=self.embedding.device))[0]  # pyright: ignore[reportCallIssue]
+
+    @contextmanager
+    def _word_embedding(self, replacement: Tensor | None) -> Iterator[list[Tensor]]:
+        """Put `replacement`, or a leaf made of the module's own output, in the place of the word embedding's output.
+
+        Handing embeddings to the model as `inputs_embeds` is not always the same: some then add positions and a
+        LayerNorm a second time.
+        """
+        seen: list[Tensor] = []
+
+        def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            seen.append(output.detach().requires_grad_(True) if replacement is None else replacement)
+            return seen[-1]
+
+        handle = self.model.get_input_embeddings().register_forward_hook(hook)  # pyright: ignore[reportCallIssue]
+        try:
+            yield seen
+        finally:
+            handle.remove()
+
+
+def _finite(logits: Tensor) -> Tensor:
+    if not torch.isfinite(logits).all():
+        raise ValueError("the model gave logits that are not finite; try dtype=float32, or another checkpoint")
+    return logits
+
+
+def _checked_attentions(attentions: tuple[Tensor, ...] | None, batch: Batch, causal: bool) -> tuple[Tensor, ...]:
+    """The attentions, after every check that a silent change of the model would fail."""
+    if not attentions or any(layer is None for layer in attentions):
+        raise ValueError(f"the model returned no attentions; {REMEDY}")
+    real = batch.attention_mask.bool()
+    tolerance = 1e-4 if attentions[0].dtype in (torch.float32, torch.float64) else 2e-2
+    for number, layer in enumerate(attentions, start=1):
+        weights = layer.detach()  # [batch, head, query, key]
+        sums = weights.sum(dim=-1).transpose(1, 2)[real]
+        if not torch.allclose(sums, torch.ones_like(sums), atol=tolerance):
+            worst = (sums - 1).abs().max().item()
+            raise ValueError(f"attention rows of layer {number} are off a sum of 1 by up to {worst:.1e}; {REMEDY}")
+        leak = weights.masked_fill(real[:, None, None, :], 0.0).transpose(1, 2)[real]
+        if leak.numel() and leak.max() > tolerance * 1e-2:
+            raise ValueError(
+                f"layer {number} attends to padding (weight {leak.max().item():.1e}): "
+                "the model must mask the key positions where attention_mask is 0"
+            )
+    later = [layer.detach().triu(1).masked_fill(~real[:, None, None, :], 0.0).amax().item() for layer in attentions]
+    if causal and max(later) > 0:
+        raise ValueError(f"a causal model attends to later tokens (weight {max(later):.1e}); {REMEDY}")
+    if not causal and max(later) == 0 and real.sum(dim=1).max() > 1:
+        raise ValueError("no query attends to a later token: the model runs with a causal mask, though it should see both ways")
+    if len(attentions) > 1 and real.sum(dim=1).max() > 1:
+        first = attentions[0].detach()
+        if all(layer.shape == first.shape and torch.equal(layer.detach(), first) for layer in attentions[1:]):
+            raise ValueError(f"all {len(attentions)} layers returned the same attention; {REMEDY}")
+    return tuple(attentions)

@@ -1,0 +1,1 @@
+"""Explainers and references, one file each, and the exact flow solver."""

@@ -1,0 +1,1 @@
+"""Explainers: a trace in, token scores per layer out."""

@@ -1,0 +1,29 @@
+"""Raw attention of each layer (Abnar & Zuidema 2020, section 2). https://arxiv.org/abs/2005.00928"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from harness.trace import Trace
+from methods.mixing import check_parameters, mixing
+
+
+@dataclass(frozen=True)
+class Attention:
+    """The explained position's attention to each token.
+
+    Args:
+        residual: weight of the identity mixed into each layer; the paper's raw attention has none.
+        heads: `mean`, `max` or `min` over heads, or `each` head in a row of its own.
+        read_out: the explained position's `row`, or `max`, `mean` or `sum` over all queries.
+    """
+
+    residual: float = 0.0
+    heads: str = "mean"
+    read_out: str = "row"
+
+    def __post_init__(self):
+        check_parameters(self.residual, self.heads, self.read_out)
+
+    def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, (head,) token]
+        return trace.read_out(mixing(trace, self.residual, self.heads), self.read_out)

@@ -1,0 +1,79 @@
+"""Attention flow, exact (Abnar & Zuidema 2020, section 3). https://arxiv.org/abs/2005.00928"""
+
+from dataclasses import dataclass
+
+import networkx as nx
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness import check
+from harness.trace import Trace
+from methods.maximum_flow import maximum_flow_all_batch, maximum_flow_batch
+from methods.mixing import check_parameters, mixing
+
+ENGINES = ("numba", "networkx")
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The maximum flow from the explained position at each layer to each input token, divided by its sum.
+
+    With `heads=each`, head k of layer l stands over the head-averaged layers below it (appendix A.1).
+
+    Args:
+        residual: weight of the identity mixed into each layer.
+        heads: `mean`, `max` or `min` over heads, or `each` head in a row of its own.
+        read_out: the explained position's `row`, or `max`, `mean` or `sum` over all queries.
+        engine: `numba`, or `networkx`: thousands of times slower, for checking.
+    """
+
+    residual: float = 0.5
+    heads: str = "mean"
+    read_out: str = "row"
+    engine: str = "numba"
+
+    def __post_init__(self):
+        check_parameters(self.residual, self.heads, self.read_out)
+        check.choice("engine", self.engine, ENGINES)
+
+    def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, (head,) token]
+        by_head = self.heads == "each"
+        layers = mixing(trace, self.residual, "mean" if by_head else self.heads)  # [batch, layer, query, key]
+        if not by_head:
+            return self._flow(trace, layers)
+        tops = mixing(trace, self.residual, "each")  # [batch, layer, head, query, key]
+        rows = []
+        for layer in range(tops.shape[1]):
+            for head in range(tops.shape[2]):
+                graph = torch.cat([layers[:, :layer], tops[:, layer, head, None]], dim=1)
+                rows.append(self._flow(trace, graph)[:, -1])
+        return torch.stack(rows, dim=1).unflatten(1, tops.shape[1:3])
+
+    def _flow(self, trace: Trace, layers: Tensor) -> Tensor:  # [batch, layer, token]
+        capacity = layers.cpu().numpy()
+        length = trace.batch.length.cpu().numpy()
+        position = trace.batch.position.cpu().numpy()
+        if self.engine == "networkx":
+            flow = networkx_flow(capacity, length)
+        elif self.read_out == "row":
+            flow = maximum_flow_batch(capacity, position, length)[:, :, None]
+        else:
+            flow = maximum_flow_all_batch(capacity, length)
+        flow = torch.from_numpy(flow).to(layers.device)  # [batch, layer, query, token]
+        total = flow.sum(dim=-1, keepdim=True)
+        flow = flow / total.where(total > 0, 1.0)
+        return flow[:, :, 0] if flow.shape[2] == 1 != layers.shape[2] else trace.read_out(flow, self.read_out)
+
+
+def networkx_flow(capacity: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Maximum flows by networkx, from every query of every layer: `[batch, layer, query, token]`."""
+    flow = np.zeros_like(capacity)
+    for example, n in enumerate(length):
+        graph = nx.DiGraph()
+        for layer in range(capacity.shape[1]):
+            for query, key in np.ndindex(n, n):
+                graph.add_edge((layer + 1, query), (layer, key), capacity=capacity[example, layer, query, key])
+        for layer, query, key in np.ndindex(capacity.shape[1], n, n):
+            flow[example, layer, query, key] = nx.maximum_flow_value(graph, (layer + 1, query), (0, key))
+    return flow

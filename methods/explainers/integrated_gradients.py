@@ -1,0 +1,67 @@
+"""Integrated gradients (Sundararajan et al. 2017), through Captum. https://arxiv.org/abs/1703.01365"""
+
+from dataclasses import dataclass
+
+import torch
+from captum.attr import IntegratedGradients as CaptumIntegratedGradients
+from torch import Tensor
+
+from harness import check
+from harness.batch import Role
+from harness.trace import Trace
+from methods.reduction import check_reduce, reduced
+
+BASELINES = ("pad", "unk", "mask", "zero")
+
+
+@dataclass(frozen=True)
+class IntegratedGradients:
+    """Gradients summed along the straight line from a baseline to the input, reduced over hidden dimensions.
+
+    The scores before reduction add up to the output's difference between input and baseline. The baseline keeps the
+    sentence's special tokens and positions.
+
+    Args:
+        baseline: the word embedding of `pad`, `unk` or `mask` in each text token's place, or `zero`.
+        steps: points of the Gauss-Legendre quadrature.
+        reduce: `abs_sum` or, with its sign, `sum`: a token's share of that difference; or `l2`, `l1`, `mean_abs`.
+    """
+
+    baseline: str = "unk"
+    steps: int = 16
+    reduce: str = "abs_sum"
+
+    def __post_init__(self):
+        check.choice("baseline", self.baseline, BASELINES)
+        check.count("steps", self.steps)
+        check_reduce(self.reduce)
+
+    def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
+        return reduced(self.attribute(trace), self.reduce, trace.batch.attention_mask)[:, None]
+
+    def attribute(self, trace: Trace) -> Tensor:
+        """The scores before reduction, `[batch, token, hidden]`."""
+        inputs = trace.embedding.detach().requires_grad_()
+        index = torch.arange(len(inputs), device=inputs.device)
+        return CaptumIntegratedGradients(trace.forward_from).attribute(
+            inputs,
+            baselines=self.baseline_embedding(trace),
+            additional_forward_args=index,
+            n_steps=self.steps,
+            internal_batch_size=max(len(inputs), trace.token_budget // inputs.shape[1]),
+        )
+
+    def baseline_embedding(self, trace: Trace) -> Tensor:
+        """The embedding where the path starts, `[batch, token, hidden]`."""
+        batch, inputs = trace.batch, trace.embedding.detach()
+        text = (batch.role == Role.CONTENT)[:, :, None]
+        if self.baseline == "zero":
+            return inputs.masked_fill(text, 0.0)
+        blank_id = batch.blank_ids[self.baseline]
+        if blank_id is None:
+            known = [name for name, value in batch.blank_ids.items() if value is not None]
+            raise ValueError(
+                f"this model's vocabulary has no {self.baseline} token: "
+                f"set baseline to one of {', '.join([*known, 'zero'])}"
+            )
+        return torch.where(text, trace.word_vector(blank_id), inputs)

@@ -1,0 +1,40 @@
+"""Activation times gradient at each layer's output, through Captum.
+
+The layer form of input times gradient (Shrikumar et al. 2016), so that gradients too have a row per layer.
+https://arxiv.org/abs/1605.01713
+"""
+
+from dataclasses import dataclass
+
+import torch
+from captum.attr import LayerGradientXActivation as CaptumLayerGradientXActivation
+from torch import Tensor
+
+from harness import architecture
+from harness.trace import Trace
+from methods.reduction import check_reduce, reduced
+
+
+@dataclass(frozen=True)
+class LayerGradientXActivation:
+    """Each token's state after a layer times the explained output's gradient there, reduced over hidden dimensions.
+
+    After the last layer only the explained position has a gradient, so the other tokens tie at zero there.
+
+    Args:
+        reduce: `abs_sum`, `sum`, `l2`, `l1` or `mean_abs`.
+    """
+
+    reduce: str = "abs_sum"
+
+    def __post_init__(self):
+        check_reduce(self.reduce)
+
+    def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
+        inputs = trace.embedding.detach().requires_grad_()
+        index = torch.arange(len(inputs), device=inputs.device)
+        layers = architecture.layers(trace.model)
+        method = CaptumLayerGradientXActivation(trace.forward_from, layers)
+        products = method.attribute(inputs, additional_forward_args=index)
+        states = [product[0] if isinstance(product, tuple) else product for product in products]
+        return reduced(torch.stack(states, dim=1), self.reduce, trace.batch.attention_mask)

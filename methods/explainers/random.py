@@ -1,0 +1,27 @@
+"""A floor: scores drawn by chance."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.trace import Trace
+
+
+@dataclass(frozen=True)
+class Random:
+    """Uniform scores, drawn from the seed and the example's id: the same in any batch, order or shard."""
+
+    seed: int = 0
+
+    def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
+        batch = trace.batch
+        scores = torch.zeros(batch.input_ids.shape, dtype=torch.float64)
+        for row, example in enumerate(batch.examples):
+            digest = hashlib.sha256(f"{self.seed}:{example.id}".encode()).digest()
+            generator = np.random.default_rng(int.from_bytes(digest[:16]))
+            n = len(example.input_ids)
+            scores[row, :n] = torch.from_numpy(generator.random(n))
+        return scores[:, None]

@@ -1,0 +1,37 @@
+"""Attention as a mixing of tokens: heads aggregated, the residual connection added.
+
+Abnar & Zuidema 2020, section 3. https://arxiv.org/abs/2005.00928
+"""
+
+import torch
+from torch import Tensor
+
+from harness import check
+from harness.trace import READ_OUTS, Trace
+
+HEADS = ("mean", "max", "min", "each")
+
+
+def check_parameters(residual: float, heads: str, read_out: str) -> None:
+    """Raise ValueError for a parameter that `mixing` or the read-out does not take."""
+    check.number("residual", residual, 0, 1)
+    check.choice("heads", heads, HEADS)
+    check.choice("read_out", read_out, READ_OUTS)
+
+
+def mixing(trace: Trace, residual: float, heads: str = "mean") -> Tensor:
+    """`residual * I + (1 - residual) * A`, float64, rows summing to 1 (0 on padding).
+
+    A is the mean, maximum or minimum over heads with its rows normalised (the mean's already are), or `each` head.
+    `[batch, layer, query, key]`, for `each` head `[batch, layer, head, query, key]`.
+    """
+    attention = trace.attention.double()
+    if heads == "mean":
+        attention = attention.mean(dim=2)
+    elif heads != "each":
+        attention = attention.amax(dim=2) if heads == "max" else attention.amin(dim=2)
+    total = attention.sum(dim=-1, keepdim=True)
+    attention = attention / total.where(total > 0, 1.0)
+    real = trace.batch.attention_mask.double()  # [batch, token]
+    real = real.view(len(real), *[1] * (attention.dim() - 3), -1)
+    return residual * torch.diag_embed(real) + (1 - residual) * attention

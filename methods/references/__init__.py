@@ -1,0 +1,1 @@
+"""References: a trace in, the token scores that explainers are held against out."""

@@ -1,0 +1,85 @@
+"""How much the output changes when a token is blanked out (Abnar & Zuidema 2020, section 4).
+
+https://arxiv.org/abs/2005.00928
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harness import check
+from harness.batch import Batch, Role
+from harness.trace import Trace
+
+BLANK_TOKENS = ("unk", "mask", "pad", "delete")
+BLANK_CLASSES = ("target", "gold", "predicted", "difference")
+FINAL_TOKENS = ("score", "zero", "drop")
+
+
+@dataclass(frozen=True)
+class BlankOut:
+    """Absolute change of a probability when one token at a time is replaced or deleted.
+
+    Args:
+        blank_token: what replaces a token: `unk`, `mask`, `pad`, or nothing (`delete`). The explained position
+            itself cannot be deleted; it has no score then.
+        blank_class: whose probability: the run's `target`, the `gold` or the `predicted` class; or the `difference`
+            of target and strongest other class.
+        final_token: the end token's score: as measured (`score`), set to `zero`, or left out of the ranking (`drop`).
+            The authors' program sets it to zero, the paper does not say so.
+    """
+
+    blank_token: str = "unk"
+    blank_class: str = "target"
+    final_token: str = "score"
+
+    def __post_init__(self):
+        check.choice("blank_token", self.blank_token, BLANK_TOKENS)
+        check.choice("blank_class", self.blank_class, BLANK_CLASSES)
+        check.choice("final_token", self.final_token, FINAL_TOKENS)
+
+    def __call__(self, trace: Trace) -> Tensor:  # [batch, token]
+        batch = trace.batch
+        example, token = batch.attention_mask.nonzero(as_tuple=True)  # [variant] each
+        if self.blank_token == "delete":
+            kept = token != batch.position[example]
+            example, token = example[kept], token[kept]
+            ids, mask = _without(batch, example, token)
+        else:
+            ids, mask = batch.input_ids[example].clone(), batch.attention_mask[example]
+            ids[torch.arange(len(token), device=ids.device), token] = self._blank_id(batch)
+        changed = self._value(trace, trace.rerun(ids, mask), example)
+        whole = self._value(trace, trace.logits, torch.arange(len(batch.examples), device=ids.device))
+        scores = whole.new_full(batch.input_ids.shape, torch.nan)
+        scores[example, token] = (changed - whole[example]).abs()
+        if self.blank_token != "delete":  # nothing was replaced, nothing changed: exactly, in any batch
+            scores[(batch.input_ids == self._blank_id(batch)) & (batch.attention_mask == 1)] = 0.0
+        if self.final_token != "score":
+            scores[batch.role == Role.FINAL] = 0.0 if self.final_token == "zero" else torch.nan
+        return scores
+
+    def _blank_id(self, batch: Batch) -> int:
+        blank_id = batch.blank_ids[self.blank_token]
+        if blank_id is None:
+            known = [name for name, value in batch.blank_ids.items() if value is not None]
+            raise ValueError(
+                f"this model's vocabulary has no {self.blank_token} token: "
+                f"set blank_token to one of {', '.join([*known, 'delete'])}"
+            )
+        return blank_id
+
+    def _value(self, trace: Trace, logits: Tensor, example: Tensor) -> Tensor:
+        if self.blank_class in ("target", "difference"):
+            return trace.output(logits, example, "probability" if self.blank_class == "target" else "difference")
+        chosen = trace.batch.gold if self.blank_class == "gold" else trace.predicted
+        return logits.double().softmax(dim=-1).gather(1, chosen[example, None])[:, 0]
+
+
+def _without(batch: Batch, example: Tensor, token: Tensor) -> tuple[Tensor, Tensor]:
+    """Ids and mask with one token of each variant taken out, what follows moved up, `[variant, token]`."""
+    places = torch.arange(batch.input_ids.shape[1], device=token.device).expand(len(token), -1)
+    source = (places + (places >= token[:, None])).clamp(max=batch.input_ids.shape[1] - 1)
+    mask = batch.attention_mask[example]
+    shorter = mask.sum(dim=1, keepdim=True) - 1
+    return batch.input_ids[example].gather(1, source), (places < shorter).to(mask.dtype)

@@ -1,0 +1,1 @@
+"""Tasks: sentences, the model that solves them, and which output is explained."""

@@ -1,0 +1,1 @@
+"""Subject-verb agreement: is the verb that follows these words singular or plural?"""

@@ -1,0 +1,159 @@
+"""The agreement model, trained once and kept: a content key, a lock, safetensors."""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from harness import cache, check
+from harness.contracts import Model, Progress
+from tasks.agreement import encoder, tokenizer, training
+from tasks.agreement.agreement import Agreement
+from tasks.agreement.encoder import Architecture, Encoder
+from tasks.agreement.sentence import Sentence
+from tasks.agreement.training import Labelled, Training, fit, predict
+from tasks.agreement.tokenizer import WordTokenizer
+
+WEIGHTS, WORDS, FACTS = "model.safetensors", "vocabulary.json", "facts.json"
+
+
+@dataclass(frozen=True)
+class AgreementTransformer:
+    """The paper's model, trained on a task's training part or read from a folder.
+
+    Args:
+        path: a folder that an earlier training wrote; None to train, or to take an equal training from the cache.
+        positions: the longest input, CLS and `<?>` included.
+        initializer_range: standard deviation of the weights at the start.
+        training: how to fit.
+        seed: of the weights at the start, the order of the sentences and the dropout.
+    """
+
+    path: str | None = None
+    positions: int = 64
+    layers: int = 6
+    heads: int = 8
+    hidden: int = 128
+    residual_dropout: float = 0.1
+    embedding_dropout: float = 0.1
+    attention_dropout: float = 0.1
+    initializer_range: float = 0.02
+    training: Training = field(default_factory=Training)
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("positions", "layers", "heads", "hidden"):
+            check.count(name, getattr(self, name))
+        for name in ("residual_dropout", "embedding_dropout", "attention_dropout"):
+            check.number(name, getattr(self, name), 0, 0.99)
+        check.count("seed", self.seed, low=0)
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden is a multiple of heads, got hidden={self.hidden} and heads={self.heads}")
+
+    def __call__(self, task: Agreement, progress: Progress) -> Model:
+        """The trained model; training calls `progress` at every step, and a second process waits for the first."""
+        if self.path is not None:
+            return self._load(Path(self.path).expanduser())
+        folder = cache.folder("models") / self.key(task)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(
+                f"the model cache {folder.parent} cannot be written ({error.strerror}): "
+                "set the environment variable ASSAY_CACHE to a folder that can"
+            ) from error
+        with FileLock(folder.with_suffix(".lock")):
+            if not folder.is_dir():
+                temporary = folder.with_suffix(f".{os.getpid()}")
+                shutil.rmtree(temporary, ignore_errors=True)
+                temporary.mkdir()
+                try:
+                    self._train(task, temporary, progress)
+                    temporary.replace(folder)
+                finally:
+                    shutil.rmtree(temporary, ignore_errors=True)
+        return self._load(folder)
+
+    def key(self, task: Agreement) -> str:
+        """A hash of all that the weights hang on: configuration, data, and the code that trains."""
+        sources = [Path(module.__file__ or "").read_text() for module in (encoder, tokenizer, training)]
+        settings = asdict(replace(self, path=None))
+        content = json.dumps([settings, task.digest, sources], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:24]
+
+    def _train(self, task: Agreement, folder: Path, progress: Progress) -> None:
+        start = time.perf_counter()
+        parts = task.splits
+        words = WordTokenizer.from_sentences(sentence.words for sentence in parts["train"])
+        architecture = Architecture(
+            vocabulary=len(words),
+            **{name: getattr(self, name) for name in Architecture.__dataclass_fields__ if name != "vocabulary"},
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            model = Encoder(architecture)
+            data = {name: self._labelled(parts[name], words) for name in ("train", "validation")}
+            history = fit(model, data["train"], data["validation"], self.training, self.seed, progress)
+        facts = {
+            "seconds": round(time.perf_counter() - start, 1),
+            "sentences": {name: len(sentences) for name, sentences in parts.items()},
+            "words": len(words),
+            "history": history,
+            **accuracy(model, parts["test"], words),
+        }
+        save_file(model.state_dict(), folder / WEIGHTS)
+        (folder / WORDS).write_text(json.dumps(words.words))
+        (folder / FACTS).write_text(json.dumps({"architecture": asdict(architecture), **facts}, indent=2))
+
+    def _labelled(self, sentences: Sequence[Sentence], words: WordTokenizer) -> Labelled:
+        ids = [words.encode(sentence.words) for sentence in sentences]
+        longest = max(map(len, ids))
+        if longest > self.positions:
+            raise ValueError(
+                f"a training sentence has {longest} tokens with CLS and <?>, the model takes at most {self.positions}: "
+                f"set model.positions={longest}"
+            )
+        weights = [self.training.natural_weight if sentence.natural else 1.0 for sentence in sentences]
+        mean = sum(weights) / len(weights)
+        return Labelled(ids, [sentence.label for sentence in sentences], [weight / mean for weight in weights])
+
+    def _load(self, folder: Path) -> Model:
+        try:
+            facts: dict[str, Any] = json.loads((folder / FACTS).read_text())
+            words = WordTokenizer(tuple(json.loads((folder / WORDS).read_text())))
+            model = Encoder(Architecture(**facts.pop("architecture")))
+            model.load_state_dict(load_file(folder / WEIGHTS))
+        except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+            raise ValueError(
+                f"{folder} holds no agreement model that can be read ({type(error).__name__}: {error}): expected "
+                f"{WEIGHTS}, {WORDS} and {FACTS} of an earlier training. Delete the folder to train anew, "
+                "or give another with model.path=<folder>"
+            ) from error
+        digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:24]
+        return Model(model.eval().requires_grad_(False), words, f"agreement_transformer@{digest}", facts)
+
+
+def accuracy(model: Encoder, sentences: Sequence[Sentence], words: WordTokenizer) -> dict[str, Any]:
+    """Share of right answers, overall and by number of attractors (`unknown` where the source does not tell)."""
+    predicted = predict(model, [words.encode(sentence.words) for sentence in sentences])
+    right = (predicted == torch.tensor([sentence.label for sentence in sentences])).double()
+    groups: dict[str, list[int]] = {}
+    for index, sentence in enumerate(sentences):
+        count = sentence.attractor_count
+        groups.setdefault("unknown" if count < 0 else str(count), []).append(index)
+    return {
+        "accuracy": right.mean().item(),
+        "accuracy_by_attractors": {
+            name: {"accuracy": right[groups[name]].mean().item(), "n": len(groups[name])} for name in sorted(groups)
+        },
+    }

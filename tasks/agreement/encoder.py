@@ -1,0 +1,121 @@
+"""The paper's agreement model: pre-LN GPT-2 blocks that see both ways, read out at CLS."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import GPT2Config
+from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.models.gpt2.modeling_gpt2 import GPT2Block
+
+from tasks.agreement.tokenizer import PAD
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes and dropout rates of an `Encoder`."""
+
+    vocabulary: int
+    positions: int = 64
+    layers: int = 6
+    heads: int = 8
+    hidden: int = 128
+    residual_dropout: float = 0.1
+    embedding_dropout: float = 0.1
+    attention_dropout: float = 0.1
+    initializer_range: float = 0.02
+
+
+class EncoderConfig(GPT2Config):
+    """GPT-2's configuration, under a name of our own: the blocks are GPT-2's, the model is not."""
+
+    model_type = "agreement_encoder"
+
+
+class Layer(nn.Module):
+    """A GPT-2 block whose attention weights can be read."""
+
+    def __init__(self, config: EncoderConfig, index: int):
+        super().__init__()
+        self.block = GPT2Block(config, layer_idx=index)
+        if hasattr(self.block.attn, "bias"):  # transformers 4 keeps the causal triangle in a buffer
+            self.block.attn.bias.fill_(True)
+
+    def forward(self, state: Tensor, mask: Tensor, attentions: list[Tensor]) -> Tensor:
+        """The next state, `[batch, token, hidden]`; appends the attention `[batch, head, query, key]`."""
+        # The block's own forward drops the attention weights; these are its steps. A test holds the two equal.
+        attended, attention = self.block.attn(self.block.ln_1(state), attention_mask=mask)
+        attentions.append(attention)
+        state = state + attended
+        return state + self.block.mlp(self.block.ln_2(state))
+
+
+class Encoder(nn.Module):
+    """Words to two classes (0 singular, 1 plural).
+
+    The call and its output are those of a transformers classifier with `attn_implementation="eager"`, so that one
+    `Trace` serves both.
+    """
+
+    def __init__(self, architecture: Architecture):
+        super().__init__()
+        self.architecture = architecture
+        hidden = architecture.hidden
+        self.config = EncoderConfig(
+            vocab_size=architecture.vocabulary,
+            n_positions=architecture.positions,
+            n_embd=hidden,
+            n_layer=architecture.layers,
+            n_head=architecture.heads,
+            resid_pdrop=architecture.residual_dropout,
+            embd_pdrop=architecture.embedding_dropout,
+            attn_pdrop=architecture.attention_dropout,
+            activation_function="gelu_pytorch_tanh",  # the same function as gelu_new, in one kernel
+            num_labels=2,
+            pad_token_id=PAD,
+            bos_token_id=None,
+            eos_token_id=None,
+            attn_implementation="eager",
+        )
+        self.words = nn.Embedding(architecture.vocabulary, hidden)
+        self.positions = nn.Embedding(architecture.positions, hidden)
+        self.dropout = nn.Dropout(architecture.embedding_dropout)
+        self.layers = nn.ModuleList(Layer(self.config, index) for index in range(architecture.layers))
+        self.norm = nn.LayerNorm(hidden, eps=self.config.layer_norm_epsilon)
+        self.head = nn.Linear(hidden, 2)
+        self._initialize(architecture.initializer_range)
+
+    def _initialize(self, std: float) -> None:
+        for name, parameter in self.named_parameters():
+            if parameter.dim() == 2:
+                # GPT-2's rule: what writes to the residual stream starts smaller, by the number of writers
+                writers = (2 * len(self.layers)) ** 0.5 if name.endswith("c_proj.weight") else 1.0
+                nn.init.normal_(parameter, std=std / writers)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The word embedding, whose output a `Trace` differentiates."""
+        return self.words
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        output_attentions: bool = False,
+        output_hidden_states: bool = False,
+    ) -> SequenceClassifierOutput:
+        """Logits `[batch, 2]` from ids and mask `[batch, token]`."""
+        state = self.dropout(self.words(input_ids) + self.positions.weight[: input_ids.shape[1]])
+        mask = torch.zeros(attention_mask.shape, dtype=state.dtype, device=state.device)
+        mask = mask.masked_fill(attention_mask == 0, torch.finfo(state.dtype).min)[:, None, None]
+        states: list[Tensor] = [state]
+        attentions: list[Tensor] = []
+        for layer in self.layers:
+            states.append(layer(states[-1], mask, attentions))
+        logits = self.head(self.norm(states[-1][:, 0]))
+        return SequenceClassifierOutput(
+            logits=logits,
+            hidden_states=tuple(states) if output_hidden_states else None,
+            attentions=tuple(attentions) if output_attentions else None,
+        )

@@ -1,0 +1,86 @@
+"""A small agreement model, trained once for the whole suite, and traces of it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.batch import Batch, Example, collate
+from harness.contracts import Model
+from harness.trace import Trace
+from tasks.agreement.agreement import Agreement
+from tasks.agreement.agreement_transformer import AgreementTransformer
+from tasks.agreement.grammar import Grammar
+from tasks.agreement.training import Training
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("ASSAY_SHARED", ROOT.parent / "shared"))
+BLANKS = {"unk": 3, "mask": None, "pad": 0}
+
+# What the small model is, as overrides of the command line and as objects: both have one content key.
+SMALL = [
+    "task.grammar.train=3000",
+    "task.grammar.validation=200",
+    "task.grammar.test=400",
+    "model.layers=3",
+    "model.heads=4",
+    "model.hidden=32",
+    "model.training.epochs=2",
+]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Models that tests train are kept for the session, and shared by its workers."""
+    base = tmp_path_factory.getbasetemp()
+    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    before = os.environ.get("ASSAY_CACHE")
+    os.environ["ASSAY_CACHE"] = str(cache)
+    torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
+    yield
+    if before is None:
+        del os.environ["ASSAY_CACHE"]
+    else:
+        os.environ["ASSAY_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def task() -> Agreement:
+    return Agreement(grammar=Grammar(train=3000, validation=200, test=400))
+
+
+@pytest.fixture(scope="session")
+def source() -> AgreementTransformer:
+    return AgreementTransformer(layers=3, heads=4, hidden=32, training=Training(epochs=2))
+
+
+@pytest.fixture(scope="session")
+def model(task: Agreement, source: AgreementTransformer, _one_cache: None) -> Model:
+    return source(task, lambda done, total, note: None)
+
+
+@pytest.fixture(scope="session")
+def examples(task: Agreement, model: Model) -> list[Example]:
+    """Ten sentences of different lengths."""
+    by_length = sorted(task.examples(model.tokens), key=lambda example: len(example.input_ids))
+    return by_length[5::40]
+
+
+@pytest.fixture
+def batch(examples: list[Example]) -> Batch:
+    return collate(examples, "all", BLANKS)
+
+
+@pytest.fixture
+def trace(model: Model, batch: Batch) -> Trace:
+    return Trace(model.module, batch)
+
+
+def shared(*parts: str) -> Path:
+    """A file or folder of the real data beside the project; the test is skipped where it is absent."""
+    path = SHARED.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"{path} is absent: set ASSAY_SHARED to the folder of real data")
+    return path

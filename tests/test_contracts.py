@@ -1,0 +1,124 @@
+"""What every explainer and reference must keep, over whatever yaml files there are."""
+
+import copy
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from torch import Tensor
+
+import conf
+from harness.batch import Example, Role, collate
+from harness.contracts import Model
+from harness.trace import Trace
+from tests.conftest import BLANKS
+
+CONF = Path(conf.__file__).parent
+FILES = {
+    (group, path.stem): path for group in ("explainers", "references") for path in sorted((CONF / group).glob("*.yaml"))
+}
+METHODS = pytest.mark.parametrize(("group", "name"), list(FILES), ids=[f"{group}-{name}" for group, name in FILES])
+
+
+def build(group: str, name: str):
+    """The method that a yaml file names."""
+    config = OmegaConf.merge({"seed": 0}, OmegaConf.load(FILES[group, name]))
+    return instantiate(config[name])
+
+
+def close(ours: Tensor, theirs: Tensor) -> bool:
+    """Equal to what float32 lets two batches agree on."""
+    return torch.allclose(ours.double(), theirs.double(), rtol=1e-4, atol=1e-6, equal_nan=True)
+
+
+@METHODS
+def test_scores_have_the_shape_of_the_contract_and_are_finite(group: str, name: str, trace: Trace):
+    scores = build(group, name)(trace)
+    batch, token = trace.batch.input_ids.shape
+    layers, heads = trace.attention.shape[1:3]
+    if group == "references":
+        assert scores.shape == (batch, token)
+    else:
+        assert tuple(scores.shape) in {(batch, 1, token), (batch, layers, token), (batch, layers, heads, token)}
+    ranked = trace.batch.ranked.view(batch, *[1] * (scores.dim() - 2), token).expand_as(scores)
+    assert torch.isfinite(scores[ranked]).all()
+    assert scores[ranked].std() > 0
+
+
+@METHODS
+def test_padding_changes_nothing(group: str, name: str, model: Model, examples: list[Example]):
+    method = build(group, name)
+    short, long = examples[0], examples[-1]
+    assert len(short.input_ids) < len(long.input_ids)
+    alone = method(Trace(model.module, collate([short], "all", BLANKS)))
+    padded = method(Trace(model.module, collate([short, long], "all", BLANKS)))
+    assert close(alone[0], padded[0][..., : len(short.input_ids)])
+
+
+@METHODS
+def test_a_batch_of_two_equals_two_batches_of_one(group: str, name: str, model: Model, examples: list[Example]):
+    method = build(group, name)
+    pair = [examples[3], examples[6]]
+    together = method(Trace(model.module, collate(pair, "all", BLANKS)))
+    swapped = method(Trace(model.module, collate(pair[::-1], "all", BLANKS)))
+    for index, example in enumerate(pair):
+        n = len(example.input_ids)
+        alone = method(Trace(model.module, collate([example], "all", BLANKS)))
+        assert close(alone[0], together[index][..., :n])
+        assert close(alone[0], swapped[1 - index][..., :n])
+
+
+@METHODS
+def test_the_same_twice_and_after_any_other_method(group: str, name: str, trace: Trace):
+    method = build(group, name)
+    first = method(trace).clone()
+    for other in FILES:
+        with torch.no_grad():  # what one method asks first must not be kept without its graph
+            build(*other)(trace)
+    assert torch.equal(method(trace).nan_to_num(-1), first.nan_to_num(-1))
+
+
+@METHODS
+def test_the_model_and_the_trace_are_left_as_they_were(group: str, name: str, model: Model, trace: Trace):
+    method = build(group, name)
+    before = copy.deepcopy(model.module.state_dict())
+    kept = {key: getattr(trace, key).clone() for key in ("logits", "attention", "hidden", "embedding")}
+    states = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # noqa: NPY002
+    method(trace)
+    assert all(torch.equal(before[key], value) for key, value in model.module.state_dict().items())
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in model.module.parameters())
+    assert not any(module.training for module in model.module.modules())
+    assert not any(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+        for module in model.module.modules()
+    )
+    assert all(torch.equal(getattr(trace, key), value) for key, value in kept.items())
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert np.random.get_state()[1].tolist() == states[1]  # noqa: NPY002
+    assert random.getstate() == states[2]
+
+
+@METHODS
+def test_the_repr_names_every_parameter(group: str, name: str):
+    method = build(group, name)
+    for key in method.__dataclass_fields__:
+        assert f"{key}=" in repr(method)
+    with pytest.raises(AttributeError):
+        method.a_new_attribute = 1  # frozen
+
+
+@METHODS
+def test_a_file_has_one_key_which_is_its_stem(group: str, name: str):
+    text = OmegaConf.load(FILES[group, name])
+    assert list(text) == [name]
+    known = set(instantiate(OmegaConf.merge({"seed": 0}, text)[name]).__dataclass_fields__)
+    assert set(text[name]) - {"_target_"} <= known
+
+
+def test_roles_tell_padding_from_text(trace: Trace):
+    assert ((trace.batch.role == Role.PADDING) == (trace.batch.attention_mask == 0)).all()
+    assert not (trace.batch.ranked & (trace.batch.attention_mask == 0)).any()
