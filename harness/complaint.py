@@ -6,6 +6,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
+import conf
 from harness.progress import SCREEN
 
 class CellsFailed(Exception):
@@ -52,17 +53,21 @@ def sentence(error: BaseException) -> str | None:
         return _bad_parameter(error)
     if type(error).__module__.startswith(("omegaconf", "hydra")):
         return f"{_first_line(text)}: assay --help lists the settings"
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return (
+            f"{error.filename}: {error.strerror}. If this is the run folder, choose another with "
+            "hydra.run.dir=<folder>; if the model cache, set the environment variable ASSAY_CACHE"
+        )
     return text if isinstance(error, EXPECTED) else None
 
 
 def _missing_choice(text: str) -> str:
-    """Hydra lists a group's choices over several lines; here the nearest of them comes first."""
-    match = re.search(r"Could not find '(.+?)'", text)
+    """A group's choices are its files, the nearest of them named."""
+    match = re.search(r"Could not (?:find|load) '(.+?)'", text)
     if not match:
         return f"{_first_line(text)}: assay --help lists the groups and their choices"
     group, _, choice = match[1].rpartition("/")
-    options = [line.strip() for line in text.partition("Available options")[2].splitlines()[1:] if line.strip()]
-    options = [option for option in options if re.fullmatch(r"[\w.-]+", option)]
+    options = sorted(path.stem for path in (Path(conf.__file__).parent / group).glob("*.yaml")) if group else []
     if not options:
         return f"there is no {match[1]!r}: assay --help lists the groups and their choices"
     near = difflib.get_close_matches(choice, options, n=1)

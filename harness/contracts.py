@@ -56,6 +56,11 @@ class Task(Protocol):
         ...
 
     @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the manifest says of the data, e.g. how many sentences were left out and why."""
+        ...
+
+    @property
     def classes(self) -> Sequence[str]:
         """The names of the model's classes."""
         ...

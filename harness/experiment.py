@@ -179,6 +179,7 @@ class Experiment:
             "config": dict(self.config),
             "overrides": list(self.overrides),
             "data": digest,
+            "data_facts": dict(self.task.facts),
             "model": model.identity,
             "code": code_digest(),
             "explainers": {name: repr(method) for name, method in self.explainers.items()},

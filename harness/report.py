@@ -96,10 +96,11 @@ def notes(folder: RunFolder) -> list[str]:
     lines.append(f"gradient at the input: |sum| / norm over hidden dimensions, median: {left:.1e}")
     lines += [f"WARNING {warning}" for warning in manifest.get("warnings", [])]
     rows = folder.table("rows")
-    for (explainer, reference, error), cells in rows[rows["status"] == "failed"].groupby(
-        ["explainer", "reference", "error"], sort=False
-    ):  # pyright: ignore[reportGeneralTypeIssues]
-        lines.append(f"FAILED {explainer} with {reference}, {len(cells)} examples: {error}")
+    for error, cells in rows[rows["status"] == "failed"].groupby("error", sort=False):
+        who = [cells[kind].unique() for kind in ("explainer", "reference")]
+        every = [len(names) == rows[kind].nunique() for names, kind in zip(who, ("explainer", "reference"), strict=True)]
+        names = ["all " + kind if whole else ", ".join(found) for found, whole, kind in zip(who, every, ("explainers", "references"), strict=True)]
+        lines.append(f"FAILED {names[0]} with {names[1]}, {cells['example'].nunique()} examples: {error}")
     seconds: dict[str, float] = manifest["seconds"]
     phases = {name.removeprefix("phase "): value for name, value in seconds.items() if not name.startswith("explainer ")}
     cost = ", ".join(f"{name} {value:.1f}" for name, value in phases.items())

@@ -56,8 +56,8 @@ def conduct(cfg: DictConfig) -> None:
         task=instantiate(cfg.task),
         source=instantiate(cfg.model),
         # one by one: instantiating the group as a whole would turn the dataclasses back into configurations
-        explainers={name: instantiate(method) for name, method in (cfg.explainers or {}).items()},
-        references={name: instantiate(method) for name, method in (cfg.references or {}).items()},
+        explainers={name: instantiate(method) for name, method in (cfg.get("explainers") or {}).items()},
+        references={name: instantiate(method) for name, method in (cfg.get("references") or {}).items()},
         protocol=Protocol(cfg.target, cfg.output, cfg.include, cfg.ranks, cfg.token_budget),
         settings=Settings(
             task=running.runtime.choices["task"],

@@ -1,6 +1,6 @@
 """Trace: one differentiable run of the model, shared by every method."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -101,20 +101,24 @@ class Trace:
         return chosen - values.gather(1, rival[:, None])[:, 0] if kind == "difference" else chosen
 
     @cached_property
-    def _gradients(self) -> tuple[Tensor, ...]:
-        with torch.enable_grad():
-            scalar = self.output(self._live_logits).sum()
-            return torch.autograd.grad(scalar, [self.embedding, *self._attentions], retain_graph=True)
-
-    @property
     def gradient(self) -> Tensor:
         """Of the output, with respect to the word embedding's output, `[batch, token, hidden]`."""
-        return self._gradients[0]
+        return self._gradient_at([self.embedding])[0]
 
-    @property
+    @cached_property
     def attention_gradient(self) -> Tensor:
         """Of the output, with respect to each attention weight, `[batch, layer, head, query, key]`."""
-        return torch.stack(self._gradients[1:], dim=1).masked_fill(self._padded_pairs, 0.0)
+        try:
+            gradients = self._gradient_at(self._attentions)
+        except RuntimeError as error:
+            raise ValueError(
+                f"the model's output does not come from the attention that it returned ({error}); {REMEDY}"
+            ) from error
+        return torch.stack(gradients, dim=1).masked_fill(self._padded_pairs, 0.0)
+
+    def _gradient_at(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        with torch.enable_grad():
+            return torch.autograd.grad(self.output(self._live_logits).sum(), tensors, retain_graph=True)
 
     def read_out(self, mixing: Tensor, how: str = "row") -> Tensor:
         """`[batch, layer, (head,) query, key] -> [batch, layer, (head,) key]`.

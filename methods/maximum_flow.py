@@ -21,11 +21,12 @@ pair changes: batch, padding and number of threads change no bit.
 workers take blocks of sinks, of all examples, in turn, and start no thread themselves.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numba
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 MEETS = 2e-14  # a flow within this share of an upper bound has met it: above the rounding of a sum over 1,024 tokens
@@ -110,9 +111,9 @@ def _tokens(given: ArrayLike, name: str, shape: tuple[int, ...], low: int, high:
 
 
 class Scratch(NamedTuple):
-    """What one worker writes on; a node (m, k) has the number m * n + k."""
+    """What one worker writes on. Node (m, k), m from 1, has the number (m - 1) * n + k: its row in the stacked layers."""
 
-    residual: NDArray  # [layer, query, key]  what is left of each capacity; equal to it between two pairs
+    residual: NDArray  # [node, key]  what is left of each capacity; equal to it between two pairs
     supply: NDArray  # [token]  what is left of the source's edges
     demand: NDArray  # [token]  what is left of the sink's edges
     distance: NDArray  # [node]  edges to the sink in this phase, 0 where the sink is out of reach
@@ -120,23 +121,26 @@ class Scratch(NamedTuple):
     place: NDArray  # [node]  its place in `order`
     order: NDArray  # [place]  nodes by distance, then layer
     live: NDArray  # [place]  a step towards the next place with a live node
-    first: NDArray  # [distance, layer]  where in `order` a group begins, and ends
-    last: NDArray  # [distance, layer]
+    first: NDArray  # [distance, layer]  where in `order` a group begins
+    last: NDArray  # [distance, layer]  and ends
     node: NDArray  # [depth]  the path of the depth-first search
-    asked: NDArray  # [depth]
-    left: NDArray  # [depth]
-    log: NDArray  # [touched]  edges of `residual` with flow on them
-    out_begin: NDArray  # [node + 1]  those edges by tail
-    out_key: NDArray
-    in_begin: NDArray  # [node + 1]  those edges by head
-    in_query: NDArray
+    height: NDArray  # [depth]  the layer of each node on it
+    asked: NDArray  # [depth]  how much is to be sent through it
+    left: NDArray  # [depth]  how much of that is still to be sent
+    tail: NDArray  # [edge]  the log: edges with flow on them
+    key: NDArray  # [edge]
+    out_begin: NDArray  # [node + 1]  the log by tail
+    out_node: NDArray  # [edge]
+    in_begin: NDArray  # [node + 1]  the log by head
+    in_node: NDArray  # [edge]
 
 
 @inner
 def _scratch(layers, n):
-    nodes, edges = layers * n, max(layers - 2, 1) * n * n
+    nodes = layers * n
+    edges = nodes * n  # pages that no flow touches are never mapped
     return Scratch(
-        np.empty((layers, n, n)),
+        np.empty((nodes, n)),
         np.empty(n),
         np.empty(n),
         np.empty(nodes, np.int64),
@@ -147,8 +151,10 @@ def _scratch(layers, n):
         np.empty((nodes + 2, layers + 1), np.int64),
         np.empty((nodes + 2, layers + 1), np.int64),
         np.empty(nodes + 1, np.int64),
+        np.empty(nodes + 1, np.int64),
         np.empty(nodes + 1),
         np.empty(nodes + 1),
+        np.empty(edges, np.int64),
         np.empty(edges, np.int64),
         np.empty(nodes + 1, np.int64),
         np.empty(edges, np.int64),
@@ -173,16 +179,16 @@ def _straight(s, n, layer, low, high):
     place = 0
     for m in range(1, layer):
         s.first[m, m] = place
-        for k in range(low, high + 1):
-            v = m * n + k
-            s.distance[v], s.cursor[v] = 0, -1
-            if m > 1 or s.demand[k] > 0:
-                s.distance[v], s.place[v], s.order[place], s.live[place] = m, place, v, place
-                place += 1
+        for v in range((m - 1) * n, (m - 1) * n + low):
+            s.distance[v] = 0  # outside of the slice
+        for v in range((m - 1) * n + low, (m - 1) * n + high + 1):
+            s.distance[v] = 0
+            s.cursor[v] = -1
+            if m > 1 or s.demand[v] > 0:
+                place = _reach(s, v, m, place)
         s.last[m, m] = place
     s.live[place] = place
-    s.live[place] = place
-    for v in range(n, layer * n + 1):
+    for v in range((layer - 1) * n + 1):
         s.in_begin[v] = 0
     return layer - 1
 
@@ -190,87 +196,92 @@ def _straight(s, n, layer, low, high):
 @inner
 def _list_flow(capacity, s, n, layer, touched):
     """Sort the edges with flow by tail and by head; drop from the log those whose flow went back to zero."""
-    out_begin, in_begin, kept = s.out_begin, s.in_begin, 0
-    for v in range(n, layer * n + 1):
+    out_begin, in_begin, tail, key, kept = s.out_begin, s.in_begin, s.tail, s.key, 0
+    for v in range((layer - 1) * n + 1):
         out_begin[v] = in_begin[v] = 0
     for entry in range(touched):
-        edge = s.log[entry]
-        x, k, q = edge // (n * n), edge // n % n, edge % n
-        if s.residual[x, k, q] != capacity[x, k, q]:
-            s.log[kept] = edge
+        v, q = tail[entry], key[entry]
+        if s.residual[v, q] != capacity[v, q]:
+            tail[kept], key[kept] = v, q
             kept += 1
-            out_begin[(x + 1) * n + k] += 1
-            in_begin[x * n + q] += 1
-    for v in range(n + 1, layer * n + 1):
+            out_begin[v] += 1
+            in_begin[v // n * n - n + q] += 1
+    for v in range(1, (layer - 1) * n + 1):
         out_begin[v] += out_begin[v - 1]
         in_begin[v] += in_begin[v - 1]
     for entry in range(kept):  # each begin holds an end, and counts down to the begin
-        edge = s.log[entry]
-        x, k, q = edge // (n * n), edge // n % n, edge % n
-        out_begin[(x + 1) * n + k] -= 1
-        s.out_key[out_begin[(x + 1) * n + k]] = q
-        in_begin[x * n + q] -= 1
-        s.in_query[in_begin[x * n + q]] = k
+        v = tail[entry]
+        u = v // n * n - n + key[entry]
+        out_begin[v] -= 1
+        s.out_node[out_begin[v]] = u
+        in_begin[u] -= 1
+        s.in_node[in_begin[u]] = v
     return kept
 
 
 @inner
 def _search(s, columns, count, n, layer, low, high):
     """Distances to the sink over residual edges, breadth first; returns the source's, 0 if no path is left."""
-    for m in range(1, layer):
-        for k in range(low, high + 1):
-            s.distance[m * n + k], s.cursor[m * n + k] = 0, -1
-    place = 0
+    for m in range(layer - 1):
+        for v in range(m * n + low, m * n + high + 1):
+            s.distance[v] = 0
+            s.cursor[v] = -1
+    place, distance, top = 0, 1, (layer - 2) * n
     for m in range(1, layer):
         s.first[1, m] = place
         if m == 1:
-            for k in range(low, high + 1):
-                if s.demand[k] > 0:
-                    place = _reach(s, n + k, 1, place)
+            for v in range(low, high + 1):
+                if s.demand[v] > 0:
+                    place = _reach(s, v, 1, place)
         s.last[1, m] = place
-    distance, reached = 1, False
     while s.first[distance, 1] < place:
         s.live[place] = place
-        top = layer - 1
-        for at in range(s.first[distance, top], s.last[distance, top]):
-            reached = reached or s.supply[s.order[at] - top * n] > 0
-        if reached:
-            return distance
+        for at in range(s.first[distance, layer - 1], s.last[distance, layer - 1]):
+            if s.supply[s.order[at] - top] > 0:
+                return distance
         for m in range(1, layer):
             s.first[distance + 1, m] = place
-            if m + 1 < layer:  # flow k -> q may be taken back: (m, q) reaches (m + 1, k)
+            if m + 1 < layer:  # flow u -> v may be taken back: v reaches u
                 for at in range(s.first[distance, m + 1], s.last[distance, m + 1]):
-                    for e in range(s.out_begin[s.order[at]], s.out_begin[s.order[at] + 1]):
-                        v = m * n + s.out_key[e]
+                    u = s.order[at]
+                    for e in range(s.out_begin[u], s.out_begin[u + 1]):
+                        v = s.out_node[e]
                         if s.distance[v] == 0:
                             place = _reach(s, v, distance + 1, place)
-            if m > 1 and s.first[distance, m - 1] < s.last[distance, m - 1]:
-                begin, end, below = s.first[distance, m - 1], s.last[distance, m - 1], (m - 1) * n
-                for k in range(low, high + 1):
-                    if s.distance[m * n + k] != 0:
-                        continue
-                    row = s.residual[m - 1, k]
-                    if count[m - 1, k] < end - begin:
-                        for e in range(count[m - 1, k]):
-                            q = columns[m - 1, k, e]
-                            if q <= high and q >= low and s.distance[below + q] == distance and row[q] > 0:
-                                place = _reach(s, m * n + k, distance + 1, place)
-                                break
-                    elif s.distance[below + k] == distance and row[k] > 0:
-                        place = _reach(s, m * n + k, distance + 1, place)
-                    else:
-                        for at in range(begin, end):
-                            if row[s.order[at] - below] > 0:
-                                place = _reach(s, m * n + k, distance + 1, place)
-                                break
+            begin, end, below = s.first[distance, m - 1], s.last[distance, m - 1], (m - 2) * n
+            if m > 1 and begin < end:
+                for v in range(below + n + low, below + n + high + 1):
+                    if s.distance[v] == 0 and _sees(s, columns, count, v, distance, begin, end, below):
+                        place = _reach(s, v, distance + 1, place)
             s.last[distance + 1, m] = place
         distance += 1
     return 0
 
 
 @inner
+def _sees(s, columns, count, v, distance, begin, end, below):
+    """Whether node v has a residual edge into the group order[begin:end], the layer below at `distance`."""
+    k = v - below - s.demand.size
+    if s.distance[below + k] == distance and s.residual[v, k] > 0:
+        return True
+    if count[v] < end - begin:
+        for e in range(count[v]):
+            q = columns[v, e]
+            if s.distance[below + q] == distance and s.residual[v, q] > 0:
+                return True
+    else:
+        for at in range(begin, end):
+            if s.residual[v, s.order[at] - below] > 0:
+                return True
+    return False
+
+
+@inner
 def _reach(s, v, distance, place):
-    s.distance[v], s.place[v], s.order[place], s.live[place] = distance, place, v, place
+    s.distance[v] = distance
+    s.place[v] = place
+    s.order[place] = v
+    s.live[place] = place
     return place + 1
 
 
@@ -281,88 +292,94 @@ def _kill(s, v):
 
 
 @inner
-def _push(capacity, s, x, k, q, amount, touched):
-    """Send `amount` over the edge k -> q of layer x + 1, and log the edge when it carries its first flow."""
-    room = s.residual[x, k, q]
+def _push(capacity, s, v, q, amount, touched):
+    """Send `amount` over the edge from node v to key q, and log the edge when it carries its first flow."""
+    room = s.residual[v, q]
     rest = room - amount  # exactly 0 only if the edge is full
-    if room == capacity[x, k, q] and rest != room:
-        n = s.demand.size
-        s.log[touched] = (x * n + k) * n + q
+    if room == capacity[v, q] and rest != room:
+        s.tail[touched], s.key[touched] = v, q
         touched += 1
-    s.residual[x, k, q] = rest
+    s.residual[v, q] = rest
     return touched
 
 
 @inner
 def _descend(capacity, s, columns, count, n, layer, low, high, root, touched):
-    """Send all it can from one node of layer `layer - 1` along shortest paths; returns the amount and the log's length."""
+    """Send all it can from one node of layer `layer - 1` along shortest paths: (amount, length of the log)."""
     depth = 0
-    s.node[0], s.asked[0], s.left[0] = root, s.supply[root % n], s.supply[root % n]
+    s.node[0], s.height[0] = root, layer - 1
+    s.asked[0] = s.left[0] = s.supply[root - (layer - 2) * n]
     while True:
-        v = s.node[depth]
-        m, k, distance, p, child, room = v // n, v % n, s.distance[v], s.cursor[v], -1, 0.0
+        v, m, left = s.node[depth], s.height[depth], s.left[depth]
+        distance, p, below, child, room, step = s.distance[v], s.cursor[v], (m - 2) * n, -1, 0.0, -1
         if m > 1 and p < n:
-            begin, end, below = s.first[distance - 1, m - 1], s.last[distance - 1, m - 1], (m - 1) * n
-            short, row = count[m - 1, k] < end - begin, s.residual[m - 1, k]
+            begin, end = s.first[distance - 1, m - 1], s.last[distance - 1, m - 1]
+            short = count[v] < end - begin
             while True:
                 if p < 0:
-                    q = k  # the residual edge
+                    u = v - n  # the residual edge
                 elif short:
-                    if p >= count[m - 1, k]:
+                    if p >= count[v]:
+                        p = n
                         break
-                    q = columns[m - 1, k, p]
+                    u = below + columns[v, p]
                 else:
                     at = _next_live(s.live, begin + p)
                     if at >= end:
+                        p = n
                         break
-                    p, q = at - begin, s.order[at] - below
-                if q >= low and q <= high and s.distance[below + q] == distance - 1 and row[q] > 0:
+                    p, u = at - begin, s.order[at]
+                q = u - below
+                if s.distance[u] == distance - 1 and s.residual[v, q] > 0:
+                    room = s.residual[v, q]
                     if distance > 2:
-                        child, room = below + q, row[q]
+                        child = u
                         break
-                    amount = min(s.left[depth], row[q], s.demand[q])
-                    touched = _push(capacity, s, m - 1, k, q, amount, touched)
-                    s.left[depth] -= amount
+                    amount = min(left, room, s.demand[q])
+                    touched = _push(capacity, s, v, q, amount, touched)
+                    left -= amount
                     s.demand[q] -= amount
                     if s.demand[q] == 0:
-                        _kill(s, below + q)
-                    if s.left[depth] == 0:
+                        _kill(s, u)
+                    if left == 0:
                         break
                 p += 1
-            if child < 0 and s.left[depth] > 0:
-                p = n
-        if child < 0 and s.left[depth] > 0 and m < layer - 1:
+        if (p >= n or m == 1) and m < layer - 1:
             p = max(p, n)
-            entry = s.in_begin[v] + p - n
+            entry, step = s.in_begin[v] + p - n, 1
             while entry < s.in_begin[v + 1]:
-                query = s.in_query[entry]
-                room = capacity[m, query, k] - s.residual[m, query, k]
-                if s.distance[(m + 1) * n + query] == distance - 1 and room > 0:
-                    child = (m + 1) * n + query
-                    break
+                u = s.in_node[entry]
+                if s.distance[u] == distance - 1:
+                    q = v - below - n
+                    room = capacity[u, q] - s.residual[u, q]
+                    if room > 0:
+                        child = u
+                        break
                 entry += 1
             p = entry - s.in_begin[v] + n
         s.cursor[v] = p
+        s.left[depth] = left
         if child >= 0:
             depth += 1
-            s.node[depth], s.asked[depth], s.left[depth] = child, min(s.left[depth - 1], room), min(s.left[depth - 1], room)
+            s.node[depth], s.height[depth] = child, m + step
+            s.asked[depth] = s.left[depth] = min(left, room)
             continue
-        while True:  # this node is done: full, or with nowhere left to send
+        while True:  # this node is done: all is sent, or it has nowhere left to send
+            u, amount = s.node[depth], s.asked[depth] - s.left[depth]
             if s.left[depth] > 0:
-                _kill(s, s.node[depth])
-            amount = s.asked[depth] - s.left[depth]
+                _kill(s, u)
             if depth == 0:
                 return amount, touched
-            child, depth = s.node[depth], depth - 1
-            v = s.node[depth]
+            depth -= 1
+            v, m = s.node[depth], s.height[depth]
             if amount > 0:
                 s.left[depth] -= amount
-                if child < v and child // n < v // n:
-                    touched = _push(capacity, s, v // n - 1, v % n, child % n, amount, touched)
+                if s.height[depth + 1] < m:
+                    touched = _push(capacity, s, v, u - (m - 2) * n, amount, touched)
                 else:
-                    x, query, key = v // n, child % n, v % n
-                    full, rest = capacity[x, query, key], s.residual[x, query, key]
-                    s.residual[x, query, key] = full if amount == full - rest else rest + amount
+                    q = v - (m - 1) * n
+                    full, rest = capacity[u, q], s.residual[u, q]
+                    s.residual[u, q] = full if amount == full - rest else rest + amount
             if s.left[depth] > 0:
                 break
 
@@ -372,14 +389,13 @@ def _pair(capacity, s, columns, count, layer, source, sink, low, high, bound):
     """Maximum flow from (layer, source) to (0, sink) over positions low..high, for layers from 3 up."""
     n, total, touched, enough = capacity.shape[1], 0.0, 0, bound * (1 - MEETS)
     for k in range(low, high + 1):
-        s.supply[k], s.demand[k] = capacity[layer - 1, source, k], capacity[0, k, sink]
-    distance = _straight(s, n, layer, low, high)
+        s.supply[k], s.demand[k] = capacity[(layer - 1) * n + source, k], capacity[k, sink]
+    distance, top = _straight(s, n, layer, low, high), (layer - 2) * n
     while distance > 0:
         for step in range(low - 1, high + 1):
             k = source if step < low else step
-            root = (layer - 1) * n + k
-            if s.supply[k] > 0 and s.distance[root] == distance:
-                amount, touched = _descend(capacity, s, columns, count, n, layer, low, high, root, touched)
+            if s.supply[k] > 0 and s.distance[top + k] == distance:
+                amount, touched = _descend(capacity, s, columns, count, n, layer, low, high, top + k, touched)
                 s.supply[k] -= amount
                 total += amount
         if total >= enough:
@@ -387,19 +403,17 @@ def _pair(capacity, s, columns, count, layer, source, sink, low, high, bound):
         touched = _list_flow(capacity, s, n, layer, touched)
         distance = _search(s, columns, count, n, layer, low, high)
     for entry in range(touched):
-        edge = s.log[entry]
-        x, k, q = edge // (n * n), edge // n % n, edge % n
-        s.residual[x, k, q] = capacity[x, k, q]
+        v, q = s.tail[entry], s.key[entry]
+        s.residual[v, q] = capacity[v, q]
     return bound if total >= enough else total
 
 
 @inner
-def _spread(capacity, source, top, reach):
+def _spread(capacity, n, source, top, reach):
     """Bounds on what (m, k) gets from each source in layer `top + 1`: reach [m, source, key], m counted from 0."""
-    n = capacity.shape[1]
     for s in range(source.size):
         for k in range(n):
-            reach[top, s, k] = capacity[top, source[s], k]
+            reach[top, s, k] = capacity[top * n + source[s], k]
         for m in range(top - 1, -1, -1):
             for k in range(n):
                 reach[m, s, k] = 0.0
@@ -407,27 +421,40 @@ def _spread(capacity, source, top, reach):
                 limit = reach[m + 1, s, k]
                 if limit > 0:
                     for q in range(n):
-                        reach[m, s, q] += min(limit, capacity[m, k, q])
+                        reach[m, s, q] += min(limit, capacity[m * n + k, q])
 
 
 @inner
-def _flow_block(capacity, scratch, columns, count, causal, source, reach, every, begin, out):
+def _meet(reach, send, n, bound):
+    """Lower each sink's bound to the sum over k of min(reach, send)."""
+    total = np.zeros(BLOCK)
+    for k in range(n):
+        limit = reach[k]
+        if limit > 0:
+            for j in range(BLOCK):
+                total[j] += min(limit, send[k, j])
+    for j in range(BLOCK):
+        bound[j] = min(bound[j], total[j])
+
+
+@inner
+def _flow_block(capacity, layers, scratch, columns, count, causal, source, reach, every, begin, out):
     """Flows to the sinks begin..begin + BLOCK: out [layer, source, token]."""
-    layers, n, _ = capacity.shape
+    n = capacity.shape[1]
     sinks = min(BLOCK, n - begin)
     send = np.zeros((layers + 1, n, BLOCK))  # bounds on, or exact, flow from (l, k) to the sink
     cap = np.zeros(BLOCK)
     bound = np.empty(BLOCK)
     for k in range(n):
         for j in range(sinks):
-            send[1, k, j] = capacity[0, k, begin + j]
+            send[1, k, j] = capacity[k, begin + j]
             cap[j] += send[1, k, j]
     for layer in range(1, layers + 1):
         if layer > 1 and not every:
             for k in range(n):
                 to = send[layer, k]
                 for q in range(n):
-                    limit = capacity[layer - 1, k, q]
+                    limit = capacity[(layer - 1) * n + k, q]
                     if limit > 0:
                         for j in range(BLOCK):
                             to[j] += min(limit, send[layer - 1, q, j])
@@ -453,20 +480,22 @@ def _flow_block(capacity, scratch, columns, count, causal, source, reach, every,
 
 
 @inner
-def _meet(reach, send, n, bound):
-    """Lower each sink's bound to the sum over k of min(reach, send)."""
-    total = np.zeros(BLOCK)
-    for k in range(n):
-        limit = reach[k]
-        if limit > 0:
-            for j in range(BLOCK):
-                total[j] += min(limit, send[k, j])
-    for j in range(BLOCK):
-        bound[j] = min(bound[j], total[j])
+def _rows(capacity):
+    """The columns of each row that are not zero, and whether no query looks to its right."""
+    nodes, n = capacity.shape
+    columns, count, causal = np.empty((nodes, n), np.int64), np.zeros(nodes, np.int64), True
+    for v in range(nodes):
+        for q in range(n):
+            if capacity[v, q] > 0:
+                columns[v, count[v]] = q
+                count[v] += 1
+                causal = causal and q <= v % n
+    return columns, count, causal
 
 
-@inner
+@njit(cache=True, nogil=True)
 def _work(worker, workers, mixing, source, length, every, out):
+    """Blocks of sinks number `worker`, `worker + workers`, ... of all examples."""
     layers, task = mixing.shape[1], 0
     for b in range(mixing.shape[0]):
         n, blocks = length[b], (length[b] + BLOCK - 1) // BLOCK
@@ -474,40 +503,18 @@ def _work(worker, workers, mixing, source, length, every, out):
         task += blocks
         if mine >= blocks:
             continue
-        capacity = np.empty((layers, n, n))
         scratch = _scratch(layers, n)
-        for x in range(layers):
-            for k in range(n):
-                for q in range(n):
-                    capacity[x, k, q] = scratch.residual[x, k, q] = mixing[b, x, k, q]
+        capacity = np.empty((layers * n, n))
+        for v in range(layers * n):
+            for q in range(n):
+                capacity[v, q] = scratch.residual[v, q] = mixing[b, v // n, v % n, q]
         columns, count, causal = _rows(capacity)
         sources = source[b, :n]
         reach = np.empty((layers, layers, sources.size, n))
         for top in range(layers):
-            _spread(capacity, sources, top, reach[top])
+            _spread(capacity, n, sources, top, reach[top])
         for block in range(mine, blocks, workers):
-            _flow_block(capacity, scratch, columns, count, causal, sources, reach, every, block * BLOCK, out[b])
-
-
-@njit(cache=True, parallel=True)
-def _solve(mixing, source, length, every, workers, out):
-    for worker in prange(workers):
-        _work(worker, workers, mixing, source, length, every, out)
-
-
-@inner
-def _rows(capacity):
-    """The columns of each row that are not zero, and whether no query looks to its right."""
-    layers, n, _ = capacity.shape
-    columns, count, causal = np.empty((layers, n, n), np.int64), np.zeros((layers, n), np.int64), True
-    for x in range(layers):
-        for k in range(n):
-            for q in range(n):
-                if capacity[x, k, q] > 0:
-                    columns[x, k, count[x, k]] = q
-                    count[x, k] += 1
-                    causal = causal and q <= k
-    return columns, count, causal
+            _flow_block(capacity, layers, scratch, columns, count, causal, sources, reach, every, block * BLOCK, out[b])
 
 
 def _flows(mixing: NDArray, source: NDArray | None, length: NDArray | None = None) -> NDArray[np.float64]:
@@ -516,5 +523,11 @@ def _flows(mixing: NDArray, source: NDArray | None, length: NDArray | None = Non
     lengths = np.full(batch, n) if length is None else length
     out = np.zeros((batch, layers, sources.shape[1], n))
     # numba compiles anew for read-only or strided arrays
-    _solve(np.require(mixing, requirements="CW"), sources, lengths, source is None, numba.get_num_threads(), out)
+    given = (np.require(mixing, requirements="CW"), sources, lengths, source is None, out)
+    workers = int(min(numba.get_num_threads(), ((lengths + BLOCK - 1) // BLOCK).sum()))
+    if workers == 1:
+        _work(0, 1, *given)
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(lambda worker: _work(worker, workers, *given), range(workers)))
     return out

@@ -23,28 +23,29 @@ class Agreement:
     Args:
         path: a file, folder or URL of Linzen et al.'s sentences; None for the grammar.
         grammar: what generates the sentences where there is no path.
-        held_out: test sentences held out of Linzen et al.'s natural mix where the data has no test part.
+        test: test sentences of Linzen et al., held out of the natural mix; of the full file's 89 % so many are used.
+        validation: validation sentences of Linzen et al.'s simple files.
         split_seed: of the splits of Linzen et al.'s sentences.
     """
 
     path: str | None = None
     grammar: Grammar = field(default_factory=Grammar)
-    held_out: int = 3000
+    test: int = 3000
+    validation: int = 1000
     split_seed: int = 42
 
     version = "1"
     classes = ("singular", "plural")
 
     def __post_init__(self):
-        check.count("held_out", self.held_out)
+        for name in ("test", "validation"):
+            check.count(name, getattr(self, name))
+        check.count("split_seed", self.split_seed, low=0)
 
     @cached_property
     def splits(self) -> Mapping[str, Sequence[Sentence]]:
         """`train`, `validation` and `test`, each in a fixed random order."""
-        if self.path is None:
-            splits = self.grammar.splits()
-        else:
-            splits = Linzen(self.path, seed=self.split_seed, test=self.held_out).sentences()
+        splits = self.grammar.splits() if self.path is None else self._linzen.sentences()
         for name, sentences in splits.items():
             missing = [label for index, label in enumerate(self.classes) if all(s.label != index for s in sentences)]
             if missing:
@@ -55,14 +56,21 @@ class Agreement:
         return splits
 
     @cached_property
+    def _linzen(self) -> Linzen:
+        assert self.path is not None
+        return Linzen(self.path, self.split_seed, self.test, self.validation)
+
+    @property
+    def facts(self) -> dict[str, int]:
+        """Sentences in each split; for published data also how many rows were read and why some are in no split."""
+        sizes = {name: len(sentences) for name, sentences in self.splits.items()}
+        return sizes if self.path is None else self._linzen.counts() | sizes
+
+    @cached_property
     def digest(self) -> str:
-        """A hash of all sentences and labels, in order."""
-        digest = hashlib.sha256(self.version.encode())
-        for name, sentences in self.splits.items():
-            digest.update(f"\n{name}".encode())
-            for sentence in sentences:
-                digest.update(f"\n{sentence.label} {' '.join(sentence.words)}".encode())
-        return digest.hexdigest()
+        """A hash of the sentences, their labels and their split."""
+        content = repr((self.version, Grammar.version, self.grammar)) if self.path is None else self._linzen.digest
+        return hashlib.sha256(content.encode()).hexdigest()
 
     def examples(self, tokens: WordTokenizer) -> list[Example]:
         """The test sentences as `<cls> w_0 ... w_{v-1} <?>`, explained at CLS."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tasks.agreement import lexicon, vocabulary
-from tasks.agreement.phrases import (
-    NUMBERS,
+from tasks.agreement.modifiers import (
     OBJECT_RELATIVE,
     PARTICIPLE,
     RELATION,
     SUBJECT_RELATIVE,
-    DeadEnd,
-    Phrases,
+    deed,
+    modify,
 )
+from tasks.agreement.phrases import NUMBERS, DeadEnd, Phrases
 from tasks.agreement.sentence import PLURAL, SINGULAR
 
 Heads = tuple[int, ...]
@@ -26,7 +26,7 @@ MEANINGS = [
         "person": 26, "kin": 5, "official": 6, "group": 8, "animal": 8, "fish": 2, "tree": 2, "flower": 3, "food":
         4, "toy": 1, "object": 7, "key": 1, "container": 4, "surface": 2, "clothing": 4, "vehicle": 5, "document":
         12, "picture": 4, "work": 3, "building": 8, "room": 3, "opening": 2, "part": 2, "settlement": 4, "ground":
-        2, "height": 2, "river": 1, "lake": 1, "way": 3, "idea": 9, "event": 7, "disaster": 2,
+        2, "height": 2, "river": 1, "lake": 1, "way": 3, "idea": 9, "event": 6, "debate": 4, "disaster": 2,
     }.items()
     for _ in range(weight)
 ]  # fmt: skip
@@ -35,7 +35,7 @@ MEANINGS = [
 def _plain(phrases: Phrases, label: int, numbers: Sequence[int], manner: str | None = None) -> Heads:
     meaning = phrases.random.choice(MEANINGS)
     head = phrases.noun_phrase(meaning, label, head=True)
-    phrases.modify(meaning, label, numbers, manner)
+    modify(phrases, meaning, label, numbers, manner)
     return (head,)
 
 
@@ -86,7 +86,7 @@ def _clause(phrases: Phrases) -> None:
     """When the senator left the meeting."""
     phrases.add(phrases.random.choice(lexicon.CONJUNCTIONS))
     subject = phrases.random.choice(("person", "person", "official", "kin", "group"))
-    verb, target = phrases.random.choice(vocabulary.BY_SUBJECT[subject])
+    verb, target = deed(phrases, vocabulary.BY_SUBJECT, subject)
     phrases.noun_phrase(subject, phrases.random.randrange(2))
     phrases.add(vocabulary.VERBS[verb].past)
     phrases.noun_phrase(target, SINGULAR if target in lexicon.MASS else phrases.random.randrange(2))
@@ -113,7 +113,7 @@ def coordination(phrases: Phrases, label: int, numbers: Sequence[int]) -> Heads:
     index = phrases.conjunct(meaning, second, definite=definite)
     if not added:
         heads.append(index)
-    phrases.modify(meaning, second, rest)
+    modify(phrases, meaning, second, rest)
     phrases.add(*after.split())
     return tuple(heads)
 
@@ -132,7 +132,7 @@ def quantified(phrases: Phrases, label: int, numbers: Sequence[int]) -> Heads:
             phrases.add("the")
         phrases.adjectives(meaning, 0.16)
         phrases.noun(str(phrases.fresh(vocabulary.NOUNS[meaning])[PLURAL]), PLURAL)
-        phrases.modify(meaning, PLURAL, numbers[1:])
+        modify(phrases, meaning, PLURAL, numbers[1:])
         return (head,)
     if label == SINGULAR:
         meaning = phrases.random.choice(tuple(vocabulary.MASS))
@@ -146,7 +146,7 @@ def quantified(phrases: Phrases, label: int, numbers: Sequence[int]) -> Heads:
     else:
         phrases.adjectives(meaning, 0.2)
         head = phrases.noun(str(phrases.fresh(vocabulary.NOUNS[meaning])[PLURAL]), PLURAL)
-    phrases.modify(meaning, label, numbers)
+    modify(phrases, meaning, label, numbers)
     return (head,)
 
 
@@ -154,7 +154,7 @@ def invariant(phrases: Phrases, label: int, numbers: Sequence[int]) -> Heads:
     """This species; several aircraft."""
     meaning = phrases.random.choice(("animal", "animal", "fish", "vehicle", "document", "way"))
     head = phrases.invariant(meaning, label)
-    phrases.modify(meaning, label, numbers)
+    modify(phrases, meaning, label, numbers)
     return (head,)
 
 
@@ -181,7 +181,7 @@ def name(phrases: Phrases, label: int, numbers: Sequence[int]) -> Heads:
         phrases.add(",")
         manner = phrases.random.choice((SUBJECT_RELATIVE, SUBJECT_RELATIVE, PARTICIPLE))
         phrases.strict = True
-        phrases.modify("person", label, numbers, manner)
+        modify(phrases, "person", label, numbers, manner)
         phrases.add(",")
     return heads
 
@@ -191,7 +191,7 @@ def pronoun(phrases: Phrases, label: int, numbers: Sequence[int]) -> Heads:
     words = phrases.random.choice(lexicon.INDEFINITES[NUMBERS[label]]).split()
     phrases.add(*words[:-1])
     head = phrases.noun(words[-1], label)
-    phrases.modify("person", label, numbers)
+    modify(phrases, "person", label, numbers)
     return (head,)
 
 
@@ -204,7 +204,7 @@ def compound(phrases: Phrases, label: int, numbers: Sequence[int]) -> Heads:
     phrases.add(*first.split())
     phrases.used.update((first, last))
     head = phrases.noun(last, label)
-    phrases.modify(meaning, label, numbers)
+    modify(phrases, meaning, label, numbers)
     return (head,)
 
 
@@ -218,7 +218,7 @@ def bare(phrases: Phrases, label: int, numbers: Sequence[int]) -> Heads:
         meaning = phrases.random.choice(MEANINGS)
         phrases.adjectives(meaning, adjective)
         head = phrases.noun(str(phrases.fresh(vocabulary.NOUNS[meaning])[PLURAL]), PLURAL)
-    phrases.modify(meaning, label, numbers)
+    modify(phrases, meaning, label, numbers)
     return (head,)
 
 
@@ -234,13 +234,14 @@ def possessive(phrases: Phrases, label: int, numbers: Sequence[int]) -> Heads:
         raise DeadEnd
     phrases.adjectives(meaning, 0.25)
     head = phrases.noun(str(phrases.fresh(vocabulary.NOUNS[meaning])[label]), label)
-    phrases.modify(meaning, label, numbers)
+    phrases.owned = True
+    modify(phrases, meaning, label, numbers)
     return (head,)
 
 
 # How often each is drawn when no noun is to stand between subject and verb, and when some are.
 WEIGHTS: dict[Construction, tuple[int, int]] = {
-    simple: (40, 0), prepositional: (0, 22), subject_relative: (0, 12), object_relative: (0, 14), participle: (0, 11),
+    simple: (40, 0), prepositional: (0, 20), subject_relative: (0, 14), object_relative: (0, 14), participle: (0, 13),
     fronted: (22, 9), coordination: (14, 7), quantified: (8, 7), invariant: (4, 3), name: (4, 4), pronoun: (0, 4),
     compound: (6, 5), bare: (4, 4), possessive: (5, 4),
 }  # fmt: skip

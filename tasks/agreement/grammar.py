@@ -17,10 +17,13 @@ MOST_SENTENCES = 500_000
 # Shares of the attractor counts 0 to 5, per cent. English text has few attractors; a model that is to learn what they
 # do not change needs to see more of them.
 NATURAL = (58, 22, 10, 5, 3, 2)
-TRAINING = (38, 23, 15, 10, 8, 6)
-# Shares of 0, 1, 2, ... nouns of the subject's own number among those between subject and verb: without attractors, and
-# with them.
-COMPANY = ((40, 40, 16, 4), (55, 35, 10))
+TRAINING = (44, 24, 13, 9, 6, 4)
+# Shares of 0, 1, ... nouns of the subject's own number between it and the verb, without attractors and with them. The
+# latter make k attractors beside j such nouns as frequent as j + 1 attractors beside k - 1: so counting the singular
+# and the plural nouns of a sentence does not tell which of them is the subject. A sentence has at most MOST_NOUNS.
+ALONE = (40, 38, 14, 5, 3)
+COMPANY = {NATURAL: (51, 23, 12, 8, 6), TRAINING: (36, 20, 17, 14, 13)}
+MOST_NOUNS = 7
 # Drawn in vain, for each pair still wanted, before the grammar counts as exhausted.
 PATIENCE = 1000
 
@@ -75,7 +78,8 @@ class Grammar:
         random = Random(f"{self.version} {self.seed} {name}")
         sentences: list[Sentence] = []
         for attractors, pairs in enumerate(_allot(size // 2, shares[: self.max_attractors + 1])):
-            stream = _pairs(random, attractors, pairs, seen)
+            company = COMPANY[shares][: MOST_NOUNS - attractors] if attractors else ALONE
+            stream = _pairs(random, attractors, company, pairs, seen)
             for _ in range(pairs):
                 pair = next(stream, None)
                 if pair is None:
@@ -99,15 +103,15 @@ def _allot(total: int, shares: tuple[int, ...]) -> list[int]:
 
 
 def _pairs(
-    random: Random, attractors: int, wanted: int, seen: set[tuple[str, ...]]
+    random: Random, attractors: int, company: tuple[int, ...], wanted: int, seen: set[tuple[str, ...]]
 ) -> Iterator[tuple[Sentence, Sentence]]:
     """Pairs of a singular and a plural sentence of one construction and length; ends when no new ones are found."""
     waiting: dict[tuple[str, int, int], list[Sentence]] = {}
-    company = [n for n, share in enumerate(COMPANY[attractors > 0]) for _ in range(share)]
-    names = [[c for c, weights in WEIGHTS.items() for _ in range(weights[some])] for some in (0, 1)]
+    beside = [n for n, share in enumerate(company) for _ in range(share)]
+    drawn = [[c for c, weights in WEIGHTS.items() for _ in range(weights[some])] for some in (0, 1)]
     for _ in range(wanted * PATIENCE):
-        same = random.choice(company)
-        construction = random.choice(names[attractors + same > 0])
+        same = random.choice(beside)
+        construction = random.choice(drawn[attractors + same > 0])
         label = random.choice((SINGULAR, PLURAL))
         numbers = [1 - label] * attractors + [label] * same
         random.shuffle(numbers)

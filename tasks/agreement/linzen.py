@@ -5,25 +5,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.agreement import linzen_files
-
-FEATURES = datasets.Features(
-    {
-        "words": datasets.List(datasets.Value("string")),
-        "label": datasets.ClassLabel(names=["singular", "plural"]),
-        "subject": datasets.List(datasets.Value("int64")),
-        "attractors": datasets.List(datasets.Value("int64")),
-        "attractor_count": datasets.Value("int64"),
-        "source": datasets.Value("string"),
-    }
-)
+from tasks.agreement import linzen_files, linzen_splits, linzen_table
+from tasks.agreement.sentence import Sentence
 
 
 @dataclass(frozen=True)
@@ -31,20 +21,19 @@ class Linzen:
     """The words before the verb and the verb's number, in three splits with no sentence in common.
 
     Reads the simple format (a numpred.* file, a folder of them, or their archive) and the full one
-    (agr_50_mostcommon_10K.tsv), plain or gzipped, from a path or a URL. Text is Wikipedia's (CC BY-SA 3.0, GFDL) and is
-    never copied into the project.
+    (agr_50_mostcommon_10K.tsv), plain or gzipped, from a path or a URL. The text is Wikipedia's (CC BY-SA 3.0, GFDL).
 
     Rows: `words`; `label` (0 singular, 1 plural); `subject` and `attractors`, indices in `words`, empty where unknown;
     `attractor_count`, -1 where unknown; `source`, the file's name. Only the full format knows subject and attractors;
-    in numpred.test.k each sentence has k attractors.
+    in numpred.test.k each sentence has k attractors. Rows stand in a fixed random order: the first n are a fair sample.
 
     Splits. Simple: `test` and then `validation` sentences of numpred.val, the natural mix, drawn with `seed`; training
-    is numpred.train, or without it every other sentence: numpred.test.* holds none without attractors, so what
+    is numpred.train, or without it every other sentence: numpred.test.* may hold none without attractors, so what
     numpred.val has left goes into training too. Without numpred.val they are drawn from numpred.test, else from all.
-    Full: the paper's, 10 % train, 1 % validation, 89 % test, and `test` and `validation` are not used.
+    Full: the paper's, 10 % train, 1 % validation, 89 % test; `test` and `validation` do not matter.
 
-    `drop_repeats` keeps each sentence once, and none that stands there with both numbers: its words do not tell the
-    answer. False keeps every row, as the paper did, and then splits share sentences.
+    `drop_repeats` keeps each sentence once, and none that stands there with both numbers, as its words do not tell the
+    answer. False keeps every row, as the paper did; the splits then share sentences.
     """
 
     path: str
@@ -59,30 +48,41 @@ class Linzen:
             raise ValueError(f"expected test and validation of 1 or more, got {self.test} and {self.validation}")
 
     def splits(self) -> datasets.DatasetDict:
-        """Rows of "train", "validation" and "test". Raises ValueError on a malformed line, OSError on no file."""
+        """Rows of "train", "validation" and "test". Raises ValueError on malformed data, OSError on none."""
         rows, division = self._rows, self._division
-        return datasets.DatasetDict({name: rows.select(division[name]) for name in ("train", "validation", "test")})
+        return datasets.DatasetDict({name: rows.select(division[name]) for name in linzen_splits.SPLITS})
+
+    def sentences(self) -> dict[str, list[Sentence]]:
+        """The same splits as sentences, of the test part the first `test`, since the full file has over a million.
+
+        `source` is their construction; numpred.test.k is chosen for its attractors, all else natural.
+        """
+        chosen = {name: self._division[name] for name in linzen_splits.SPLITS}
+        chosen["test"] = chosen["test"][: self.test]
+        return {name: self._sentences_of(rows) for name, rows in chosen.items()}
 
     def counts(self) -> dict[str, int]:
-        """How many rows were read and where each of them went; the parts add up to `read`."""
-        counts = {"read": len(self._rows), **{name: len(chosen) for name, chosen in self._division.items()}}
-        subject, found, told = (self._column(name) for name in ("subject", "attractors", "attractor_count"))
-        differ = pc.not_equal(pc.list_value_length(found), told)
-        known = pc.greater(pc.list_value_length(subject), 0)
-        # Kept all the same: `attractors` as the tags have it, `attractor_count` as the file has it.
-        return {**counts, "attractors_differ": pc.sum(pc.and_(known, differ)).as_py() or 0}
+        """How many rows were read, and in which split or for which reason in none; these add up to `read`.
+
+        `attractors_differ` counts the rows whose tags show another number of attractors than the file tells. They are
+        kept: `attractors` follows the tags, `attractor_count` the file.
+        """
+        told = self._column("attractor_count").to_numpy()
+        subject, found = (self._column(name).value_lengths().to_numpy() for name in ("subject", "attractors"))
+        division = {name: len(chosen) for name, chosen in self._division.items()}
+        return {"read": len(told), **division, "attractors_differ": int(((subject > 0) & (found != told)).sum())}
 
     @property
     def digest(self) -> str:
         """SHA-256 of the content and of all that decides the splits: the same wherever the data lie."""
-        parts = (self._content, ROWS_VERSION, self.seed, self.test, self.validation, self.drop_repeats)
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
+        decides = (linzen_table.ROWS_VERSION, self.seed, self.test, self.validation, self.drop_repeats)
+        return hashlib.sha256(repr((self._content, *decides)).encode()).hexdigest()
 
     @cached_property
     def _local(self) -> Path:
-        if not self.path.startswith(("http://", "https://")):
-            return Path(self.path).expanduser()
-        return _downloaded(self.path, self.cache_dir)
+        if self.path.startswith(("http://", "https://")):
+            return linzen_table.downloaded(self.path, self.cache_dir)
+        return Path(self.path).expanduser()
 
     @cached_property
     def _content(self) -> str:
@@ -90,29 +90,60 @@ class Linzen:
 
     @cached_property
     def _rows(self) -> datasets.Dataset:
-        builder = _Rows(self._local, self.path, self._content, self.cache_dir)
-        try:
-            builder.download_and_prepare()
-        except datasets.exceptions.DatasetGenerationError as error:
-            if isinstance(error.__cause__, (ValueError, OSError)):
-                raise error.__cause__ from None  # names the line; the library's own sentence does not
-            raise
-        rows = builder.as_dataset(split="train")
-        assert isinstance(rows, datasets.Dataset)
+        rows = linzen_table.cached_rows(self._local, self.path, self._content, self.cache_dir)
         return _with_known_counts(rows)
 
-    def _column(self, name: str):
+    def _column(self, name: str) -> pa.Array:  # [row]
         return self._rows.data.column(name).combine_chunks()
 
     @cached_property
     def _division(self) -> dict[str, np.ndarray]:
-        """Row numbers by split, and of the rows left out by reason; each row stands in exactly one."""
-        rows = self._rows
-        sentence, label = _sentences(rows), np.asarray(rows.with_format("numpy")["label"])
-        source = np.array(rows["source"])
-        both = np.zeros(len(rows), bool)
-        if self.drop_repeats:
-            plural = np.bincount(sentence, label)[sentence]
-            both = (plural > 0) & (plural < np.bincount(sentence)[sentence])
-        return {}
+        label = self._column("label").to_numpy()
+        if len(np.unique(label)) < 2:
+            only = ("singular (VBZ)", "plural (VBP)")[label[0]]
+            raise ValueError(f"{self.path}: expected both numbers, every verb is {only}; is the file complete?")
+        try:
+            return linzen_splits.divide(
+                _words_number(self._rows),
+                label,
+                np.array(self._column("source").to_pylist()),
+                full=len(self._column("subject")[0]) > 0,
+                seed=self.seed,
+                test=self.test,
+                validation=self.validation,
+                drop_repeats=self.drop_repeats,
+            )
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from None
 
+    def _sentences_of(self, chosen: np.ndarray) -> list[Sentence]:
+        # Not by way of `splits`: the library reads a shuffled selection 20 times slower than Arrow does.
+        table = pa.table({name: self._column(name) for name in linzen_table.FEATURES}).take(chosen)
+        same: dict[str, str] = {}  # one object for each word: the full file has twenty million
+        sentences = []
+        for batch in table.to_batches(50_000):
+            for words, label, subject, attractors, count, source in zip(
+                *(column.to_pylist() for column in batch.columns), strict=True
+            ):
+                words = tuple(same.setdefault(word, word) for word in words)
+                natural = not linzen_files.BY_COUNT.fullmatch(source)
+                sentences.append(Sentence(words, label, tuple(subject), tuple(attractors), count, source, natural))
+        return sentences
+
+
+def _words_number(rows: datasets.Dataset) -> np.ndarray:  # [row]
+    """Equal numbers for equal words."""
+    words = rows.data.column("words").combine_chunks()
+    return pc.call_function("binary_join", [words, " "]).dictionary_encode().indices.to_numpy()
+
+
+def _with_known_counts(rows: datasets.Dataset) -> datasets.Dataset:
+    """The rows, where a sentence of numpred.val that also stands in numpred.test.k gets its k."""
+    counts, sentence = rows.data.column("attractor_count").to_numpy(), _words_number(rows)
+    known = np.full(sentence.max() + 1, -1)
+    np.maximum.at(known, sentence, counts)
+    filled = np.where(counts < 0, known[sentence], counts)
+    if (filled == counts).all():
+        return rows
+    filled_rows = rows.remove_columns("attractor_count").add_column("attractor_count", filled)
+    return filled_rows.select_columns(list(linzen_table.FEATURES))

@@ -17,6 +17,7 @@ FULL_URL = "http://tallinzen.net/media/rnn_agreement/agr_50_mostcommon_10K.tsv.g
 
 LABELS = {"VBZ": 0, "VBP": 1}
 NUMPRED = re.compile(r"numpred\.(train|valid|val|test(\.\d+)?)(\.gz)?")
+BY_COUNT = re.compile(r"numpred\.test\.(\d+)")  # sentences chosen by their number of attractors
 FULL_NAME = re.compile(r"agr_50_mostcommon_10k\.tsv(\.gz)?", re.IGNORECASE)
 REQUIRED = ("sentence", "pos_sentence", "subj_pos", "verb_pos", "subj_index", "verb_index", "n_diff_intervening")
 REMEDY = f"give task.path=<a numpred.* file, a folder of them, {SIMPLE_URL}, or {FULL_URL}>"
@@ -54,7 +55,7 @@ def lines(path: Path, name: str) -> Iterator[Line]:
 
 
 def folder_files(path: Path, name: str) -> list[Path]:
-    """The data files of a folder, or of the folder that the published archive unpacks to; a plain file before its .gz."""
+    """The data files of a folder, or of the one that the published archive unpacks to; a plain file before its .gz."""
     for folder in (path, path / "rnn_agr_simple"):
         files = {file.name.removesuffix(".gz"): file for file in sorted(folder.glob("*"), reverse=True)}
         simple = [file for _, file in sorted(files.items()) if NUMPRED.fullmatch(file.name)]
@@ -82,6 +83,8 @@ def _archive_lines(path: Path, name: str) -> Iterator[Line]:
             if member.isfile() and NUMPRED.fullmatch(file) and (stream := archive.extractfile(member)):
                 found = True
                 yield from _stream_lines(stream, f"{name}/{file}", file)
+        while archive.fileobj and archive.fileobj.read(2**20):
+            pass  # to the end, where gzip checks its sum
     if not found:
         raise ValueError(f"{name}: expected numpred.* files in the archive, found none; {REMEDY}")
 
@@ -133,7 +136,7 @@ def _simple_row(line: Line, text: str) -> dict:
     words = preamble.split(" ")  # not split(): a word may hold a no-break space
     if verb not in LABELS or "\t" in preamble or not all(words):
         raise _malformed(line, "'VBZ' or 'VBP', a tab and words", text)
-    by_count = re.fullmatch(r"numpred\.test\.(\d+)", line.source)
+    by_count = BY_COUNT.fullmatch(line.source)
     return {
         "words": words,
         "label": LABELS[verb],
@@ -150,7 +153,9 @@ def _full_row(line: Line, text: str, header: list[str]) -> dict:
         row = dict(zip(header, fields, strict=True))
         subject, verb, count = (int(row[key]) for key in ("subj_index", "verb_index", "n_diff_intervening"))
     except (csv.Error, ValueError) as error:
-        raise _malformed(line, f"{len(header)} fields with whole numbers for indices and counts ({error})", text) from None
+        raise _malformed(
+            line, f"{len(header)} fields with whole numbers for indices and counts ({error})", text
+        ) from None
     words, tags = row["sentence"].split(" "), row["pos_sentence"].split(" ")
     # subj_index and verb_index count from 1 (collect_agreement.py: CoNLL token numbers); the verb's tag proves it.
     if not (len(words) == len(tags) and all(words) and 1 <= subject < verb <= len(words)):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from harness import check
 from tasks.agreement.encoder import Encoder
 from tasks.agreement.tokenizer import CLS, PAD, UNKNOWN, VERB
 
@@ -32,6 +33,8 @@ class Training:
         batch: sentences in a step.
         word_dropout: each word is `<unk>` with this probability, so that blank-out later asks about a vector the
             model has met; 0 is the paper's form.
+        reconstruct: weight of a second loss, that the dropped words be told from the rest of the sentence; it teaches a
+            word's number from few labels. 0 is the paper's form.
         natural_weight: how much a sentence of the natural mix counts against one chosen for its attractors.
     """
 
@@ -43,16 +46,17 @@ class Training:
     weight_decay: float = 0.01
     clip: float = 1.0
     word_dropout: float = 0.1
+    reconstruct: float = 0.0
     label_smoothing: float = 0.0
     natural_weight: float = 1.0
 
     def __post_init__(self):
-        if not 0 <= self.word_dropout < 1:
-            raise ValueError(f"word_dropout is a probability in [0, 1), got {self.word_dropout}")
-        if self.epochs < 1 or self.batch < 1 or self.patience < 1:
-            raise ValueError(
-                f"epochs, patience and batch are at least 1, got {self.epochs}, {self.patience} and {self.batch}"
-            )
+        for name in ("epochs", "patience", "batch"):
+            check.count(name, getattr(self, name))
+        for name in ("warmup", "word_dropout", "label_smoothing"):
+            check.number(name, getattr(self, name), 0, 0.99)
+        for name in ("learning_rate", "weight_decay", "clip", "reconstruct", "natural_weight"):
+            check.number(name, getattr(self, name), 0, math.inf)
 
 
 def batches(ids: Sequence[Sequence[int]], size: int, generator: torch.Generator | None) -> list[list[int]]:
@@ -103,6 +107,7 @@ def fit(
         [{"params": decayed, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}],
         lr=training.learning_rate,
         betas=(0.9, 0.98),
+        fused=True,
     )
     steps = training.epochs * math.ceil(len(train.ids) / training.batch)
     warmup = max(1, int(training.warmup * steps))
@@ -121,8 +126,12 @@ def fit(
         total = 0.0
         for group in batches(train.ids, training.batch, generator):
             ids, mask = pad([train.ids[index] for index in group])
-            ids = drop_words(ids, training.word_dropout, generator)
-            loss = (loss_of(encoder(ids, mask).logits, labels[group]) * weights[group]).mean()
+            dropped = words_to_drop(ids, training.word_dropout, generator)
+            result = encoder(ids.masked_fill(dropped, UNKNOWN), mask, output_hidden_states=True)
+            loss = (loss_of(result.logits, labels[group]) * weights[group]).mean()
+            if training.reconstruct and dropped.any():
+                told = encoder.norm(result.hidden_states[-1][dropped]) @ encoder.words.weight.T  # [dropped, word]
+                loss = loss + training.reconstruct * nn.functional.cross_entropy(told, ids[dropped])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(encoder.parameters(), training.clip)
@@ -145,8 +154,7 @@ def fit(
     return history
 
 
-def drop_words(ids: Tensor, rate: float, generator: torch.Generator) -> Tensor:
-    """Ids with each word, but no special token, made `<unk>` with probability `rate`."""
-    dropped = torch.rand(ids.shape, generator=generator) < rate
+def words_to_drop(ids: Tensor, rate: float, generator: torch.Generator) -> Tensor:
+    """True, with probability `rate`, where a word and no special token stands, `[batch, token]`."""
     special = (ids == PAD) | (ids == CLS) | (ids == VERB)
-    return ids.masked_fill(dropped & ~special, UNKNOWN)
+    return (torch.rand(ids.shape, generator=generator) < rate) & ~special

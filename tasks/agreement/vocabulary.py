@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tasks.agreement import lexicon
 
 Forms = tuple[str, str]  # singular, plural
+Deed = tuple[Sequence[str], Sequence[str]]  # verbs, and the meanings of the nouns that they go with
 
 
 @dataclass(frozen=True)
@@ -96,28 +97,28 @@ def _verbs() -> Iterable[tuple[Sequence[str], Sequence[str], Sequence[str]]]:
             yield who.split(), what.split(), verbs.split()
 
 
-def _by_subject() -> dict[str, list[tuple[str, str]]]:
-    table: dict[str, list[tuple[str, str]]] = {}
+def _share(verbs: Sequence[str]) -> int:
+    """How often a line of the lexicon is drawn, so that no verb of a long one is rare."""
+    return 1 + len(verbs) // 6
+
+
+def _by_subject() -> dict[str, list[Deed]]:
+    deeds: dict[str, list[Deed]] = {}
     for who, what, verbs in _verbs():
         for subject in who:
-            table.setdefault(subject, []).extend((verb, target) for target in what for verb in verbs)
+            deeds.setdefault(subject, []).extend([(verbs, what)] * _share(verbs))
     for meaning in ("kin", "official"):
-        table[meaning] = table.get(meaning, []) + table["person"]
-    return table
+        deeds[meaning] = deeds.get(meaning, []) + deeds["person"]
+    return deeds
 
 
-def _by_object() -> dict[str, list[tuple[str, str]]]:
-    table: dict[str, list[tuple[str, str]]] = {}
+def _by_object() -> dict[str, list[Deed]]:
+    deeds: dict[str, list[Deed]] = {}
     for who, what, verbs in _verbs():
+        often = 3 if who[0] in lexicon.AGENTS else 1  # people act more often than things
         for target in what:
-            # people act more often than things
-            table.setdefault(target, []).extend(
-                (verb, subject)
-                for subject in who
-                for verb in verbs
-                for _ in range(3 if subject in lexicon.AGENTS else 1)
-            )
-    return table
+            deeds.setdefault(target, []).extend([(verbs, who)] * often * _share(verbs))
+    return deeds
 
 
 NOUNS: dict[str, list[Forms]] = {

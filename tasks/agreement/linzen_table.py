@@ -1,0 +1,86 @@
+"""The Linzen data as one Arrow table, downloaded, cached and mapped by the datasets library."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+from datasets.exceptions import DatasetGenerationError
+
+from tasks.agreement import linzen_files
+
+ROWS_VERSION = "1.0.0"  # raise it when a line is read or split differently: the cache and the digest hang on it
+FEATURES = datasets.Features(
+    {
+        "words": datasets.List(datasets.Value("string")),
+        "label": datasets.ClassLabel(names=["singular", "plural"]),
+        "subject": datasets.List(datasets.Value("int64")),
+        "attractors": datasets.List(datasets.Value("int64")),
+        "attractor_count": datasets.Value("int64"),
+        "source": datasets.Value("string"),
+    }
+)
+
+
+def cached_rows(path: Path, shown: str, content: str, cache_dir: str | None) -> datasets.Dataset:
+    """All rows of all files under `path`, parsed once for each content; errors call the data `shown`."""
+    builder = _Rows(path, shown, content, cache_dir)
+    try:
+        builder.download_and_prepare()
+    except DatasetGenerationError as error:
+        if isinstance(error.__cause__, (ValueError, OSError)):
+            raise error.__cause__ from None  # it names the line; the library's own sentence does not
+        raise
+    rows = builder.as_dataset(split="train")
+    assert isinstance(rows, datasets.Dataset)
+    return rows
+
+
+def downloaded(url: str, cache_dir: str | None) -> Path:
+    """The local copy of a URL, downloaded once: later runs need no network."""
+    options, failures = {}, (OSError,)
+    if find_spec("aiohttp"):
+        aiohttp = import_module("aiohttp")
+        timeout = aiohttp.ClientTimeout(total=None, connect=5, sock_connect=3, sock_read=10)
+        options: dict = {protocol: {"client_kwargs": {"timeout": timeout}} for protocol in ("http", "https")}
+        failures = (OSError, aiohttp.ClientError)
+    folder = Path(cache_dir).expanduser() / "downloads" if cache_dir else None
+    # Without the ETag a copy in the cache is found with no network; the published files do not change.
+    config = datasets.DownloadConfig(cache_dir=folder, use_etag=False, storage_options=options)
+    try:
+        return Path(str(datasets.DownloadManager(download_config=config).download(url)))
+    except ImportError as error:
+        remedy = "pip install 'fsspec[http]', or give task.path=<local copy>"
+        raise ConnectionError(f"{url}: downloading needs packages that are missing; {remedy}") from error
+    except failures as error:
+        cause = error.__cause__ or error  # fsspec says FileNotFoundError of every host that it cannot reach
+        reason = f"{type(cause).__name__}: {cause}".removesuffix(": ")
+        raise ConnectionError(
+            f"{url}: cannot be reached ({reason}); give task.path=<local copy>, or HF_DATASETS_CACHE=<a cache "
+            "that holds it>, with which HF_DATASETS_OFFLINE=1 works too"
+        ) from error
+
+
+class _Rows(datasets.ArrowBasedBuilder):
+    """Kept by content, wherever the data lie: a changed file is read anew."""
+
+    VERSION = datasets.Version(ROWS_VERSION)
+
+    def __init__(self, path: Path, shown: str, content: str, cache_dir: str | None):
+        self.path, self.shown = path, shown
+        super().__init__(cache_dir=cache_dir, dataset_name="linzen", hash=content)
+
+    def _info(self) -> datasets.DatasetInfo:
+        return datasets.DatasetInfo(features=FEATURES, citation="Linzen, Dupoux & Goldberg 2016, TACL 4, 521-535")
+
+    def _split_generators(self, dl_manager):
+        return [datasets.SplitGenerator(name="train")]
+
+    def _generate_tables(self, **kwargs):  # pyright: ignore[reportIncompatibleMethodOverride]: datasets 4 has no Key
+        rows = linzen_files.rows(self.path, self.shown)
+        some = iter(lambda: list(islice(rows, 10_000)), [])
+        yield from enumerate(pa.Table.from_pylist(batch, schema=FEATURES.arrow_schema) for batch in some)
