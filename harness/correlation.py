@@ -45,7 +45,7 @@ def spearman_by_layer(scores: Tensor, reference: Tensor, ranked: Tensor, ranks: 
 
 def _average_ranks(values: Tensor, ranked: Tensor) -> Tensor:
     """Ranks from 1, ties sharing their mean; what is not ranked sorts behind everything."""
-    values = values.double().masked_fill(~ranked, torch.inf).contiguous()
+    values = _filled(values, ranked)
     ordered = values.sort(dim=-1).values
     below = torch.searchsorted(ordered, values, side="left")
     upto = torch.searchsorted(ordered, values, side="right")
@@ -54,11 +54,16 @@ def _average_ranks(values: Tensor, ranked: Tensor) -> Tensor:
 
 def _dense_ranks(values: Tensor, ranked: Tensor) -> Tensor:
     """Ranks from 1 without gaps: ties share one, the next distinct value has the next."""
-    values = values.double().masked_fill(~ranked, torch.inf).contiguous()
+    values = _filled(values, ranked)
     ordered = values.sort(dim=-1).values
     steps = torch.ones_like(ordered)
     steps[..., 1:] = (ordered[..., 1:] != ordered[..., :-1]).double()
     return steps.cumsum(dim=-1).gather(-1, torch.searchsorted(ordered, values, side="left"))
+
+
+def _filled(values: Tensor, ranked: Tensor) -> Tensor:
+    """What is not ranked goes behind everything; NaN is dealt with by the caller, but must not break the sorting."""
+    return values.double().nan_to_num(0.0, torch.inf, -torch.inf).masked_fill(~ranked, torch.inf).contiguous()
 
 
 def _centred(ranks: Tensor, ranked: Tensor, n: Tensor) -> Tensor:

@@ -115,6 +115,7 @@ class Experiment:
                 seconds[name] += value
         folder.write_manifest(manifest)
 
+        before = len(examples) if folder.merged else sum(folder.finished().values())
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", RoundingNoise)
@@ -122,16 +123,19 @@ class Experiment:
         if not stopped and not folder.merged:
             with _timed(seconds, "merge"):
                 folder.merge([example.id for example in examples])
-        rows = folder.table("rows")["status"]
+        rows = folder.table("rows")[["example", "status"]]
+        statuses = rows["status"]
         manifest |= {
             "status": "stopped" if stopped else "complete",
             "seconds": dict(seconds),
             "peak_memory_mib": round(peak_memory()),
             "warnings": sorted({str(warning.message) for warning in caught}),
             "counts": {
+                "examples": rows["example"].nunique(),
+                "computed_now": rows["example"].nunique() - before,
                 "rows": len(rows),
-                "undefined": int((~rows.isin(["ok", "failed"])).sum()),
-                "failed": int((rows == "failed").sum()),
+                "undefined": int((~statuses.isin(["ok", "failed"])).sum()),
+                "failed": int((statuses == "failed").sum()),
             },
         }
         folder.write_manifest(manifest)

@@ -23,7 +23,7 @@ def main() -> None:
     """Run the command line; an error is one sentence and a non-zero exit."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra hands its errors over instead of printing them
     try:
-        sys.argv[1:] = with_stored_overrides(sys.argv[1:])
+        sys.argv[1:] = with_additions(with_stored_overrides(sys.argv[1:]))
         job()
     except (Exception, KeyboardInterrupt) as error:
         sys.exit(complain(error))
@@ -35,6 +35,19 @@ def with_stored_overrides(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     folder = Path(arguments[0].removeprefix("resume=")).expanduser()
     return [*RunFolder(folder).manifest["overrides"], *arguments]
+
+
+def with_additions(arguments: Sequence[str]) -> list[str]:
+    """`explainers=[a]` and `+explainers=[b]` in one command mean both; Hydra alone would silently drop b."""
+    folded = list(arguments)
+    for group in ("explainers", "references"):
+        chosen = [index for index, argument in enumerate(folded) if argument.startswith(f"{group}=")]
+        added = [index for index, argument in enumerate(folded) if argument.startswith(f"+{group}=")]
+        if len(chosen) == 1 and added:
+            names = [name for index in (chosen[0], *added) for name in folded[index].split("=", 1)[1].strip("[]").split(",")]
+            folded[chosen[0]] = f"{group}=[{','.join(names)}]"
+            folded = [argument for index, argument in enumerate(folded) if index not in added]
+    return folded
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")

@@ -2,27 +2,29 @@
 
 Abnar and Zuidema (2020), section 3: https://arxiv.org/abs/2005.00928
 
-Layers count 1..L and `mixing[l - 1, i, k]` is the capacity of the edge from node (l, i) to node (l - 1, k); the input
+Layers count 1..L, and `mixing[l - 1, i, k]` is the capacity of the edge from node (l, i) to node (l - 1, k); the input
 tokens are layer 0. Every value is the largest flow from one node to one input token on its own.
 
-**Method.** Dinic's algorithm on the layer matrices themselves, no graph object: residual capacities are undone from a
-log, the first phase needs no search because all paths are equally long, the residual edge k -> k is tried first, and
-short rows are walked along their nonzero columns. A pair is finished as soon as its flow meets an upper bound: no flow
-exceeds the sum over k of min(what reaches (m, k) from the source, what (m, k) can send to the sink), for any layer m,
-with both sides bounded in turn in the same way. Then the bound itself is stored. Layers 1 and 2 are closed forms.
+**Method.** Dinic's algorithm on the layer matrices themselves, no graph object. Residual capacities are restored from a
+log; the first phase needs no search because all paths are equally long; the residual edge k -> k is tried first; short
+rows are walked along their nonzero columns; a causal graph is cut to the positions from sink to source. A pair is done
+as soon as its flow meets an upper bound, and then the bound itself is stored: no flow exceeds, for any layer m, the sum
+over k of min(what reaches (m, k) from the source, what (m, k) sends to the sink), both bounded in turn in the same way.
+Layers 1 and 2 are closed forms.
 
-**Guarantee.** It always ends, whatever the numbers: a push of the size of an edge's residual sets it to exactly zero
-(or, backwards, to exactly its capacity), so every augmentation removes an edge from a phase and every phase lengthens
-the shortest path. The value differs from the true maximum by at most 2e-14 of its bound (`MEETS`) plus one rounding
-(1.1e-16 of the edge's capacity) for each push. Each pair is solved by one thread in an order that nothing outside the
-pair changes: batch, padding and number of threads change no bit.
+**Guarantee.** It always ends, whatever the numbers: a push the size of an edge's residual sets it to exactly zero (or,
+backwards, to exactly its capacity), so every push uses up an edge, a node or the demand of its phase, and every phase
+lengthens the shortest path. The value differs from the true maximum by at most 2e-14 of its bound (`MEETS`) and one
+rounding (1.1e-16 of an edge's capacity) for each push. One thread solves a pair, in an order that nothing outside of
+its example changes: batch, padding and number of threads change no bit.
 
-**Threads.** One worker for each of `numba.get_num_threads()` (set by `numba.set_num_threads` or NUMBA_NUM_THREADS);
-workers take blocks of sinks, of all examples, in turn, and start no thread themselves.
+**Threads.** One worker for each of `numba.get_num_threads()` (`numba.set_num_threads`, NUMBA_NUM_THREADS) and never more
+than there are blocks of sinks; it takes every so-manieth block of the batch, outside of the interpreter lock, and starts
+no thread of its own. Not numba's prange: that doubles the time to compile, and its OpenMP layer does not survive a fork.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -30,48 +32,63 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 MEETS = 2e-14  # a flow within this share of an upper bound has met it: above the rounding of a sum over 1,024 tokens
-inner = njit(cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")  # unwrapped: compiles faster
-BLOCK = 16  # sinks whose bounds are computed together: two vector registers wide on every machine
+BLOCK = 8  # sinks that a worker takes at a time
+
+unwrapped: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # compiles in half the time
+inner = njit(cache=True, error_model="numpy", **unwrapped)
+# a call that hands a Scratch over costs as much as the work of these
+tiny = njit(cache=True, error_model="numpy", inline="always")
+# sums in vector registers; the order of the terms hangs on their number only
+vector = njit(cache=True, fastmath={"reassoc", "nnan", "nsz"}, **unwrapped)
 
 
 def maximum_flow(mixing: ArrayLike, source: int) -> NDArray[np.float64]:
     """Maximum flow from `source` in every layer to each input token.
 
-    Takes mixing [layer, query, key], capacities >= 0, rows of any sum. Returns [layer, token], the flow from (l, source)
-    at index l - 1. Raises ValueError for negative, infinite or NaN capacities, a layer that is not square, no such token.
+    Takes mixing [layer, query, key], capacities >= 0, rows of any sum; returns [layer, token], the flow from (l, source)
+    at index l - 1. ValueError: negative, infinite or NaN capacities, layers that are not square, a source that is no token.
     """
-    capacity = _checked(mixing, "[layer, query, key]")
-    return _flows(capacity[None], _tokens(source, "source", (1,), 0, capacity.shape[-1] - 1))[0, :, 0]
+    capacity = np.asarray(mixing, dtype=np.float64)
+    _square(capacity, "[layer, query, key]")
+    return maximum_flow_batch(capacity[None], source)[0]
 
 
 def maximum_flow_all(mixing: ArrayLike) -> NDArray[np.float64]:
     """Maximum flow between all nodes and inputs: mixing [layer, query, key] -> [layer, query, token]."""
-    return _flows(_checked(mixing, "[layer, query, key]")[None], None)[0]
+    capacity = np.asarray(mixing, dtype=np.float64)
+    _square(capacity, "[layer, query, key]")
+    return maximum_flow_all_batch(capacity[None])[0]
 
 
 def maximum_flow_batch(mixing: ArrayLike, source: ArrayLike, length: ArrayLike | None = None) -> NDArray[np.float64]:
     """Maximum flow from one source for each example.
 
-    Takes mixing [batch, layer, query, key], source [batch] and length [batch] (all tokens if left out): example b lives
-    on its first length[b] tokens; whatever stands behind them is not read, and its flow is 0. Returns [batch, layer, token].
+    Takes mixing [batch, layer, query, key], source [batch] and length [batch] (all tokens if left out): example b is its
+    first length[b] tokens, what stands behind them is not read and its flow is 0. Returns [batch, layer, token].
     """
-    capacity = np.asarray(mixing, dtype=np.float64)
-    _square(capacity, "[batch, layer, query, key]")
-    batch, _, _, n = capacity.shape
-    lengths = _tokens(n if length is None else length, "length", (batch,), 1, n)
-    _nonnegative(capacity, lengths)
-    sources = _tokens(source, "source", (batch,), 0, lengths - 1)
-    return _flows(capacity, sources, lengths)[:, :, 0]
+    capacity, lengths = _checked(mixing, length)
+    sources = _tokens(source, "source", lengths.size, 0, lengths - 1)
+    return _flows(capacity, sources[:, None], lengths, every=False)[:, :, 0]
 
 
 def maximum_flow_all_batch(mixing: ArrayLike, length: ArrayLike | None = None) -> NDArray[np.float64]:
     """Maximum flow between all nodes and inputs: mixing [batch, layer, query, key] -> [batch, layer, query, token]."""
-    capacity = np.asarray(mixing, dtype=np.float64)
-    _square(capacity, "[batch, layer, query, key]")
-    batch, _, _, n = capacity.shape
-    lengths = _tokens(n if length is None else length, "length", (batch,), 1, n)
-    _nonnegative(capacity, lengths)
-    return _flows(capacity, None, lengths)
+    capacity, lengths = _checked(mixing, length)
+    return _flows(capacity, np.tile(np.arange(capacity.shape[-1]), (lengths.size, 1)), lengths, every=True)
+
+
+def _flows(mixing: NDArray, source: NDArray, length: NDArray, every: bool) -> NDArray[np.float64]:
+    batch, layers, n, _ = mixing.shape
+    out = np.zeros((batch, layers, source.shape[1], n))
+    # numba would compile anew for a strided or read-only array
+    given = (np.require(mixing, requirements=["C", "W"]), source, length, every, out)
+    workers = int(min(numba.get_num_threads(), (-(-length // BLOCK)).sum()))
+    if workers == 1:
+        _work(0, 1, *given)
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(lambda worker: _work(worker, workers, *given), range(workers)))
+    return out
 
 
 def _square(capacity: NDArray, axes: str) -> None:
@@ -82,36 +99,38 @@ def _square(capacity: NDArray, axes: str) -> None:
         )
 
 
-def _nonnegative(capacity: NDArray, lengths: NDArray) -> None:
-    for example, n in zip(capacity, lengths, strict=True):
-        inside = example[:, :n, :n]
-        if not (np.isfinite(inside) & (inside >= 0)).all():
-            worst = inside[~(np.isfinite(inside) & (inside >= 0))][0]
+def _checked(mixing: ArrayLike, length: ArrayLike | None) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    capacity = np.asarray(mixing, dtype=np.float64)
+    _square(capacity, "[batch, layer, query, key]")
+    batch, _, _, n = capacity.shape
+    lengths = _tokens(n if length is None else length, "length", batch, 1, n)
+    for example, size in zip(capacity, lengths, strict=True):
+        inside = example[:, :size, :size]
+        bad = inside[~((inside >= 0) & (inside < np.inf))]
+        if bad.size:
             raise ValueError(
-                f"Expected finite capacities of at least 0 in mixing; got {worst}. "
+                f"Expected finite capacities of at least 0 in mixing; got {bad[0]}. "
                 "Clip signed scores and replace NaN before asking for a flow."
             )
+    return capacity, lengths
 
 
-def _checked(mixing: ArrayLike, axes: str) -> NDArray[np.float64]:
-    capacity = np.asarray(mixing, dtype=np.float64)
-    _square(capacity, axes)
-    _nonnegative(capacity[None], np.array([capacity.shape[-1]]))
-    return capacity
-
-
-def _tokens(given: ArrayLike, name: str, shape: tuple[int, ...], low: int, high: ArrayLike) -> NDArray[np.int64]:
+def _tokens(given: ArrayLike, name: str, batch: int, low: int, high: ArrayLike) -> NDArray[np.int64]:
     """`given` as one whole number for each example, between `low` and `high`."""
     values = np.asarray(given)
-    if values.dtype.kind not in "iu" or values.shape not in ((), shape):
-        raise ValueError(f"Expected {name} as integers {list(shape)}; got {values.dtype} {list(values.shape)}. Pass one each.")
+    if values.dtype.kind not in "iu" or values.shape not in ((), (batch,)):
+        came = f"{values.dtype} {list(values.shape)}"
+        raise ValueError(f"Expected {name} as integers [{batch}]; got {came}. Pass one for each example.")
     if (values < low).any() or (values > high).any():
-        raise ValueError(f"Expected {name} from {low} to {np.min(high)}; got {values.tolist()}. Count tokens from 0, no pads.")
-    return np.broadcast_to(values, shape).astype(np.int64)
+        raise ValueError(
+            f"Expected {name} from {low} to {np.min(high)}; got {values.tolist()}. "
+            "Count tokens from 0 and leave padding out of the length."
+        )
+    return np.broadcast_to(values, (batch,)).astype(np.int64)
 
 
 class Scratch(NamedTuple):
-    """What one worker writes on. Node (m, k), m from 1, has the number (m - 1) * n + k: its row in the stacked layers."""
+    """What one worker writes on. Node (m, k), m from 1, is row (m - 1) * n + k of the stacked layers."""
 
     residual: NDArray  # [node, key]  what is left of each capacity; equal to it between two pairs
     supply: NDArray  # [token]  what is left of the source's edges
@@ -163,7 +182,7 @@ def _scratch(layers, n):
     )
 
 
-@inner
+@tiny
 def _next_live(live, place):
     end = place
     while live[end] != end:
@@ -174,34 +193,43 @@ def _next_live(live, place):
 
 
 @inner
-def _straight(s, n, layer, low, high):
+def _straight(s, n, layer, low, high, sink):
     """Distances before any flow: node (m, k) is m edges away."""
+    demand, away, cursor, place_of = s.demand, s.distance, s.cursor, s.place
+    order, live, first, last = s.order, s.live, s.first, s.last
+    in_begin = s.in_begin
     place = 0
     for m in range(1, layer):
-        s.first[m, m] = place
+        first[m, m] = place
         for v in range((m - 1) * n, (m - 1) * n + low):
-            s.distance[v] = 0  # outside of the slice
-        for v in range((m - 1) * n + low, (m - 1) * n + high + 1):
-            s.distance[v] = 0
-            s.cursor[v] = -1
-            if m > 1 or s.demand[v] > 0:
-                place = _reach(s, v, m, place)
-        s.last[m, m] = place
-    s.live[place] = place
+            away[v] = 0  # outside of the slice
+        for step in range(low - 1, high + 1):
+            k = sink if step < low else step
+            v = (m - 1) * n + k
+            if step == sink:
+                continue
+            away[v] = 0
+            cursor[v] = -1
+            if m > 1 or demand[v] > 0:
+                place = _reach(away, place_of, order, live, v, m, place)
+        last[m, m] = place
+    live[place] = place
     for v in range((layer - 1) * n + 1):
-        s.in_begin[v] = 0
+        in_begin[v] = 0
     return layer - 1
 
 
 @inner
 def _list_flow(capacity, s, n, layer, touched):
     """Sort the edges with flow by tail and by head; drop from the log those whose flow went back to zero."""
-    out_begin, in_begin, tail, key, kept = s.out_begin, s.in_begin, s.tail, s.key, 0
+    residual, tail, key, out_begin = s.residual, s.tail, s.key, s.out_begin
+    out_node, in_begin, in_node = s.out_node, s.in_begin, s.in_node
+    kept = 0
     for v in range((layer - 1) * n + 1):
         out_begin[v] = in_begin[v] = 0
     for entry in range(touched):
         v, q = tail[entry], key[entry]
-        if s.residual[v, q] != capacity[v, q]:
+        if residual[v, q] != capacity[v, q]:
             tail[kept], key[kept] = v, q
             kept += 1
             out_begin[v] += 1
@@ -213,270 +241,284 @@ def _list_flow(capacity, s, n, layer, touched):
         v = tail[entry]
         u = v // n * n - n + key[entry]
         out_begin[v] -= 1
-        s.out_node[out_begin[v]] = u
+        out_node[out_begin[v]] = u
         in_begin[u] -= 1
-        s.in_node[in_begin[u]] = v
+        in_node[in_begin[u]] = v
     return kept
 
 
 @inner
 def _search(s, columns, count, n, layer, low, high):
     """Distances to the sink over residual edges, breadth first; returns the source's, 0 if no path is left."""
+    residual, supply, demand, away = s.residual, s.supply, s.demand, s.distance
+    cursor, place_of, order, live = s.cursor, s.place, s.order, s.live
+    first, last, out_begin, out_node = s.first, s.last, s.out_begin, s.out_node
     for m in range(layer - 1):
         for v in range(m * n + low, m * n + high + 1):
-            s.distance[v] = 0
-            s.cursor[v] = -1
+            away[v] = 0
+            cursor[v] = -1
     place, distance, top = 0, 1, (layer - 2) * n
     for m in range(1, layer):
-        s.first[1, m] = place
+        first[1, m] = place
         if m == 1:
             for v in range(low, high + 1):
-                if s.demand[v] > 0:
-                    place = _reach(s, v, 1, place)
-        s.last[1, m] = place
-    while s.first[distance, 1] < place:
-        s.live[place] = place
-        for at in range(s.first[distance, layer - 1], s.last[distance, layer - 1]):
-            if s.supply[s.order[at] - top] > 0:
+                if demand[v] > 0:
+                    place = _reach(away, place_of, order, live, v, 1, place)
+        last[1, m] = place
+    while first[distance, 1] < place:
+        live[place] = place
+        for at in range(first[distance, layer - 1], last[distance, layer - 1]):
+            if supply[order[at] - top] > 0:
                 return distance
         for m in range(1, layer):
-            s.first[distance + 1, m] = place
+            first[distance + 1, m] = place
             if m + 1 < layer:  # flow u -> v may be taken back: v reaches u
-                for at in range(s.first[distance, m + 1], s.last[distance, m + 1]):
-                    u = s.order[at]
-                    for e in range(s.out_begin[u], s.out_begin[u + 1]):
-                        v = s.out_node[e]
-                        if s.distance[v] == 0:
-                            place = _reach(s, v, distance + 1, place)
-            begin, end, below = s.first[distance, m - 1], s.last[distance, m - 1], (m - 2) * n
+                for at in range(first[distance, m + 1], last[distance, m + 1]):
+                    u = order[at]
+                    for e in range(out_begin[u], out_begin[u + 1]):
+                        v = out_node[e]
+                        if away[v] == 0:
+                            place = _reach(away, place_of, order, live, v, distance + 1, place)
+            begin, end, below = first[distance, m - 1], last[distance, m - 1], (m - 2) * n
             if m > 1 and begin < end:
                 for v in range(below + n + low, below + n + high + 1):
-                    if s.distance[v] == 0 and _sees(s, columns, count, v, distance, begin, end, below):
-                        place = _reach(s, v, distance + 1, place)
-            s.last[distance + 1, m] = place
+                    if away[v] == 0 and _sees(residual, away, order, columns, count, v, distance, begin, end, below):
+                        place = _reach(away, place_of, order, live, v, distance + 1, place)
+            last[distance + 1, m] = place
         distance += 1
     return 0
 
 
-@inner
-def _sees(s, columns, count, v, distance, begin, end, below):
+@tiny
+def _sees(residual, away, order, columns, count, v, distance, begin, end, below):
     """Whether node v has a residual edge into the group order[begin:end], the layer below at `distance`."""
-    k = v - below - s.demand.size
-    if s.distance[below + k] == distance and s.residual[v, k] > 0:
+    k = v - below - residual.shape[1]
+    if away[below + k] == distance and residual[v, k] > 0:
         return True
     if count[v] < end - begin:
         for e in range(count[v]):
             q = columns[v, e]
-            if s.distance[below + q] == distance and s.residual[v, q] > 0:
+            if away[below + q] == distance and residual[v, q] > 0:
                 return True
     else:
         for at in range(begin, end):
-            if s.residual[v, s.order[at] - below] > 0:
+            if residual[v, order[at] - below] > 0:
                 return True
     return False
 
 
-@inner
-def _reach(s, v, distance, place):
-    s.distance[v] = distance
-    s.place[v] = place
-    s.order[place] = v
-    s.live[place] = place
+@tiny
+def _reach(away, place_of, order, live, v, distance, place):
+    away[v] = distance
+    place_of[v] = place
+    order[place] = v
+    live[place] = place
     return place + 1
 
 
-@inner
-def _kill(s, v):
-    s.distance[v] = 0
-    s.live[s.place[v]] = s.place[v] + 1
+@tiny
+def _kill(away, place_of, live, v):
+    away[v] = 0
+    live[place_of[v]] = place_of[v] + 1
 
 
-@inner
-def _push(capacity, s, v, q, amount, touched):
+@tiny
+def _push(capacity, residual, tail, key, v, q, amount, touched):
     """Send `amount` over the edge from node v to key q, and log the edge when it carries its first flow."""
-    room = s.residual[v, q]
+    room = residual[v, q]
     rest = room - amount  # exactly 0 only if the edge is full
     if room == capacity[v, q] and rest != room:
-        s.tail[touched], s.key[touched] = v, q
+        tail[touched], key[touched] = v, q
         touched += 1
-    s.residual[v, q] = rest
+    residual[v, q] = rest
     return touched
 
 
 @inner
-def _descend(capacity, s, columns, count, n, layer, low, high, root, touched):
-    """Send all it can from one node of layer `layer - 1` along shortest paths: (amount, length of the log)."""
-    depth = 0
-    s.node[0], s.height[0] = root, layer - 1
-    s.asked[0] = s.left[0] = s.supply[root - (layer - 2) * n]
-    while True:
-        v, m, left = s.node[depth], s.height[depth], s.left[depth]
-        distance, p, below, child, room, step = s.distance[v], s.cursor[v], (m - 2) * n, -1, 0.0, -1
-        if m > 1 and p < n:
-            begin, end = s.first[distance - 1, m - 1], s.last[distance - 1, m - 1]
-            short = count[v] < end - begin
-            while True:
-                if p < 0:
-                    u = v - n  # the residual edge
-                elif short:
-                    if p >= count[v]:
-                        p = n
-                        break
-                    u = below + columns[v, p]
-                else:
-                    at = _next_live(s.live, begin + p)
-                    if at >= end:
-                        p = n
-                        break
-                    p, u = at - begin, s.order[at]
-                q = u - below
-                if s.distance[u] == distance - 1 and s.residual[v, q] > 0:
-                    room = s.residual[v, q]
-                    if distance > 2:
-                        child = u
-                        break
-                    amount = min(left, room, s.demand[q])
-                    touched = _push(capacity, s, v, q, amount, touched)
-                    left -= amount
-                    s.demand[q] -= amount
-                    if s.demand[q] == 0:
-                        _kill(s, u)
-                    if left == 0:
-                        break
-                p += 1
-        if (p >= n or m == 1) and m < layer - 1:
-            p = max(p, n)
-            entry, step = s.in_begin[v] + p - n, 1
-            while entry < s.in_begin[v + 1]:
-                u = s.in_node[entry]
-                if s.distance[u] == distance - 1:
-                    q = v - below - n
-                    room = capacity[u, q] - s.residual[u, q]
-                    if room > 0:
-                        child = u
-                        break
-                entry += 1
-            p = entry - s.in_begin[v] + n
-        s.cursor[v] = p
-        s.left[depth] = left
-        if child >= 0:
-            depth += 1
-            s.node[depth], s.height[depth] = child, m + step
-            s.asked[depth] = s.left[depth] = min(left, room)
+def _advance(capacity, s, columns, count, n, layer, source, low, high, nearest, touched):
+    """One phase, depth first: all that shortest paths of `nearest` edges still carry; (amount, length of the log)."""
+    residual, supply, demand, away = s.residual, s.supply, s.demand, s.distance
+    cursor, place_of, order, live = s.cursor, s.place, s.order, s.live
+    first, last, path, height = s.first, s.last, s.node, s.height
+    asked, left_of, tail, key = s.asked, s.left, s.tail, s.key
+    in_begin, in_node = s.in_begin, s.in_node
+    total = 0.0
+    for start in range(low - 1, high + 1):
+        k = source if start < low else start  # the source's own token first
+        depth = 0
+        path[0], height[0] = (layer - 2) * n + k, layer - 1
+        asked[0] = left_of[0] = supply[k]
+        if supply[k] == 0 or away[path[0]] != nearest:
             continue
-        while True:  # this node is done: all is sent, or it has nowhere left to send
-            u, amount = s.node[depth], s.asked[depth] - s.left[depth]
-            if s.left[depth] > 0:
-                _kill(s, u)
-            if depth == 0:
-                return amount, touched
-            depth -= 1
-            v, m = s.node[depth], s.height[depth]
-            if amount > 0:
-                s.left[depth] -= amount
-                if s.height[depth + 1] < m:
-                    touched = _push(capacity, s, v, u - (m - 2) * n, amount, touched)
-                else:
-                    q = v - (m - 1) * n
-                    full, rest = capacity[u, q], s.residual[u, q]
-                    s.residual[u, q] = full if amount == full - rest else rest + amount
-            if s.left[depth] > 0:
+        while True:
+            v, m, left = path[depth], height[depth], left_of[depth]
+            distance, p, below, child, room, step = away[v], cursor[v], (m - 2) * n, -1, 0.0, -1
+            if m > 1 and p < n:
+                begin, end = first[distance - 1, m - 1], last[distance - 1, m - 1]
+                short = count[v] < end - begin
+                while True:
+                    if p < 0:
+                        u = v - n  # the residual edge
+                    elif short:
+                        if p >= count[v]:
+                            p = n
+                            break
+                        u = below + columns[v, p]
+                    else:
+                        at = _next_live(live, begin + p)
+                        if at >= end:
+                            p = n
+                            break
+                        p, u = at - begin, order[at]
+                    q = u - below
+                    if away[u] == distance - 1 and residual[v, q] > 0:
+                        room = residual[v, q]
+                        if distance > 2:
+                            child = u
+                            break
+                        amount = min(left, room, demand[q])
+                        touched = _push(capacity, residual, tail, key, v, q, amount, touched)
+                        left -= amount
+                        demand[q] -= amount
+                        if demand[q] == 0:
+                            _kill(away, place_of, live, u)
+                        if left == 0:
+                            break
+                    p += 1
+            if (p >= n or m == 1) and m < layer - 1:
+                p = max(p, n)
+                entry, step = in_begin[v] + p - n, 1
+                while entry < in_begin[v + 1]:
+                    u = in_node[entry]
+                    if away[u] == distance - 1:
+                        q = v - below - n
+                        room = capacity[u, q] - residual[u, q]
+                        if room > 0:
+                            child = u
+                            break
+                    entry += 1
+                p = entry - in_begin[v] + n
+            cursor[v] = p
+            left_of[depth] = left
+            if child >= 0:
+                depth += 1
+                path[depth], height[depth] = child, m + step
+                asked[depth] = left_of[depth] = min(left, room)
+                continue
+            while True:  # this node is done: all is sent, or it has nowhere left to send
+                u, amount = path[depth], asked[depth] - left_of[depth]
+                if left_of[depth] > 0:
+                    _kill(away, place_of, live, u)
+                depth -= 1
+                if depth < 0:
+                    break
+                v, m = path[depth], height[depth]
+                if amount > 0:
+                    left_of[depth] -= amount
+                    if height[depth + 1] < m:
+                        touched = _push(capacity, residual, tail, key, v, u - (m - 2) * n, amount, touched)
+                    else:
+                        q = v - (m - 1) * n
+                        full, rest = capacity[u, q], residual[u, q]
+                        residual[u, q] = full if amount == full - rest else rest + amount
+                if left_of[depth] > 0:
+                    break
+            if depth < 0:
+                supply[k] -= amount
+                total += amount
                 break
+    return total, touched
 
 
 @inner
 def _pair(capacity, s, columns, count, layer, source, sink, low, high, bound):
     """Maximum flow from (layer, source) to (0, sink) over positions low..high, for layers from 3 up."""
+    residual, supply, demand, tail, key = s.residual, s.supply, s.demand, s.tail, s.key
     n, total, touched, enough = capacity.shape[1], 0.0, 0, bound * (1 - MEETS)
     for k in range(low, high + 1):
-        s.supply[k], s.demand[k] = capacity[(layer - 1) * n + source, k], capacity[k, sink]
-    distance, top = _straight(s, n, layer, low, high), (layer - 2) * n
+        supply[k], demand[k] = capacity[(layer - 1) * n + source, k], capacity[k, sink]
+    distance = _straight(s, n, layer, low, high, sink)
     while distance > 0:
-        for step in range(low - 1, high + 1):
-            k = source if step < low else step
-            if s.supply[k] > 0 and s.distance[top + k] == distance:
-                amount, touched = _descend(capacity, s, columns, count, n, layer, low, high, top + k, touched)
-                s.supply[k] -= amount
-                total += amount
+        amount, touched = _advance(capacity, s, columns, count, n, layer, source, low, high, distance, touched)
+        total += amount
         if total >= enough:
             break
         touched = _list_flow(capacity, s, n, layer, touched)
         distance = _search(s, columns, count, n, layer, low, high)
     for entry in range(touched):
-        v, q = s.tail[entry], s.key[entry]
-        s.residual[v, q] = capacity[v, q]
+        v, q = tail[entry], key[entry]
+        residual[v, q] = capacity[v, q]
     return bound if total >= enough else total
 
 
 @inner
-def _spread(capacity, n, source, top, reach):
-    """Bounds on what (m, k) gets from each source in layer `top + 1`: reach [m, source, key], m counted from 0."""
-    for s in range(source.size):
-        for k in range(n):
-            reach[top, s, k] = capacity[top * n + source[s], k]
-        for m in range(top - 1, -1, -1):
-            for k in range(n):
-                reach[m, s, k] = 0.0
-            for k in range(n):
-                limit = reach[m + 1, s, k]
-                if limit > 0:
-                    for q in range(n):
-                        reach[m, s, q] += min(limit, capacity[m * n + k, q])
+def _spread(capacity, layers, source):
+    """Bounds on what each node gets from each source: reach [layer, layer, source], key; from (l, source) to (m, key)."""
+    n, sources = capacity.shape[1], source.size
+    reach = np.zeros((layers * layers * sources, n))
+    for top in range(layers):
+        for index in range(sources):
+            for m in range(top, -1, -1):
+                row = (top * layers + m) * sources + index
+                if m == top:
+                    for k in range(n):
+                        reach[row, k] = capacity[top * n + source[index], k]
+                    continue
+                for k in range(n):
+                    limit = reach[row + sources, k]
+                    if limit > 0:
+                        for q in range(n):
+                            c = capacity[m * n + k, q]
+                            reach[row, q] += c if c < limit else limit
+    return reach
 
 
-@inner
-def _meet(reach, send, n, bound):
-    """Lower each sink's bound to the sum over k of min(reach, send)."""
-    total = np.zeros(BLOCK)
-    for k in range(n):
-        limit = reach[k]
-        if limit > 0:
-            for j in range(BLOCK):
-                total[j] += min(limit, send[k, j])
-    for j in range(BLOCK):
-        bound[j] = min(bound[j], total[j])
+@vector
+def _narrower(one, i, other, j, low, high):
+    """The sum of min(one[i], other[j]) over low..high."""
+    narrow, wide, total = one[i, low : high + 1], other[j, low : high + 1], 0.0
+    for k in range(narrow.size):
+        total += min(narrow[k], wide[k])
+    return total
 
 
 @inner
 def _flow_block(capacity, layers, scratch, columns, count, causal, source, reach, every, begin, out):
     """Flows to the sinks begin..begin + BLOCK: out [layer, source, token]."""
     n = capacity.shape[1]
-    sinks = min(BLOCK, n - begin)
-    send = np.zeros((layers + 1, n, BLOCK))  # bounds on, or exact, flow from (l, k) to the sink
-    cap = np.zeros(BLOCK)
-    bound = np.empty(BLOCK)
-    for k in range(n):
-        for j in range(sinks):
-            send[1, k, j] = capacity[k, begin + j]
-            cap[j] += send[1, k, j]
-    for layer in range(1, layers + 1):
-        if layer > 1 and not every:
-            for k in range(n):
-                to = send[layer, k]
-                for q in range(n):
-                    limit = capacity[(layer - 1) * n + k, q]
-                    if limit > 0:
-                        for j in range(BLOCK):
-                            to[j] += min(limit, send[layer - 1, q, j])
-                for j in range(BLOCK):
-                    to[j] = min(to[j], cap[j])
-        for index in range(source.size):
-            i = source[index]
-            for j in range(BLOCK):
-                bound[j] = cap[j]
-            for m in range(layer - 1, 0, -1):
-                _meet(reach[layer - 1, m, index], send[m], n, bound)
-            for j in range(sinks):
+    for sink in range(begin, min(begin + BLOCK, n)):
+        send = np.zeros((layers, n))  # bounds on, or exact, flow from (l, k) to the sink
+        cap = 0.0
+        low = sink if causal else 0
+        for k in range(low, n):
+            send[0, k] = capacity[k, sink]
+            cap += send[0, k]
+        for layer in range(1, layers + 1):
+            if layer > 1 and not every:
+                for k in range(low, n):
+                    v = (layer - 1) * n + k
+                    if 4 * count[v] < n:
+                        for e in range(count[v]):
+                            send[layer - 1, k] += min(capacity[v, columns[v, e]], send[layer - 2, columns[v, e]])
+                    else:
+                        high = k if causal else n - 1
+                        send[layer - 1, k] = _narrower(capacity, v, send, layer - 2, low, high)
+                    send[layer - 1, k] = min(send[layer - 1, k], cap)
+            for index in range(source.size):
+                i = source[index]
+                if causal and i < sink:
+                    continue
+                high, bound = i if causal else n - 1, cap
+                for m in range(1, layer):
+                    row = ((layer - 1) * layers + m) * source.size + index
+                    bound = min(bound, _narrower(reach, row, send, m - 1, low, high))
                 if layer == 1:
-                    value = send[1, i, j]
-                elif layer == 2 or bound[j] == 0 or (causal and i < begin + j):
-                    value = bound[j]
-                else:
-                    low, high = (begin + j, i) if causal else (0, n - 1)
-                    value = _pair(capacity, scratch, columns, count, layer, i, begin + j, low, high, bound[j])
-                out[layer - 1, index, begin + j] = value
+                    bound = send[0, i]
+                elif layer > 2 and bound > 0:
+                    bound = _pair(capacity, scratch, columns, count, layer, i, sink, low, high, bound)
+                out[layer - 1, index, sink] = bound
                 if every and layer > 1:
-                    send[layer, i, j] = value
+                    send[layer - 1, i] = bound
 
 
 @inner
@@ -510,24 +552,6 @@ def _work(worker, workers, mixing, source, length, every, out):
                 capacity[v, q] = scratch.residual[v, q] = mixing[b, v // n, v % n, q]
         columns, count, causal = _rows(capacity)
         sources = source[b, :n]
-        reach = np.empty((layers, layers, sources.size, n))
-        for top in range(layers):
-            _spread(capacity, n, sources, top, reach[top])
+        reach = _spread(capacity, layers, sources)
         for block in range(mine, blocks, workers):
             _flow_block(capacity, layers, scratch, columns, count, causal, sources, reach, every, block * BLOCK, out[b])
-
-
-def _flows(mixing: NDArray, source: NDArray | None, length: NDArray | None = None) -> NDArray[np.float64]:
-    batch, layers, n, _ = mixing.shape
-    sources = np.tile(np.arange(n), (batch, 1)) if source is None else source[:, None]
-    lengths = np.full(batch, n) if length is None else length
-    out = np.zeros((batch, layers, sources.shape[1], n))
-    # numba compiles anew for read-only or strided arrays
-    given = (np.require(mixing, requirements="CW"), sources, lengths, source is None, out)
-    workers = int(min(numba.get_num_threads(), ((lengths + BLOCK - 1) // BLOCK).sum()))
-    if workers == 1:
-        _work(0, 1, *given)
-    else:
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(lambda worker: _work(worker, workers, *given), range(workers)))
-    return out

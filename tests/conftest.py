@@ -21,13 +21,14 @@ BLANKS = {"unk": 3, "mask": None, "pad": 0}
 
 # What the small model is, as overrides of the command line and as objects: both have one content key.
 SMALL = [
-    "task.grammar.train=3000",
+    "task.grammar.train=6000",
     "task.grammar.validation=200",
     "task.grammar.test=400",
     "model.layers=3",
     "model.heads=4",
     "model.hidden=32",
-    "model.training.epochs=2",
+    "model.training.epochs=3",
+    "model.training.learning_rate=0.003",
 ]
 
 
@@ -48,12 +49,12 @@ def _one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def task() -> Agreement:
-    return Agreement(grammar=Grammar(train=3000, validation=200, test=400))
+    return Agreement(grammar=Grammar(train=6000, validation=200, test=400))
 
 
 @pytest.fixture(scope="session")
 def source() -> AgreementTransformer:
-    return AgreementTransformer(layers=3, heads=4, hidden=32, training=Training(epochs=2))
+    return AgreementTransformer(layers=3, heads=4, hidden=32, training=Training(epochs=3, learning_rate=3e-3))
 
 
 @pytest.fixture(scope="session")

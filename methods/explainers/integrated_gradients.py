@@ -43,13 +43,14 @@ class IntegratedGradients:
         """The scores before reduction, `[batch, token, hidden]`."""
         inputs = trace.embedding.detach().requires_grad_()
         index = torch.arange(len(inputs), device=inputs.device)
-        return CaptumIntegratedGradients(trace.forward_from).attribute(
+        scores = CaptumIntegratedGradients(trace.forward_from).attribute(
             inputs,
             baselines=self.baseline_embedding(trace),
             additional_forward_args=index,
             n_steps=self.steps,
             internal_batch_size=max(len(inputs), trace.token_budget // inputs.shape[1]),
         )
+        return scores.detach()  # Captum leaves the baseline's part of the graph on it
 
     def baseline_embedding(self, trace: Trace) -> Tensor:
         """The embedding where the path starts, `[batch, token, hidden]`."""

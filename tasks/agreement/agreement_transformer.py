@@ -131,7 +131,8 @@ class AgreementTransformer:
         try:
             facts: dict[str, Any] = json.loads((folder / FACTS).read_text())
             words = WordTokenizer(tuple(json.loads((folder / WORDS).read_text())))
-            model = Encoder(Architecture(**facts.pop("architecture")))
+            with torch.random.fork_rng(devices=[]):  # its random start, soon overwritten, is not to move anyone's numbers
+                model = Encoder(Architecture(**facts.pop("architecture")))
             model.load_state_dict(load_file(folder / WEIGHTS))
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
             raise ValueError(

@@ -239,7 +239,7 @@ def test_the_number_of_threads_changes_no_bit():
     before = numba.get_num_threads()
     found = []
     try:
-        for threads in {1, numba.config.NUMBA_NUM_THREADS}:
+        for threads in {1, before}:
             numba.set_num_threads(threads)
             found.append(maximum_flow_batch(mixing, [0, 7, 39]))
     finally:

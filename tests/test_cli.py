@@ -1,0 +1,340 @@
+"""The command line as a user types it, in this process; what must survive a kill runs in one of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from harness import report, run
+from harness.run_folder import RunFolder
+from tests.conftest import ROOT, SMALL, shared
+
+FEW = [*SMALL, "limit=12", "token_budget=60"]
+
+
+@pytest.fixture
+def assay(monkeypatch, tmp_path: Path, capsys):
+    """Run `assay` with arguments: exit status, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str, folder: str = "run") -> tuple[int, str, str]:
+        if not any(argument.startswith(("resume=", "hydra.run.dir=")) for argument in arguments):
+            arguments = (*arguments, f"hydra.run.dir={tmp_path / folder}")
+        monkeypatch.setattr(sys, "argv", ["assay", *arguments])
+        status = 0
+        try:
+            run.main()
+        except SystemExit as exited:
+            status = int(exited.code or 0)
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return call
+
+
+def rows_of(folder: Path) -> pd.DataFrame:
+    rows = pd.read_parquet(folder / "rows.parquet")
+    return rows.sort_values(["example", "explainer", "reference", "layer", "head"]).reset_index(drop=True)
+
+
+def test_a_run_leaves_tables_scores_and_a_manifest(assay, model, tmp_path: Path):
+    status, out, err = assay(*FEW, "explainers=[random,attention,rollout,flow,saliency]")
+    assert status == 0, err
+    folder = tmp_path / "run"
+    assert {path.name for path in folder.iterdir()} == {
+        ".hydra",
+        "rows.parquet",
+        "scores.parquet",
+        "examples.parquet",
+        "manifest.json",
+        "leaderboard.md",
+        "leaderboard.tex",
+        "leaderboard.csv",
+    }
+    rows = rows_of(folder)
+    assert rows["example"].nunique() == 12
+    assert (rows["task"] + " " + rows["model"]).unique().tolist() == ["agreement agreement_transformer"]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["status"] == "complete"
+    assert manifest["config"]["limit"] == 12
+    assert manifest["explainers"]["rollout"] == "Rollout(residual=0.5, heads='mean', read_out='row')"
+    assert manifest["model"] == model.identity
+    assert manifest["counts"]["failed"] == 0
+    assert {"phase data", "phase model", "trace", "explainer flow", "reference blank_out"} <= set(manifest["seconds"])
+    for text in ("Spearman's rho with blank_out", "Spearman's rho with input_gradient", "model accuracy", "≡"):
+        assert text in out
+    assert "assay-report" in out.splitlines()[-1]
+    assert str(folder) in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "explainers"),
+    [
+        (["explainers=[flow]"], {"flow"}),
+        (["explainers=[flow]", "+explainers=[saliency]"], {"flow", "saliency"}),
+        (["explainers=[flow,rollout]", "~explainers.rollout"], {"flow"}),
+        (["explainers=[rollout]", "explainers.rollout.residual=0.1"], {"rollout"}),
+        (
+            ["explainers=[flow]", "+explainers.half={_target_:methods.explainers.rollout.Rollout,residual:0.25}"],
+            {"flow", "half"},
+        ),
+        (["explainers=[attention_by_head]"], {"attention_by_head"}),
+    ],
+)
+def test_every_form_of_choosing_explainers_runs(assay, tmp_path: Path, model, arguments, explainers):
+    status, _, err = assay(*FEW, *arguments)
+    assert status == 0, err
+    assert set(rows_of(tmp_path / "run")["explainer"]) == explainers
+
+
+def test_a_parameter_on_the_command_line_reaches_the_method(assay, tmp_path: Path, model):
+    assert assay(*FEW, "explainers=[rollout]", "explainers.rollout.residual=0.1")[0] == 0
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["explainers"]["rollout"].startswith("Rollout(residual=0.1,")
+
+
+def test_a_sweep_runs_every_job(monkeypatch, tmp_path: Path, capsys, model):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["-m", *FEW, "explainers=[random]", "seed=0,1", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    # the floor's seed sweeps, the model stays
+    monkeypatch.setattr(sys, "argv", ["assay", *arguments, "model.seed=0"])
+    run.main()
+    capsys.readouterr()
+    tables = [rows_of(tmp_path / "sweep" / number) for number in ("0", "1")]
+    assert [table["seed"].unique().tolist() for table in tables] == [[0], [1]]
+    assert not tables[0]["rho"].equals(tables[1]["rho"])
+
+
+@pytest.mark.parametrize("preset", sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml")))
+def test_every_preset_composes(preset: str, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["assay", f"+experiment={preset}", "--cfg", "job", "--resolve"])
+    run.main()
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["explainers"]
+    assert config["references"]
+
+
+def test_the_papers_presets_turn_the_papers_switches(monkeypatch, capsys):
+    def composed(preset: str) -> dict:
+        monkeypatch.setattr(sys, "argv", ["assay", f"+experiment={preset}", "--cfg", "job", "--resolve"])
+        run.main()
+        return yaml.safe_load(capsys.readouterr().out)
+
+    first, second, own = composed("az20_table1"), composed("az20_table2"), composed("default")
+    for table in (first, second):
+        assert (table["limit"], table["include"], table["ranks"], table["target"]) == (2000, "all", "dense", "gold")
+        assert list(table["explainers"]) == ["random", "position", "attention", "rollout", "flow"]
+    assert first["references"]["blank_out"]["final_token"] == "zero"
+    assert first["references"]["blank_out"]["blank_class"] == "gold"
+    assert second["references"]["input_gradient"]["reduce"] == "abs_sum"
+    assert (own["include"], own["ranks"], own["target"]) == ("content", "average", "predicted")
+    assert own["references"]["input_gradient"]["reduce"] == "l2"
+
+
+def test_a_paper_table_on_the_published_sentences(assay, tmp_path: Path, model):
+    """The real sentences through the preset, with the small model."""
+    folder = shared("data", "linzen")
+    trained = [f"model.path={_folder_of(model)}", f"task.path={folder}"]
+    status, out, err = assay("+experiment=az20_table2", *trained, "limit=30")
+    assert status == 0, err
+    assert "linzen, agreement_transformer_linzen" in out
+    assert "rounding noise; use reduce=l2" in out
+    rows = rows_of(tmp_path / "run")
+    assert rows["example"].nunique() == 30
+    status, out, _ = assay("+experiment=az20_table1", *trained, "limit=30", folder="other")
+    assert status == 0
+    assert "rounding noise" not in out
+
+
+def _folder_of(model) -> Path:
+    from harness import cache
+
+    for facts in cache.folder("models").glob("*/facts.json"):
+        if json.loads(facts.read_text())["history"] == model.facts["history"]:
+            return facts.parent
+    raise AssertionError("the small model is not in the cache")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["explainers=[flo]"], "there is no 'flo' in explainers: choose from attention, "),
+        (["explainers=[flo]"], "did you mean flow?"),
+        (["references=[blank]"], "there is no 'blank' in references: choose from blank_out, input_gradient"),
+        (["task=agreemant"], "there is no 'agreemant' in task: choose from agreement, linzen; did you mean agreement?"),
+        (["+experiment=az20_table9"], "there is no 'az20_table9' in experiment: choose from az20_table1, "),
+        (["explainers.rollout.residul=0.1"], "there is no setting 'explainers.rollout.residul': assay --help"),
+        (["+explainers.rollout.residul=0.1"], "explainers.rollout: there is no parameter 'residul': it takes residual,"),
+        (["explainers.rollout.residual=half"], "explainers.rollout: residual is a number from 0 to 1, got 'half'"),
+        (["explainers.flow.engine=scipy"], "explainers.flow: engine is one of numba, networkx, got 'scipy'"),
+        (["references=[]"], "no references chosen: give at least one"),
+        (["limit=0"], "limit is a whole number, at least 1, got 0"),
+        (["limit=1.0"], "limit is a whole number of examples or a share below 1.0, got 1.0"),
+        (["limit=401"], "limit=401 asks for more than the 400 test examples"),
+        (["dtype=float16"], "dtype is one of float32, float64, bfloat16, got 'float16'"),
+        (["device=tpu9"], "device=tpu9 cannot be used here"),
+        (["threads=none"], "threads is a whole number, at least 1, got 'none'"),
+        (["include=words"], "include is one of all, no_cls, content, got 'words'"),
+        (["ranks=min"], "ranks is one of average, dense, got 'min'"),
+        (["target=best"], "target is one of predicted, gold, got 'best'"),
+        (["model.training.epochs=many"], "model.training: epochs is a whole number, at least 1, got 'many'"),
+        (["task.grammar.train=1"], "task.grammar: train: expected an even number of sentences"),
+        (["model.path=/not/there"], "holds no agreement model that can be read"),
+        (["task.path=/not/there"], "/not/there"),
+        (["+explainers.mine={_target_:mine.Mine}"], "explainers.mine: mine.Mine cannot be imported"),
+        (["explainers=[flow"], "quote overrides with brackets, e.g. 'explainers=[attention,flow]'"),
+        (["resume=/not/there"], "/not/there holds no manifest.json, so it is no run folder"),
+        (["hydra.run.dir=/proc/run"], "choose another with hydra.run.dir=<folder>"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_a_non_zero_exit(assay, model, arguments, sentence):
+    small = [] if arguments[0].startswith("resume=") else SMALL
+    status, _, err = assay(*small, *arguments)
+    assert status == 1
+    assert sentence in err
+    assert "Traceback" not in err
+    assert err.strip().count("\n") == 0
+    assert err.startswith("assay: ")
+
+
+def test_an_error_that_nobody_foresaw_keeps_its_traceback_in_a_file(assay, model, monkeypatch):
+    monkeypatch.setattr("harness.experiment.limited", lambda *arguments: 1 / 0)
+    status, _, err = assay(*FEW)
+    assert status == 1
+    assert "ZeroDivisionError" in err
+    kept = Path(err.split("report it with ")[1].strip())
+    assert "limited" in kept.read_text()
+    kept.unlink()
+
+
+def test_cells_that_fail_are_shown_and_the_exit_is_not_zero(assay, tmp_path: Path, model):
+    status, out, err = assay(*FEW, "explainers=[random,flow]", "references.blank_out.blank_token=mask")
+    assert status == 1
+    assert "FAILED all explainers with blank_out, 12 examples: ValueError: this model's vocabulary has no mask" in out
+    assert "rows failed" in err
+    rows = rows_of(tmp_path / "run")
+    assert set(rows.loc[rows["reference"] == "blank_out", "status"]) == {"failed"}
+    assert "ok" in set(rows.loc[rows["reference"] == "input_gradient", "status"])
+
+
+def test_a_folder_that_holds_a_run_is_not_written_over(assay, tmp_path: Path, model):
+    assert assay(*FEW, "explainers=[random]")[0] == 0
+    before = rows_of(tmp_path / "run")
+    status, _, err = assay(*FEW, "explainers=[position]")
+    assert status == 1
+    assert "holds a run already" in err
+    pd.testing.assert_frame_equal(rows_of(tmp_path / "run"), before)
+
+
+def test_ctrl_c_leaves_the_rows_so_far_and_resume_goes_on(assay, tmp_path: Path, model, monkeypatch):
+    write, calls = RunFolder.write_part, []
+
+    def interrupted(self, part, names):
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(part.number)
+        write(self, part, names)
+
+    monkeypatch.setattr(RunFolder, "write_part", interrupted)
+    status, out, err = assay(*FEW, "explainers=[random,flow]")
+    assert status == 130
+    assert "NOT COMPLETE (stopped)" in out
+    assert f"assay resume={tmp_path / 'run'} goes on" in err
+    monkeypatch.setattr(RunFolder, "write_part", write)
+    assert assay(f"resume={tmp_path / 'run'}")[0] == 0
+    assert assay(*FEW, "explainers=[random,flow]", folder="unbroken")[0] == 0
+    pd.testing.assert_frame_equal(rows_of(tmp_path / "run"), rows_of(tmp_path / "unbroken"))
+
+
+def test_resume_refuses_another_configuration(assay, tmp_path: Path, model):
+    assert assay(*FEW, "explainers=[random]")[0] == 0
+    status, _, err = assay(*FEW, "explainers=[position]", f"resume={tmp_path / 'run'}")
+    assert status == 1
+    assert "cannot be gone on with: its config was another" in err
+
+
+def test_a_killed_run_has_lost_one_part_at_most(model, tmp_path: Path):
+    """kill -9, then resume: nothing whole is computed again, and the table is that of an unbroken run."""
+    arguments = [sys.executable, "-m", "harness", *SMALL, "limit=300", "token_budget=100", "explainers=[random,flow]"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    folder = tmp_path / "killed"
+    running = subprocess.Popen(
+        [*arguments, f"hydra.run.dir={folder}"], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 100
+    while len(list(folder.glob("parts/rows-*.parquet"))) < 4:
+        assert running.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("parts/rows-*.parquet")}
+    assert len(kept) >= 4
+    done = RunFolder(folder).finished()
+    subprocess.run(
+        [sys.executable, "-m", "harness", f"resume={folder}"],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+        capture_output=True,
+        timeout=200,
+    )
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["counts"]["computed_now"] == 300 - sum(done.values())
+    subprocess.run(
+        [*arguments, f"hydra.run.dir={tmp_path / 'unbroken'}"],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+        capture_output=True,
+        timeout=200,
+    )
+    pd.testing.assert_frame_equal(rows_of(folder), rows_of(tmp_path / "unbroken"))
+    tables = [(place / "leaderboard.csv").read_text() for place in (folder, tmp_path / "unbroken")]
+    assert tables[0] == tables[1]
+
+
+def test_the_report_is_redone_from_the_folder_alone(assay, tmp_path: Path, model, monkeypatch, capsys):
+    assert assay(*FEW, "explainers=[random,flow]")[0] == 0
+    folder = tmp_path / "run"
+    files = ("leaderboard.md", "leaderboard.tex", "leaderboard.csv")
+    before = {name: (folder / name).read_text() for name in files}
+    for name in files:
+        (folder / name).unlink()
+    monkeypatch.setattr(sys, "argv", ["assay-report", str(folder)])
+    report.main()
+    assert {name: (folder / name).read_text() for name in files} == before
+    assert "Spearman's rho with blank_out" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["assay-report", str(folder), str(folder), "--out", str(tmp_path / "both")])
+    report.main()
+    assert len(pd.read_csv(tmp_path / "both" / "leaderboard.csv")) == 2 * len(pd.read_csv(folder / "leaderboard.csv"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (["/not/there"], 1, "assay: no results in /not/there"),
+        (["one", "two"], 2, "say where to write it with --out FOLDER"),
+    ],
+)
+def test_a_report_of_nothing_says_what_to_give(monkeypatch, capsys, tmp_path, arguments, status, sentence):
+    monkeypatch.setattr(sys, "argv", ["assay-report", *arguments, *([] if status == 2 else ["--out", str(tmp_path)])])
+    with pytest.raises(SystemExit) as exited:
+        report.main()
+    assert exited.value.code == status
+    assert sentence in capsys.readouterr().err
+
+
+def test_help_shows_groups_and_examples():
+    printed = subprocess.run(
+        [sys.executable, "-m", "harness", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    for text in ("Groups and their choices", "explainers: attention, ", "assay -m seed=0,1,2", "assay resume=FOLDER"):
+        assert text in printed
