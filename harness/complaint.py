@@ -9,7 +9,8 @@ from pathlib import Path
 import conf
 from harness.progress import SCREEN
 
-class CellsFailed(Exception):
+
+class CellsFailedError(Exception):
     """Some methods failed on some examples; all else was computed and reported."""
 
 
@@ -17,7 +18,7 @@ class Stopped(KeyboardInterrupt):
     """Ctrl-C came while examples were being explained; what was computed is kept."""
 
 
-EXPECTED = (ValueError, OSError, CellsFailed, Stopped)  # what checks raise, with a sentence of their own
+EXPECTED = (ValueError, OSError, CellsFailedError, Stopped)  # what checks raise, with a sentence of their own
 
 
 def complain(error: BaseException) -> int:

@@ -16,15 +16,15 @@ class Tokens(Protocol):
     """What a vocabulary or tokenizer is asked for."""
 
     @property
-    def pad_token_id(self) -> int | None: ...  # noqa: D102
+    def pad_token_id(self) -> int | None: ...
 
     @property
-    def unk_token_id(self) -> int | None: ...  # noqa: D102
+    def unk_token_id(self) -> int | None: ...
 
     @property
-    def mask_token_id(self) -> int | None: ...  # noqa: D102
+    def mask_token_id(self) -> int | None: ...
 
-    def convert_ids_to_tokens(self, ids: Sequence[int]) -> list[str]: ...  # noqa: D102
+    def convert_ids_to_tokens(self, ids: Sequence[int]) -> list[str]: ...
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ class Explainer(Protocol):
     returns `[batch, 1, token]`. Padding may hold anything.
     """
 
-    def __call__(self, trace: Trace) -> Tensor: ...  # noqa: D102
+    def __call__(self, trace: Trace) -> Tensor: ...
 
 
 class Reference(Protocol):
-    """The scores that explainers are held against, `[batch, token]`; NaN says that a token has none and leaves the ranking."""
+    """The scores that explainers are held against, `[batch, token]`; NaN takes a token out of the ranking."""
 
-    def __call__(self, trace: Trace) -> Tensor: ...  # noqa: D102
+    def __call__(self, trace: Trace) -> Tensor: ...

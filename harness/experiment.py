@@ -15,7 +15,7 @@ import transformers
 
 from harness import check, report
 from harness.batch import Example
-from harness.complaint import CellsFailed, Stopped
+from harness.complaint import CellsFailedError, Stopped
 from harness.contracts import Explainer, Model, Reference, Source, Task
 from harness.evaluate import Protocol, evaluate
 from harness.manifest import code_digest, peak_memory, provenance
@@ -85,7 +85,7 @@ class Experiment:
         """Fill the run folder and show its tables.
 
         Raises:
-            CellsFailed: after everything else is computed and shown.
+            CellsFailedError: after everything else is computed and shown.
             Stopped: on Ctrl-C while explaining; the folder then holds the rows so far.
             ValueError: the data, the model or the folder do not fit what was asked for.
         """
@@ -98,7 +98,7 @@ class Experiment:
         seconds: dict[str, float] = defaultdict(float)
         threads = self.settings.threads or len(os.sched_getaffinity(0))
         torch.set_num_threads(threads)
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # pyright: ignore[reportAttributeAccessIssue]
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # pyright: ignore
         transformers.utils.logging.set_verbosity_error()
 
         with _timed(seconds, "data"):
@@ -123,8 +123,7 @@ class Experiment:
         if not stopped and not folder.merged:
             with _timed(seconds, "merge"):
                 folder.merge([example.id for example in examples])
-        rows = folder.table("rows")[["example", "status"]]
-        statuses = rows["status"]
+        rows: Any = folder.table("rows")[["example", "status"]]
         manifest |= {
             "status": "stopped" if stopped else "complete",
             "seconds": dict(seconds),
@@ -134,8 +133,8 @@ class Experiment:
                 "examples": rows["example"].nunique(),
                 "computed_now": rows["example"].nunique() - before,
                 "rows": len(rows),
-                "undefined": int((~statuses.isin(["ok", "failed"])).sum()),
-                "failed": int((statuses == "failed").sum()),
+                "undefined": int((~rows["status"].isin(["ok", "failed"])).sum()),
+                "failed": int((rows["status"] == "failed").sum()),
             },
         }
         folder.write_manifest(manifest)
@@ -144,14 +143,12 @@ class Experiment:
         if stopped:
             raise Stopped(f"stopped; what was computed is kept, and assay resume={folder.path} goes on")
         if manifest["counts"]["failed"]:
-            raise CellsFailed(
+            raise CellsFailedError(
                 f"{manifest['counts']['failed']} rows failed: what went wrong stands under the table "
                 f"and in {folder.path}/rows.parquet, column error"
             )
 
-    def _explain(
-        self, folder: RunFolder, model: Model, examples: Sequence[Example], seconds: dict[str, float]
-    ) -> bool:
+    def _explain(self, folder: RunFolder, model: Model, examples: Sequence[Example], seconds: dict[str, float]) -> bool:
         """Write a part per batch, but those that are there; True where Ctrl-C cut it short."""
         done = folder.finished()
         names = {"task": self.settings.task, "model": self.settings.model, "seed": self.settings.seed}
@@ -204,7 +201,9 @@ def limited(examples: list[Example], limit: int | float | None) -> list[Example]
         return examples
     wanted = limit if isinstance(limit, int) else max(1, round(limit * len(examples)))
     if wanted > len(examples):
-        raise ValueError(f"limit={limit} asks for more than the {len(examples)} test examples: lower it or leave it out")
+        raise ValueError(
+            f"limit={limit} asks for more than the {len(examples)} test examples: lower it or leave it out"
+        )
     return examples[:wanted]
 
 

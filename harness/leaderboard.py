@@ -1,12 +1,14 @@
 """Rows to a leaderboard: mean, standard deviation over examples, and counts, for every layer."""
 
+from typing import Any
+
 import pandas as pd
 
 CELL = ["task", "model", "seed", "reference", "explainer", "head", "layer"]
 
 
-def leaderboard(rows: pd.DataFrame) -> pd.DataFrame:
-    """One line per task, model, seed, reference, explainer, head and layer.
+def leaderboard(rows: Any) -> pd.DataFrame:
+    """Rows, a DataFrame, to one line per task, model, seed, reference, explainer, head and layer.
 
     `mean` and `std` (population, over examples: a spread, no standard error) are of the defined correlations, `n`
     counts those, `undefined` and `failed` count the others, `reasons` says why, and `same` marks an explainer whose
@@ -25,7 +27,7 @@ def leaderboard(rows: pd.DataFrame) -> pd.DataFrame:
                 "n": len(defined),
                 "undefined": int(reasons.drop("failed", errors="ignore").sum()),
                 "failed": int(reasons.get("failed", 0)),
-                "reasons": "; ".join(f"{count} {reason}" for reason, count in reasons.items()),
+                "reasons": "; ".join(f"{reason} ({count})" for reason, count in reasons.items()),
                 "same": bool(len(defined)) and bool(cell.loc[cell["status"] == "ok", "same"].all()),
             }
         )

@@ -13,7 +13,18 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("harness", "methods", "tasks")
-PACKAGES = ("captum", "datasets", "hydra-core", "networkx", "numba", "numpy", "pandas", "scipy", "torch", "transformers")
+PACKAGES = (
+    "captum",
+    "datasets",
+    "hydra-core",
+    "networkx",
+    "numba",
+    "numpy",
+    "pandas",
+    "scipy",
+    "torch",
+    "transformers",
+)
 
 
 def code_digest() -> str:
@@ -45,7 +56,9 @@ def peak_memory() -> float:
 def _git(*arguments: str) -> str | None:
     """What git says of the checkout; None where there is no git or no checkout."""
     try:
-        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=10)
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -24,7 +25,7 @@ def main() -> None:
         prog="assay-report", description="Redo the tables of one or several run folders, without the model."
     )
     parser.add_argument("folder", nargs="+", type=Path, help="a run folder, as a run printed it in its last lines")
-    parser.add_argument("--out", type=Path, help="where to write leaderboard.md, .tex and .csv; default: the run folder")
+    parser.add_argument("--out", type=Path, help="where to write leaderboard.md, .tex, .csv; default: the run folder")
     chosen = parser.parse_args()
     if chosen.out is None and len(chosen.folder) > 1:
         parser.error("several run folders make one report: say where to write it with --out FOLDER")
@@ -56,12 +57,8 @@ def show(folders: Sequence[Path], out: Path | None = None) -> None:
         screen = Console(width=200)  # a pipe has no width: never fold a table there
     for folder in map(RunFolder, folders):
         for grid in grids(leaderboard(folder.table("rows")), folder.manifest["seconds"]):
-            table = Table(title=grid.title, title_justify="left", title_style="bold", header_style="bold")
-            for index, column in enumerate(grid.columns):
-                table.add_column(column, justify="right" if index else "left", no_wrap=True)
-            for line in grid.lines:
-                table.add_row(*line)
-            screen.print(table)
+            for table in drawn(grid, screen.width):
+                screen.print(table)
             for note in grid.notes:
                 screen.print(note, highlight=False, markup=False)
             screen.print()
@@ -76,6 +73,28 @@ def show(folders: Sequence[Path], out: Path | None = None) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def drawn(grid: Grid, width: int) -> list[Table]:
+    """A grid for the terminal: where room is short, deviations go under the means and counts into a second table."""
+    every = list(range(len(grid.columns)))
+    counts = [index for index in every if grid.columns[index] in ("n", "undefined", "failed", "seconds")]
+    means = [index for index in every if index not in counts]
+    for parts, between in (([every], " ± "), ([every], "\n±"), ([means, [0, *counts]], "\n±")):
+        tables = [_table(grid, part, between) for part in parts]
+        if all(Console(width=1000).measure(table).maximum <= width for table in tables):
+            break
+    tables[0].title = grid.title
+    return tables
+
+
+def _table(grid: Grid, columns: Sequence[int], between: str) -> Table:
+    table = Table(title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for index in columns:
+        table.add_column(grid.columns[index], justify="right" if index else "left", no_wrap=True)
+    for line in grid.lines:
+        table.add_row(*(line[index].replace(" ± ", between) for index in columns))
+    return table
 
 
 def notes(folder: RunFolder) -> list[str]:
@@ -95,26 +114,28 @@ def notes(folder: RunFolder) -> list[str]:
     left = folder.table("examples")["gradient_sum_over_norm"].median()
     lines.append(f"gradient at the input: |sum| / norm over hidden dimensions, median: {left:.1e}")
     lines += [f"WARNING {warning}" for warning in manifest.get("warnings", [])]
-    rows = folder.table("rows")
+    rows: Any = folder.table("rows")
     for error, cells in rows[rows["status"] == "failed"].groupby("error", sort=False):
-        who = [cells[kind].unique() for kind in ("explainer", "reference")]
-        every = [len(names) == rows[kind].nunique() for names, kind in zip(who, ("explainer", "reference"), strict=True)]
-        names = ["all " + kind if whole else ", ".join(found) for found, whole, kind in zip(who, every, ("explainers", "references"), strict=True)]
-        lines.append(f"FAILED {names[0]} with {names[1]}, {cells['example'].nunique()} examples: {error}")
+        who = " with ".join(
+            _named(cells[kind].unique(), rows[kind].unique(), kind) for kind in ("explainer", "reference")
+        )
+        lines.append(f"FAILED {who}, {cells['example'].nunique()} examples: {error}")
     seconds: dict[str, float] = manifest["seconds"]
-    phases = {name.removeprefix("phase "): value for name, value in seconds.items() if not name.startswith("explainer ")}
+    phases = {name.removeprefix("phase "): spent for name, spent in seconds.items() if "explainer " not in name}
     cost = ", ".join(f"{name} {value:.1f}" for name, value in phases.items())
     memory = f"; peak memory {manifest['peak_memory_mib']} MiB" if "peak_memory_mib" in manifest else ""
     return [*lines, f"seconds: {cost}{memory}"]
+
+
+def _named(some: Sequence[str], every: Sequence[str], kind: str) -> str:
+    return f"all {kind}s" if 1 < len(every) == len(some) else ", ".join(some)
 
 
 def _groups(facts: dict[str, Any]) -> str:
     texts = []
     for key in facts:
         if key.startswith(ACCURACY_BY):
-            cells = ", ".join(
-                f"{name}: {group['accuracy']:.3f} (n {group['n']})" for name, group in facts[key].items()
-            )
+            cells = ", ".join(f"{name}: {group['accuracy']:.3f} (n {group['n']})" for name, group in facts[key].items())
             texts.append(f"; by {key.removeprefix(ACCURACY_BY)} {cells}")
     return "".join(texts)
 

@@ -44,7 +44,9 @@ def with_additions(arguments: Sequence[str]) -> list[str]:
         chosen = [index for index, argument in enumerate(folded) if argument.startswith(f"{group}=")]
         added = [index for index, argument in enumerate(folded) if argument.startswith(f"+{group}=")]
         if len(chosen) == 1 and added:
-            names = [name for index in (chosen[0], *added) for name in folded[index].split("=", 1)[1].strip("[]").split(",")]
+            names = [
+                name for index in (chosen[0], *added) for name in folded[index].split("=", 1)[1].strip("[]").split(",")
+            ]
             folded[chosen[0]] = f"{group}=[{','.join(names)}]"
             folded = [argument for index, argument in enumerate(folded) if index not in added]
     return folded

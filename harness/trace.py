@@ -55,7 +55,9 @@ class Trace:
         check.choice("target", target, TARGETS)
         check.choice("output", output, OUTPUTS)
         if model.training:
-            raise ValueError("the model is in train mode, where dropout makes every run another: call model.eval() first")
+            raise ValueError(
+                "the model is in train mode, where dropout makes every run another: call model.eval() first"
+            )
         self.model, self.batch, self.kind, self.token_budget = model, batch, output, token_budget
         with torch.enable_grad(), self._word_embedding(None) as seen:
             result = model(
@@ -137,7 +139,7 @@ class Trace:
         return total / real.sum(dim=-2) if how == "mean" else total
 
     def rerun(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Logits of other inputs, `[variant, token] -> [variant, class]`, without gradients, in chunks of like length."""
+        """Logits of other inputs, `[variant, token] -> [variant, class]`, no gradients, in chunks of like length."""
         lengths = attention_mask.sum(dim=1)
         order = lengths.argsort(stable=True)
         logits = self.logits.new_empty(len(order), self.logits.shape[1])
@@ -219,7 +221,9 @@ def _checked_attentions(attentions: tuple[Tensor, ...] | None, batch: Batch, cau
     if causal and max(later) > 0:
         raise ValueError(f"a causal model attends to later tokens (weight {max(later):.1e}); {REMEDY}")
     if not causal and max(later) == 0 and real.sum(dim=1).max() > 1:
-        raise ValueError("no query attends to a later token: the model runs with a causal mask, though it should see both ways")
+        raise ValueError(
+            "no query attends to a later token: the model runs with a causal mask, though it should see both ways"
+        )
     if len(attentions) > 1 and real.sum(dim=1).max() > 1:
         first = attentions[0].detach()
         if all(layer.shape == first.shape and torch.equal(layer.detach(), first) for layer in attentions[1:]):

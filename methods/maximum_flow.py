@@ -18,9 +18,9 @@ lengthens the shortest path. The value differs from the true maximum by at most 
 rounding (1.1e-16 of an edge's capacity) for each push. One thread solves a pair, in an order that nothing outside of
 its example changes: batch, padding and number of threads change no bit.
 
-**Threads.** One worker for each of `numba.get_num_threads()` (`numba.set_num_threads`, NUMBA_NUM_THREADS) and never more
-than there are blocks of sinks; it takes every so-manieth block of the batch, outside of the interpreter lock, and starts
-no thread of its own. Not numba's prange: that doubles the time to compile, and its OpenMP layer does not survive a fork.
+**Threads.** At most `numba.get_num_threads()` workers (`numba.set_num_threads`, NUMBA_NUM_THREADS) share the blocks of
+sinks of a batch in turn; none holds the interpreter lock, and none starts a thread of its own. They are Python threads,
+not numba's prange, which takes half as long again to compile and whose OpenMP layer does not survive a fork.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -45,8 +45,9 @@ vector = njit(cache=True, fastmath={"reassoc", "nnan", "nsz"}, **unwrapped)
 def maximum_flow(mixing: ArrayLike, source: int) -> NDArray[np.float64]:
     """Maximum flow from `source` in every layer to each input token.
 
-    Takes mixing [layer, query, key], capacities >= 0, rows of any sum; returns [layer, token], the flow from (l, source)
-    at index l - 1. ValueError: negative, infinite or NaN capacities, layers that are not square, a source that is no token.
+    Takes mixing [layer, query, key], capacities >= 0, rows of any sum; returns [layer, token], the flow from
+    (l, source) at index l - 1. Raises ValueError for negative, infinite or NaN capacities, layers that are not square
+    and a source that is no token.
     """
     capacity = np.asarray(mixing, dtype=np.float64)
     _square(capacity, "[layer, query, key]")
@@ -63,8 +64,8 @@ def maximum_flow_all(mixing: ArrayLike) -> NDArray[np.float64]:
 def maximum_flow_batch(mixing: ArrayLike, source: ArrayLike, length: ArrayLike | None = None) -> NDArray[np.float64]:
     """Maximum flow from one source for each example.
 
-    Takes mixing [batch, layer, query, key], source [batch] and length [batch] (all tokens if left out): example b is its
-    first length[b] tokens, what stands behind them is not read and its flow is 0. Returns [batch, layer, token].
+    Takes mixing [batch, layer, query, key], source [batch] and length [batch] (all tokens if left out): example b is
+    its first length[b] tokens, what stands behind them is not read and its flow is 0. Returns [batch, layer, token].
     """
     capacity, lengths = _checked(mixing, length)
     sources = _tokens(source, "source", lengths.size, 0, lengths - 1)
@@ -453,7 +454,7 @@ def _pair(capacity, s, columns, count, layer, source, sink, low, high, bound):
 
 @inner
 def _spread(capacity, layers, source):
-    """Bounds on what each node gets from each source: reach [layer, layer, source], key; from (l, source) to (m, key)."""
+    """Bounds on the flow from (l + 1, source) to (m, key): [l * m * source, key], each counted from 0."""
     n, sources = capacity.shape[1], source.size
     reach = np.zeros((layers * layers * sources, n))
     for top in range(layers):

@@ -171,7 +171,10 @@ def _folder_of(model) -> Path:
         (["task=agreemant"], "there is no 'agreemant' in task: choose from agreement, linzen; did you mean agreement?"),
         (["+experiment=az20_table9"], "there is no 'az20_table9' in experiment: choose from az20_table1, "),
         (["explainers.rollout.residul=0.1"], "there is no setting 'explainers.rollout.residul': assay --help"),
-        (["+explainers.rollout.residul=0.1"], "explainers.rollout: there is no parameter 'residul': it takes residual,"),
+        (
+            ["+explainers.rollout.residul=0.1"],
+            "explainers.rollout: there is no parameter 'residul': it takes residual,",
+        ),
         (["explainers.rollout.residual=half"], "explainers.rollout: residual is a number from 0 to 1, got 'half'"),
         (["explainers.flow.engine=scipy"], "explainers.flow: engine is one of numba, networkx, got 'scipy'"),
         (["references=[]"], "no references chosen: give at least one"),

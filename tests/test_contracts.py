@@ -87,7 +87,7 @@ def test_the_model_and_the_trace_are_left_as_they_were(group: str, name: str, mo
     method = build(group, name)
     before = copy.deepcopy(model.module.state_dict())
     kept = {key: getattr(trace, key).clone() for key in ("logits", "attention", "hidden", "embedding")}
-    states = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # noqa: NPY002
+    states = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
     method(trace)
     assert all(torch.equal(before[key], value) for key, value in model.module.state_dict().items())
     assert all(parameter.grad is None and not parameter.requires_grad for parameter in model.module.parameters())
@@ -98,7 +98,7 @@ def test_the_model_and_the_trace_are_left_as_they_were(group: str, name: str, mo
     )
     assert all(torch.equal(getattr(trace, key), value) for key, value in kept.items())
     assert torch.equal(torch.get_rng_state(), states[0])
-    assert np.random.get_state()[1].tolist() == states[1]  # noqa: NPY002
+    assert np.random.get_state()[1].tolist() == states[1]
     assert random.getstate() == states[2]
 
 

@@ -1,6 +1,7 @@
 """Attention flow, exact (Abnar & Zuidema 2020, section 3). https://arxiv.org/abs/2005.00928"""
 
 from dataclasses import dataclass
+from itertools import product
 
 import networkx as nx
 import numpy as np
@@ -55,7 +56,7 @@ class Flow:
         length = trace.batch.length.cpu().numpy()
         position = trace.batch.position.cpu().numpy()
         if self.engine == "networkx":
-            flow = networkx_flow(capacity, length)
+            flow = networkx_flow(capacity, length, position if self.read_out == "row" else None)
         elif self.read_out == "row":
             flow = maximum_flow_batch(capacity, position, length)[:, :, None]
         else:
@@ -66,14 +67,15 @@ class Flow:
         return flow[:, :, 0] if flow.shape[2] == 1 != layers.shape[2] else trace.read_out(flow, self.read_out)
 
 
-def networkx_flow(capacity: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """Maximum flows by networkx, from every query of every layer: `[batch, layer, query, token]`."""
+def networkx_flow(capacity: np.ndarray, length: np.ndarray, position: np.ndarray | None) -> np.ndarray:
+    """Maximum flows by networkx, `[batch, layer, query, token]`; with a position, from that query alone."""
     flow = np.zeros_like(capacity)
     for example, n in enumerate(length):
         graph = nx.DiGraph()
         for layer in range(capacity.shape[1]):
             for query, key in np.ndindex(n, n):
                 graph.add_edge((layer + 1, query), (layer, key), capacity=capacity[example, layer, query, key])
-        for layer, query, key in np.ndindex(capacity.shape[1], n, n):
+        queries = range(n) if position is None else [position[example]]
+        for layer, query, key in product(range(capacity.shape[1]), queries, range(n)):
             flow[example, layer, query, key] = nx.maximum_flow_value(graph, (layer + 1, query), (0, key))
     return flow

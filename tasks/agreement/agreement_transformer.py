@@ -21,8 +21,8 @@ from tasks.agreement import encoder, tokenizer, training
 from tasks.agreement.agreement import Agreement
 from tasks.agreement.encoder import Architecture, Encoder
 from tasks.agreement.sentence import Sentence
-from tasks.agreement.training import Labelled, Training, fit, predict
 from tasks.agreement.tokenizer import WordTokenizer
+from tasks.agreement.training import Labelled, Training, fit, predict
 
 WEIGHTS, WORDS, FACTS = "model.safetensors", "vocabulary.json", "facts.json"
 
@@ -131,7 +131,9 @@ class AgreementTransformer:
         try:
             facts: dict[str, Any] = json.loads((folder / FACTS).read_text())
             words = WordTokenizer(tuple(json.loads((folder / WORDS).read_text())))
-            with torch.random.fork_rng(devices=[]):  # its random start, soon overwritten, is not to move anyone's numbers
+            with torch.random.fork_rng(
+                devices=[]
+            ):  # its random start, soon overwritten, is not to move anyone's numbers
                 model = Encoder(Architecture(**facts.pop("architecture")))
             model.load_state_dict(load_file(folder / WEIGHTS))
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:

@@ -39,7 +39,7 @@ class Layer(nn.Module):
         super().__init__()
         self.block = GPT2Block(config, layer_idx=index)
         if hasattr(self.block.attn, "bias"):  # transformers 4 keeps the causal triangle in a buffer
-            self.block.attn.bias.fill_(True)
+            self.block.attn.bias.fill_(True)  # pyright: ignore[reportCallIssue]
 
     def forward(self, state: Tensor, mask: Tensor, attentions: list[Tensor]) -> Tensor:
         """The next state, `[batch, token, hidden]`; appends the attention `[batch, head, query, key]`."""
@@ -71,11 +71,11 @@ class Encoder(nn.Module):
             embd_pdrop=architecture.embedding_dropout,
             attn_pdrop=architecture.attention_dropout,
             activation_function="gelu_pytorch_tanh",  # the same function as gelu_new, in one kernel
-            num_labels=2,
+            num_labels=2,  # pyright: ignore[reportCallIssue]
             pad_token_id=PAD,
             bos_token_id=None,
             eos_token_id=None,
-            attn_implementation="eager",
+            attn_implementation="eager",  # pyright: ignore[reportCallIssue]
         )
         self.words = nn.Embedding(architecture.vocabulary, hidden)
         self.positions = nn.Embedding(architecture.positions, hidden)

@@ -34,7 +34,9 @@ def test_include_says_what_is_ranked():
     assert ranked["all"] == [[True] * 5, [True] * 3 + [False] * 2]
     assert ranked["no_cls"] == [[False] + [True] * 4, [False, True, True, False, False]]
     assert ranked["content"] == [[False, True, True, True, False], [False, True, False, False, False]]
-    with pytest.raises(ValueError, match="include is one of all, no_cls, content, got 'contents'; did you mean content"):
+    with pytest.raises(
+        ValueError, match="include is one of all, no_cls, content, got 'contents'; did you mean content"
+    ):
         collate(pair, "contents", BLANKS)
 
 

@@ -84,7 +84,10 @@ def test_dense_ranks_are_the_authors_form():
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(3, 30))
 def test_without_ties_dense_and_average_ranks_agree(seed: int, n: int):
     generator = torch.Generator().manual_seed(seed)
-    scores, reference = torch.rand(2, 3, n, generator=generator).double(), torch.rand(2, n, generator=generator).double()
+    scores, reference = (
+        torch.rand(2, 3, n, generator=generator).double(),
+        torch.rand(2, n, generator=generator).double(),
+    )
     both = [spearman_by_layer(scores, reference, ranked_like(reference), ranks) for ranks in ("average", "dense")]
     assert torch.allclose(*both, atol=1e-12)
 

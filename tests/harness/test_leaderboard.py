@@ -32,7 +32,7 @@ def test_mean_and_spread_are_over_defined_examples_and_the_rest_are_counted():
     assert line["mean"] == pytest.approx(0.5)
     assert line["std"] == pytest.approx(np.std([0.1, 0.5, 0.9]))  # population
     assert (line["n"], line["undefined"], line["failed"]) == (3, 2, 0)
-    assert line["reasons"] == "2 constant scores"
+    assert line["reasons"] == "constant scores (2)"
 
 
 def test_failed_cells_are_counted_apart():
@@ -46,7 +46,7 @@ def test_nothing_defined_is_printed_as_undefined_and_not_as_zero():
     assert np.isnan(board.iloc[0]["mean"])
     (grid,) = grids(board, {})
     assert grid.lines[0] == ["flow", "–", "0", "2", ""]
-    assert grid.notes == ["not defined for all explainers: 2 constant scores"]
+    assert grid.notes == ["undefined for all explainers: constant scores (2)"]
 
 
 def test_a_definition_compared_with_itself_is_marked():

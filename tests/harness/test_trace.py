@@ -17,9 +17,7 @@ def plain(module: torch.nn.Module, batch: Batch):
 def test_logits_through_the_trace_equal_the_plain_models(trace: Trace):
     assert torch.allclose(trace.logits, plain(trace.model, trace.batch).logits, atol=1e-6)
     index = torch.arange(len(trace.logits))
-    assert torch.allclose(
-        trace.forward_from(trace.embedding, index), trace.output(trace.logits), atol=1e-6
-    )
+    assert torch.allclose(trace.forward_from(trace.embedding, index), trace.output(trace.logits), atol=1e-6)
 
 
 def test_a_rerun_of_the_same_input_gives_the_same_logits(trace: Trace):

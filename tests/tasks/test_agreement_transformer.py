@@ -15,7 +15,7 @@ from tasks.agreement.agreement_transformer import FACTS, WEIGHTS, AgreementTrans
 from tasks.agreement.encoder import Architecture, Encoder
 from tasks.agreement.grammar import Grammar
 from tasks.agreement.tokenizer import CLS, PAD, UNKNOWN, VERB, WordTokenizer
-from tasks.agreement.training import Labelled, Training, batches, fit, pad, predict, words_to_drop
+from tasks.agreement.training import Labelled, Training, batches, fit, predict, words_to_drop
 from tests.conftest import ROOT
 
 

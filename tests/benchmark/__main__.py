@@ -1,0 +1,70 @@
+"""All measurements in one run, as ratios: `make bench`. They are kept, with the machine described, in results.md."""
+
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numba
+import pandas as pd
+import torch
+from rich.console import Console
+
+from harness.manifest import provenance
+from tests.benchmark import blank_out, flow, rank_correlation, tables
+
+RESULTS = Path(__file__).with_name("results.md")
+
+
+def processor() -> str:
+    """The processor's name."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def machine() -> str:
+    """Processor, cores, threads, versions, commit."""
+    origin = provenance()
+    versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
+    return (
+        f"{processor()}, {origin['machine']['cores']} cores, {origin['machine']['system']}; "
+        f"{torch.get_num_threads()} threads of torch, {numba.get_num_threads()} of numba; {versions}; "
+        f"commit {origin['commit']}{' and changes' if origin['dirty'] else ''}; "
+        f"{datetime.now(UTC).isoformat(timespec='minutes')}"
+    )
+
+
+def main() -> None:
+    """Measure, print each table as it comes, and write them all down."""
+    screen = Console(width=220)
+    measurements = {
+        "Tables 1 and 2, seconds by phase, 2,000 examples, the model trained": tables.table,
+        "Blank-out: Captum's FeatureAblation's seconds over ours": blank_out.table,
+        "Rank correlation: a scipy loop's seconds over ours": rank_correlation.table,
+        "Maximum flow: largest error over random graphs, by kind": flow.error_table,
+        "Maximum flow, one source: others' seconds a pair over ours; `real` beyond 6 layers stacks texts": flow.flow_table,
+    }
+    text = ["# Benchmark\n", machine() + "\n", "Written by `make bench`.\n"]
+    for title, measure in measurements.items():
+        frame = measure()
+        screen.print(flow.printed(frame, title))
+        text += [f"## {title}\n", markdown(frame)]
+        RESULTS.write_text("\n".join(text))
+    screen.print(f"kept in {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}")
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A frame as a Markdown table, three significant digits."""
+
+    def shown(cell: object) -> str:
+        if cell != cell:
+            return ""
+        return f"{cell:.3g}" if isinstance(cell, float) else str(cell)
+
+    lines = [list(map(str, frame.columns)), ["---"] * len(frame.columns)]
+    lines += [[shown(cell) for cell in line] for line in frame.itertuples(index=False)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
