@@ -10,10 +10,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from harness.batch import Batch, Example, collate, pack
+from harness import check
+from harness.batch import INCLUDE, Batch, Example, collate, pack
 from harness.contracts import Explainer, Model, Reference
-from harness.correlation import MINIMUM, spearman_by_layer
-from harness.trace import Trace
+from harness.correlation import MINIMUM, RANKS, spearman_by_layer
+from harness.trace import OUTPUTS, TARGETS, Trace
 
 SAME = 1e-5  # relative; scores nearer than this to the reference's, up to one factor, are the reference's own
 
@@ -27,7 +28,7 @@ class Protocol:
         output: its scalar: `probability`, `logit` or `difference`.
         include: the ranked tokens: `all`, `no_cls` or `content`.
         ranks: `average` or `dense`.
-        token_budget: tokens in a batch, padding counted; it changes no number.
+        token_budget: tokens in one run of the model, padding counted; it changes no number.
     """
 
     target: str = "predicted"
@@ -35,6 +36,13 @@ class Protocol:
     include: str = "content"
     ranks: str = "average"
     token_budget: int = 2048
+
+    def __post_init__(self):
+        check.choice("target", self.target, TARGETS)
+        check.choice("output", self.output, OUTPUTS)
+        check.choice("include", self.include, INCLUDE)
+        check.choice("ranks", self.ranks, RANKS)
+        check.count("token_budget", self.token_budget)
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ def evaluate(
         seconds: dict[str, float] = defaultdict(float)
         start = time.perf_counter()
         batch = collate([examples[index] for index in group], protocol.include, blank_ids, device)
-        trace = Trace(model.module, batch, protocol.target, protocol.output)
+        trace = Trace(model.module, batch, protocol.target, protocol.output, protocol.token_budget)
         seconds["trace"] = time.perf_counter() - start
         scored: dict[tuple[str, str], Tensor | str] = {}
         for kind, methods in (("reference", references), ("explainer", explainers)):
@@ -201,7 +209,7 @@ def _example_table(trace: Trace, model: Model) -> pd.DataFrame:
         columns["gold"].append(example.gold)
         columns["predicted"].append(int(trace.predicted[index]))
         columns["probabilities"].append(probability[index].tolist())
-        columns["gradient_sum_over_norm"].append(left[index, :n].median().item())
+        columns["gradient_sum_over_norm"].append(left[index, :n].nanmedian().item())
         columns["planted"].append([{"name": key, "indices": list(value)} for key, value in example.planted.items()])
         columns["tags"].append([{"name": key, "value": str(value)} for key, value in example.tags.items()])
     return pd.DataFrame(columns)

@@ -21,7 +21,7 @@ from harness.evaluate import Protocol, evaluate
 from harness.manifest import code_digest, peak_memory, provenance
 from harness.progress import bar
 from harness.run_folder import RunFolder
-from harness.trace import RoundingNoise
+from harness.trace import Inexact, RoundingNoise
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 MUST_MATCH = ("config", "data", "model", "code")  # of a run that is gone on with
@@ -32,7 +32,7 @@ class Settings:
     """What a run is called and where it runs.
 
     Args:
-        limit: explain so many test examples (a whole number), or such a share of them (below 1.0); None for all.
+        limit: explain at most so many test examples (a whole number), or such a share (below 1.0); None for all.
         threads: processor threads of torch and numba; None for all cores.
     """
 
@@ -107,19 +107,22 @@ class Experiment:
             model = self.source(self.task, progress)
         model.module.to(self.settings.device, DTYPES[self.settings.dtype])
         examples = limited(self.task.examples(model.tokens), self.settings.limit)
-        check_lengths(examples, model)
+        check_examples(examples, model)
         manifest = self._manifest(digest, model, examples)
         if resume:
             _check_same(folder, manifest)
-            for name, value in folder.manifest["seconds"].items():
-                seconds[name] += value
+            if folder.merged:
+                seconds.update(folder.manifest["seconds"])
         folder.write_manifest(manifest)
 
         before = len(examples) if folder.merged else sum(folder.finished().values())
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")
-            warnings.simplefilter("always", RoundingNoise)
-            stopped = not folder.merged and self._explain(folder, model, examples, seconds)
+            for category in (RoundingNoise, Inexact):
+                warnings.simplefilter("always", category)
+            stopped = not folder.merged and self._explain(folder, model, examples)
+        if not folder.merged:
+            seconds.update(folder.seconds())
         if not stopped and not folder.merged:
             with _timed(seconds, "merge"):
                 folder.merge([example.id for example in examples])
@@ -148,7 +151,7 @@ class Experiment:
                 f"and in {folder.path}/rows.parquet, column error"
             )
 
-    def _explain(self, folder: RunFolder, model: Model, examples: Sequence[Example], seconds: dict[str, float]) -> bool:
+    def _explain(self, folder: RunFolder, model: Model, examples: Sequence[Example]) -> bool:
         """Write a part per batch, but those that are there; True where Ctrl-C cut it short."""
         done = folder.finished()
         names = {"task": self.settings.task, "model": self.settings.model, "seed": self.settings.seed}
@@ -158,11 +161,10 @@ class Experiment:
         explained = sum(done.values())
         try:
             with bar("explaining", "examples") as progress:
+                progress(explained, len(examples), "the first run on a machine compiles the flow solver first")
                 for part in parts:
                     folder.write_part(part, names)
                     explained += len(part.examples)
-                    for name, value in part.seconds.items():
-                        seconds[name] += value
                     progress(explained, len(examples), "")
         except KeyboardInterrupt:
             if not folder.finished():
@@ -199,16 +201,13 @@ def limited(examples: list[Example], limit: int | float | None) -> list[Example]
         raise ValueError("the task has no test examples: give more data")
     if limit is None:
         return examples
-    wanted = limit if isinstance(limit, int) else max(1, round(limit * len(examples)))
-    if wanted > len(examples):
-        raise ValueError(
-            f"limit={limit} asks for more than the {len(examples)} test examples: lower it or leave it out"
-        )
-    return examples[:wanted]
+    return examples[: limit if isinstance(limit, int) else max(1, round(limit * len(examples)))]
 
 
-def check_lengths(examples: Sequence[Example], model: Model) -> None:
-    """Raise ValueError where an example is longer than the model takes."""
+def check_examples(examples: Sequence[Example], model: Model) -> None:
+    """Raise ValueError where two examples have one id, or one is longer than the model takes."""
+    if len({example.id for example in examples}) < len(examples):
+        raise ValueError("two examples have the same id: the task must drop repeated sentences")
     longest = max(examples, key=lambda example: len(example.input_ids))
     limit = getattr(getattr(model.module, "config", None), "max_position_embeddings", None)
     if limit is not None and len(longest.input_ids) > limit:

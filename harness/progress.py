@@ -46,7 +46,9 @@ def _lines(name: str, unit: str) -> Report:
         left = (now - start) / done * (total - done) if done else 0
         end = f", {note}" if note else ""
         SCREEN.print(
-            f"{name}: {done} of {total} {unit}, {now - start:.0f} s, about {left:.0f} s left{end}", highlight=False
+            f"{name}: {done} of {total} {unit}, {now - start:.0f} s, about {left:.0f} s left{end}",
+            highlight=False,
+            soft_wrap=True,
         )
 
     return report

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class RunFolder:
 
     def write_part(self, part: Part, names: Mapping[str, Any]) -> None:
         """Write one batch's tables, the rows last; `names` are constant columns of the rows."""
+        write_atomically(self.parts / f"seconds-{part.number:05d}.json", json.dumps(dict(part.seconds)))
         for table in TABLES:
             frame: pd.DataFrame = getattr(part, table)
             if table == "rows":
@@ -70,6 +72,14 @@ class RunFolder:
         """Number of examples in each part that was written whole, by the part's number."""
         numbers = sorted(int(path.stem.split("-")[1]) for path in self.parts.glob("rows-*.parquet"))
         return {number: pq.read_metadata(self._part("examples", number)).num_rows for number in numbers}
+
+    def seconds(self) -> dict[str, float]:
+        """What the finished parts took, by phase and method."""
+        total: dict[str, float] = defaultdict(float)
+        for number in self.finished():
+            for name, value in json.loads((self.parts / f"seconds-{number:05d}.json").read_text()).items():
+                total[name] += value
+        return dict(total)
 
     def _part(self, table: str, number: int) -> Path:
         return self.parts / f"{table}-{number:05d}.parquet"

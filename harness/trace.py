@@ -20,6 +20,10 @@ class RoundingNoise(UserWarning):
     """Scores that are zero in exact arithmetic."""
 
 
+class Inexact(UserWarning):
+    """Scores that are further from their definition than a reader would think."""
+
+
 class Trace:
     """The model's run on one batch, with gradients.
 

@@ -10,7 +10,8 @@ log; the first phase needs no search because all paths are equally long; the res
 rows are walked along their nonzero columns; a causal graph is cut to the positions from sink to source. A pair is done
 as soon as its flow meets an upper bound, and then the bound itself is stored: no flow exceeds, for any layer m, the sum
 over k of min(what reaches (m, k) from the source, what (m, k) sends to the sink), both bounded in turn in the same way.
-Layers 1 and 2 are closed forms.
+Layers 1 and 2 are closed forms. Where a bound is that of the layer before, rollout from the source stands in for the
+layers above the depth that met it; from all sources at once, the flows of the layer before settle many pairs.
 
 **Guarantee.** It always ends, whatever the numbers: a push the size of an edge's residual sets it to exactly zero (or,
 backwards, to exactly its capacity), so every push uses up an edge, a node or the demand of its phase, and every phase
@@ -432,12 +433,12 @@ def _advance(capacity, s, columns, count, n, layer, source, low, high, nearest, 
 
 
 @inner
-def _pair(capacity, s, columns, count, layer, source, sink, low, high, bound):
-    """Maximum flow from (layer, source) to (0, sink) over positions low..high, for layers from 3 up."""
+def _pair(capacity, s, columns, count, layer, feed, row, source, sink, low, high, bound):
+    """Maximum flow to (0, sink) of feed[row], given to layer `layer - 1`, from 2 up, over positions low..high."""
     residual, supply, demand, tail, key = s.residual, s.supply, s.demand, s.tail, s.key
     n, total, touched, enough = capacity.shape[1], 0.0, 0, bound * (1 - MEETS)
     for k in range(low, high + 1):
-        supply[k], demand[k] = capacity[(layer - 1) * n + source, k], capacity[k, sink]
+        supply[k], demand[k] = feed[row, k], capacity[k, sink]
     distance = _straight(s, n, layer, low, high, sink)
     while distance > 0:
         amount, touched = _advance(capacity, s, columns, count, n, layer, source, low, high, distance, touched)
@@ -453,25 +454,33 @@ def _pair(capacity, s, columns, count, layer, source, sink, low, high, bound):
 
 
 @inner
-def _spread(capacity, layers, source):
-    """Bounds on the flow from (l + 1, source) to (m, key): [l * m * source, key], each counted from 0."""
+def _reachable(capacity, layers, source):
+    """What each node gets from each source: [l * m * source, key], from (l + 1, source) to (m, key), as two tables.
+
+    The first bounds it for each key alone; the second can be had by all keys at once: rollout, made to fit.
+    """
     n, sources = capacity.shape[1], source.size
     reach = np.zeros((layers * layers * sources, n))
+    spread = np.zeros((layers * layers * sources, n))
     for top in range(layers):
         for index in range(sources):
             for m in range(top, -1, -1):
                 row = (top * layers + m) * sources + index
                 if m == top:
                     for k in range(n):
-                        reach[row, k] = capacity[top * n + source[index], k]
+                        reach[row, k] = spread[row, k] = capacity[top * n + source[index], k]
                     continue
                 for k in range(n):
-                    limit = reach[row + sources, k]
+                    limit, total = reach[row + sources, k], 0.0
                     if limit > 0:
                         for q in range(n):
                             c = capacity[m * n + k, q]
                             reach[row, q] += c if c < limit else limit
-    return reach
+                            total += c
+                        share = min(1.0, spread[row + sources, k]) / max(1.0, total)
+                        for q in range(n):
+                            spread[row, q] += share * capacity[m * n + k, q]
+    return reach, spread
 
 
 @vector
@@ -483,13 +492,22 @@ def _narrower(one, i, other, j, low, high):
     return total
 
 
+@vector
+def _certain(capacity, v, send, below, low, high, bound):
+    """Whether keys that send `bound` on their own take enough of row v: then a weighted mean of their flows fits."""
+    row, sent, enough, total = capacity[v, low : high + 1], send[below, low : high + 1], bound * (1 - MEETS), 0.0
+    for k in range(row.size):
+        total += min(row[k], bound) if sent[k] >= enough else 0.0
+    return total >= enough
+
+
 @inner
-def _flow_block(capacity, layers, scratch, columns, count, causal, source, reach, every, begin, out):
+def _flow_block(capacity, layers, scratch, columns, count, causal, source, reach, spread, every, begin, out):
     """Flows to the sinks begin..begin + BLOCK: out [layer, source, token]."""
     n = capacity.shape[1]
     for sink in range(begin, min(begin + BLOCK, n)):
         send = np.zeros((layers, n))  # bounds on, or exact, flow from (l, k) to the sink
-        cap = 0.0
+        cap, near, met = 0.0, 0, 0.0  # the depth at which a bound was met last, and that bound
         low = sink if causal else 0
         for k in range(low, n):
             send[0, k] = capacity[k, sink]
@@ -515,8 +533,19 @@ def _flow_block(capacity, layers, scratch, columns, count, causal, source, reach
                     bound = min(bound, _narrower(reach, row, send, m - 1, low, high))
                 if layer == 1:
                     bound = send[0, i]
-                elif layer > 2 and bound > 0:
-                    bound = _pair(capacity, scratch, columns, count, layer, i, sink, low, high, bound)
+                elif (
+                    layer > 2
+                    and bound > 0
+                    and not (every and _certain(capacity, (layer - 1) * n + i, send, layer - 2, low, high, bound))
+                ):
+                    flow, row = -1.0, ((layer - 1) * layers + near - 1) * source.size + index
+                    if bound <= met and not every and not causal:  # likely met again by what arrives so deep
+                        flow = _pair(capacity, scratch, columns, count, near, spread, row, i, sink, low, high, bound)
+                    if flow < bound:
+                        row = (layer - 1) * (layers + 1) * source.size + index
+                        flow = _pair(capacity, scratch, columns, count, layer, reach, row, i, sink, low, high, bound)
+                        near, met = layer, bound if flow == bound else 0.0
+                    bound = flow
                 out[layer - 1, index, sink] = bound
                 if every and layer > 1:
                     send[layer - 1, i] = bound
@@ -553,6 +582,8 @@ def _work(worker, workers, mixing, source, length, every, out):
                 capacity[v, q] = scratch.residual[v, q] = mixing[b, v // n, v % n, q]
         columns, count, causal = _rows(capacity)
         sources = source[b, :n]
-        reach = _spread(capacity, layers, sources)
+        reach, spread = _reachable(capacity, layers, sources)
         for block in range(mine, blocks, workers):
-            _flow_block(capacity, layers, scratch, columns, count, causal, sources, reach, every, block * BLOCK, out[b])
+            _flow_block(
+                capacity, layers, scratch, columns, count, causal, sources, reach, spread, every, block * BLOCK, out[b]
+            )

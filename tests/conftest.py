@@ -28,6 +28,7 @@ SMALL = [
     "model.heads=4",
     "model.hidden=32",
     "model.training.epochs=3",
+    "model.training.batch=32",
     "model.training.learning_rate=0.003",
 ]
 
@@ -54,7 +55,7 @@ def task() -> Agreement:
 
 @pytest.fixture(scope="session")
 def source() -> AgreementTransformer:
-    return AgreementTransformer(layers=3, heads=4, hidden=32, training=Training(epochs=3, learning_rate=3e-3))
+    return AgreementTransformer(layers=3, heads=4, hidden=32, training=Training(epochs=3, batch=32, learning_rate=3e-3))
 
 
 @pytest.fixture(scope="session")

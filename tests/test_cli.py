@@ -180,7 +180,6 @@ def _folder_of(model) -> Path:
         (["references=[]"], "no references chosen: give at least one"),
         (["limit=0"], "limit is a whole number, at least 1, got 0"),
         (["limit=1.0"], "limit is a whole number of examples or a share below 1.0, got 1.0"),
-        (["limit=401"], "limit=401 asks for more than the 400 test examples"),
         (["dtype=float16"], "dtype is one of float32, float64, bfloat16, got 'float16'"),
         (["device=tpu9"], "device=tpu9 cannot be used here"),
         (["threads=none"], "threads is a whole number, at least 1, got 'none'"),

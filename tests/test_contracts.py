@@ -24,6 +24,9 @@ FILES = {
 METHODS = pytest.mark.parametrize(("group", "name"), list(FILES), ids=[f"{group}-{name}" for group, name in FILES])
 
 
+pytestmark = pytest.mark.filterwarnings("ignore::harness.trace.Inexact")  # few steps, the same few each time
+
+
 def build(group: str, name: str):
     """The method that a yaml file names."""
     config = OmegaConf.merge({"seed": 0}, OmegaConf.load(FILES[group, name]))

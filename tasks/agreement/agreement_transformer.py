@@ -5,7 +5,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ class AgreementTransformer:
         initializer_range: standard deviation of the weights at the start.
         training: how to fit.
         seed: of the weights at the start, the order of the sentences and the dropout.
+        threads: processor threads of the training; None for those of the run. With batches this small a second thread
+            saves a third of the time on an idle machine, and multiplies it on a busy one.
     """
 
     path: str | None = None
@@ -44,12 +47,13 @@ class AgreementTransformer:
     layers: int = 6
     heads: int = 8
     hidden: int = 128
-    residual_dropout: float = 0.1
-    embedding_dropout: float = 0.1
-    attention_dropout: float = 0.1
+    residual_dropout: float = 0.0
+    embedding_dropout: float = 0.0
+    attention_dropout: float = 0.0
     initializer_range: float = 0.02
     training: Training = field(default_factory=Training)
     seed: int = 0
+    threads: int | None = None
 
     def __post_init__(self):
         for name in ("positions", "layers", "heads", "hidden"):
@@ -57,6 +61,8 @@ class AgreementTransformer:
         for name in ("residual_dropout", "embedding_dropout", "attention_dropout"):
             check.number(name, getattr(self, name), 0, 0.99)
         check.count("seed", self.seed, low=0)
+        if self.threads is not None:
+            check.count("threads", self.threads)
         if self.hidden % self.heads:
             raise ValueError(f"hidden is a multiple of heads, got hidden={self.hidden} and heads={self.heads}")
 
@@ -88,6 +94,7 @@ class AgreementTransformer:
         """A hash of all that the weights hang on: configuration, data, and the code that trains."""
         sources = [Path(module.__file__ or "").read_text() for module in (encoder, tokenizer, training)]
         settings = asdict(replace(self, path=None))
+        del settings["threads"]
         content = json.dumps([settings, task.digest, sources], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:24]
 
@@ -99,7 +106,7 @@ class AgreementTransformer:
             vocabulary=len(words),
             **{name: getattr(self, name) for name in Architecture.__dataclass_fields__ if name != "vocabulary"},
         )
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), _threads(self.threads):
             torch.manual_seed(self.seed)
             model = Encoder(architecture)
             data = {name: self._labelled(parts[name], words) for name in ("train", "validation")}
@@ -144,6 +151,16 @@ class AgreementTransformer:
             ) from error
         digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:24]
         return Model(model.eval().requires_grad_(False), words, f"agreement_transformer@{digest}", facts)
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def accuracy(model: Encoder, sentences: Sequence[Sentence], words: WordTokenizer) -> dict[str, Any]:

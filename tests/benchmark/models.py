@@ -27,7 +27,7 @@ def agreement(examples: int) -> Subject:
     """The model of `make table`, trained now unless it is in the cache."""
     task = Agreement()
     with bar("training", "steps") as progress:
-        model = AgreementTransformer(training=Training(epochs=1))(task, progress)
+        model = AgreementTransformer(training=Training(epochs=1, batch=32), threads=1)(task, progress)
     chosen = task.examples(model.tokens)[:examples]
     return Subject("agreement", model.module, collate(chosen, "all", {"unk": 3, "mask": None, "pad": 0}))
 

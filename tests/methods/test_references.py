@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 
@@ -131,16 +133,13 @@ def test_the_gradient_equals_a_finite_difference(model: Model, examples):
     from harness.batch import collate
     from tests.conftest import BLANKS
 
-    module = model.module.double()
-    try:
-        trace = Trace(module, collate(examples[2:3], "all", BLANKS))
-        direction = torch.randn(trace.embedding.shape, generator=torch.Generator().manual_seed(1)).double()
-        index = torch.tensor([0])
-        step = 1e-5
-        with torch.no_grad():
-            upper = trace.forward_from(trace.embedding + step * direction, index)
-            lower = trace.forward_from(trace.embedding - step * direction, index)
-        slope = ((upper - lower) / (2 * step)).item()
-        assert (trace.gradient * direction).sum().item() == pytest.approx(slope, rel=1e-6)
-    finally:
-        model.module.float()
+    module = copy.deepcopy(model.module).double()
+    trace = Trace(module, collate(examples[2:3], "all", BLANKS))
+    direction = torch.randn(trace.embedding.shape, generator=torch.Generator().manual_seed(1)).double()
+    index = torch.tensor([0])
+    step = 1e-5
+    with torch.no_grad():
+        upper = trace.forward_from(trace.embedding + step * direction, index)
+        lower = trace.forward_from(trace.embedding - step * direction, index)
+    slope = ((upper - lower) / (2 * step)).item()
+    assert (trace.gradient * direction).sum().item() == pytest.approx(slope, rel=1e-6)
