@@ -14,6 +14,7 @@ from methods.explainers.position import Position
 from methods.explainers.random import Random
 from methods.explainers.rollout import Rollout
 from methods.explainers.saliency import Saliency
+from tasks.agreement.encoder import Architecture, Encoder
 from tests.conftest import BLANKS
 from tests.known_model import UNKNOWN, bag, batch_of, sentence
 
@@ -147,16 +148,15 @@ def test_input_x_gradient_is_the_product(trace: Trace):
     assert torch.allclose(InputXGradient("sum")(trace)[:, 0][real], expected, rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("baseline", ["unk", "zero"])
-def test_integrated_gradients_add_up_to_the_outputs_difference(model: Model, batch: Batch, baseline: str):
-    """More steps close the gap; how many it takes is the path's matter, so the median is held and not the worst."""
-    trace = Trace(model.module, batch, output="logit")
-    gaps = []
-    for steps in (5, 500):
-        method = IntegratedGradients(baseline=baseline, steps=steps)
-        gaps.append(method.completeness_gap(trace, method.attribute(trace)).median().item())
-    assert gaps[1] < 1e-3
-    assert gaps[1] < gaps[0]
+@pytest.mark.parametrize("baseline", ["pad", "unk", "zero"])
+def test_integrated_gradients_add_up_to_the_outputs_difference(batch: Batch, baseline: str):
+    """On weights as they start: training can make the path so steep that hundreds of steps miss a part of it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        fresh = Encoder(Architecture(vocabulary=3000)).eval().requires_grad_(False)
+    trace = Trace(fresh, batch)
+    method = IntegratedGradients(baseline=baseline, steps=200)
+    assert method.completeness_gap(trace, method.attribute(trace)).max() < 1e-3
 
 
 def test_too_few_steps_are_warned_of(trace: Trace):
