@@ -15,7 +15,7 @@ table: setup  ## train once, explain, print the leaderboard
 	$(BIN)/assay
 
 test: setup  ## the whole test suite
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=2
 
 check: setup  ## style and types
 	$(BIN)/ruff check .
