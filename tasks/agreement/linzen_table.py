@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
+import aiohttp
 import datasets
 import pyarrow as pa
 from datasets.exceptions import DatasetGenerationError
@@ -42,21 +41,14 @@ def cached_rows(path: Path, shown: str, content: str, cache_dir: str | None) -> 
 
 def downloaded(url: str, cache_dir: str | None) -> Path:
     """The local copy of a URL, downloaded once: later runs need no network."""
-    options, failures = {}, (OSError,)
-    if find_spec("aiohttp"):
-        aiohttp = import_module("aiohttp")
-        timeout = aiohttp.ClientTimeout(total=None, connect=5, sock_connect=3, sock_read=10)
-        options: dict = {protocol: {"client_kwargs": {"timeout": timeout}} for protocol in ("http", "https")}
-        failures = (OSError, aiohttp.ClientError)
+    timeout = aiohttp.ClientTimeout(total=None, connect=5, sock_connect=3, sock_read=10)
+    options: dict = {protocol: {"client_kwargs": {"timeout": timeout}} for protocol in ("http", "https")}
     folder = Path(cache_dir).expanduser() / "downloads" if cache_dir else None
     # Without the ETag a copy in the cache is found with no network; the published files do not change.
     config = datasets.DownloadConfig(cache_dir=folder, use_etag=False, storage_options=options)
     try:
         return Path(str(datasets.DownloadManager(download_config=config).download(url)))
-    except ImportError as error:
-        remedy = "pip install 'fsspec[http]', or give task.path=<local copy>"
-        raise ConnectionError(f"{url}: downloading needs packages that are missing; {remedy}") from error
-    except failures as error:
+    except (OSError, aiohttp.ClientError) as error:
         cause = error.__cause__ or error  # fsspec says FileNotFoundError of every host that it cannot reach
         reason = f"{type(cause).__name__}: {cause}".removesuffix(": ")
         raise ConnectionError(

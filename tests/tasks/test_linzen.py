@@ -12,7 +12,6 @@ import tarfile
 import threading
 import time
 from collections import Counter
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -461,10 +460,6 @@ def server(tmp_path):
         running.shutdown()
 
 
-needs_http = pytest.mark.skipif(not find_spec("aiohttp"), reason="needs aiohttp (pip install 'fsspec[http]')")
-
-
-@needs_http
 def test_a_url_is_downloaded_once_and_then_needs_no_network(tmp_path, read, server):
     local = read(folder(tmp_path / "data"))
     archive(tmp_path / "www/rnn_agr_simple.tar.gz", local.path)
@@ -476,7 +471,6 @@ def test_a_url_is_downloaded_once_and_then_needs_no_network(tmp_path, read, serv
     assert sentences(read(url).splits()) == sentences(local.splits())
 
 
-@needs_http
 def test_a_url_that_cannot_be_reached_says_so_at_once(read, server):
     port = server.server_port
     started = time.monotonic()
@@ -493,17 +487,6 @@ def test_offline_mode_names_the_url_and_the_remedy(read, monkeypatch):
         ConnectionError, match=r"rnn_agr_simple\.tar\.gz: cannot be reached .*; give task\.path=<local copy>"
     ):
         read(linzen_files.SIMPLE_URL).splits()
-
-
-@pytest.mark.skipif(find_spec("aiohttp") is not None, reason="aiohttp is installed: nothing is missing")
-def test_a_missing_http_client_names_the_package(read):
-    with pytest.raises(
-        ConnectionError, match=r"needs packages that are missing; pip install 'fsspec\[http\]', or give"
-    ):
-        read(linzen_files.SIMPLE_URL).splits()
-
-
-# --- the real data
 
 
 @pytest.fixture(scope="module")
