@@ -1,5 +1,6 @@
 """All measurements in one run, as ratios: `make bench`. They are kept, with the machine described, in results.md."""
 
+import argparse
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +37,10 @@ def machine() -> str:
 
 def main() -> None:
     """Measure, print each table as it comes, and write them all down."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmark", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--sizes", nargs="+", type=int, default=flow.SIZES, help="tokens of the flow's graphs")
+    parser.add_argument("--layers", nargs="+", type=int, default=(6, 12), help="layers of the flow's graphs")
+    chosen = parser.parse_args()
     screen = Console(width=220)
     measurements = {
         "Tables 1 and 2, seconds by phase, 2,000 examples, the model trained": tables.table,
@@ -43,10 +48,14 @@ def main() -> None:
         "Rank correlation: a scipy loop's seconds over ours": rank_correlation.table,
         "Maximum flow: largest error over random graphs, by kind": flow.error_table,
         "Maximum flow, one source: others' seconds over ours; beyond 6 layers texts are stacked": lambda: (
-            flow.flow_table(seconds=0.3)
+            flow.flow_table(chosen.sizes, chosen.layers, seconds=0.2)
         ),
     }
-    text = ["# Benchmark\n", machine() + "\n", "Written by `make bench`.\n"]
+    text = [
+        "# Benchmark\n",
+        machine() + "\n",
+        f"Written by `make bench`; flow with n = {chosen.sizes}, L = {chosen.layers}.\n",
+    ]
     for title, measure in measurements.items():
         frame = measure()
         screen.print(flow.printed(frame, title))

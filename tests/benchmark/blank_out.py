@@ -17,7 +17,7 @@ from tests.benchmark.models import Subject, subjects
 PER_EVALUATION = (1, 4, 16, 64)
 
 
-def seconds(call: Callable[[], object], repeats: int = 3) -> float:
+def seconds(call: Callable[[], object], repeats: int = 2) -> float:
     """Median wall-clock time of a call, after one for warmth."""
     call()
     times = []

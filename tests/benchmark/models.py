@@ -32,7 +32,7 @@ def agreement(examples: int) -> Subject:
     return Subject("agreement", model.module, collate(chosen, "all", {"unk": 3, "mask": None, "pad": 0}))
 
 
-def sst2(examples: int = 48) -> Subject | None:
+def sst2(examples: int = 16) -> Subject | None:
     """The trained DistilBERT beside the project, on SST-2's development sentences; None where it is absent."""
     folder, sentences = SHARED / "checkpoints" / "distilbert-minilm-sst2", SHARED / "data" / "sst2" / "dev.tsv"
     if not folder.exists() or not sentences.exists():
