@@ -72,7 +72,7 @@ def some(splits: dict[str, list[Sentence]]) -> list[Sentence]:
 
 def test_the_splits_have_the_sizes_asked_for(splits):
     assert {name: len(split) for name, split in splits.items()} == {
-        "train": 48_000,
+        "train": 56_000,
         "validation": 2_000,
         "test": 10_000,
     }
@@ -115,7 +115,7 @@ def test_test_follows_the_natural_shares_and_train_flatter_ones(splits):
     counts = Counter(s.attractor_count for s in splits["test"])
     assert [counts[k] / 100 for k in range(6)] == list(NATURAL)
     counts = Counter(s.attractor_count for s in splits["train"])
-    assert [counts[k] / 480 for k in range(6)] == list(TRAINING)
+    assert [counts[k] / 560 for k in range(6)] == list(TRAINING)
 
 
 def test_no_words_stand_twice_in_one_split_or_in_two(splits):
