@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup table test check bench clean
+.PHONY: setup table test test-oldest check bench clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -17,6 +17,16 @@ table: setup  ## train once, explain, print the leaderboard
 test: setup  ## the whole test suite
 	$(BIN)/pytest --numprocesses=2
 
+.oldest/installed: .venv/installed constraints-oldest.txt
+	rm -rf .oldest
+	$(BIN)/pip install --quiet --no-deps --target .oldest --requirement constraints-oldest.txt
+	touch $@
+
+test-oldest: .oldest/installed  ## what touches a model, under the oldest supported transformers
+	PYTHONPATH=.oldest $(BIN)/pytest --numprocesses=2 -W ignore::pytest.PytestUnraisableExceptionWarning \
+		tests/test_contracts.py tests/test_architectures.py tests/harness/test_trace.py tests/tasks/test_pretrained.py \
+		tests/tasks/test_masked_word_model.py
+
 check: setup  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -26,4 +36,4 @@ bench: setup  ## speed, as ratios to other programs in one run
 	$(BIN)/python -m tests.benchmark
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv .oldest build *.egg-info

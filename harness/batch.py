@@ -10,15 +10,19 @@ from torch import Tensor
 from harness import check
 
 INCLUDE = ("all", "no_cls", "content")
+TEXT_WIDE = ("input_ids", "attention_mask", "token_type_ids")  # inputs with an entry for each token
+NO_GOLD = -1  # in place of the right class where the data do not tell it
 
 
 class Role(IntEnum):
-    """What a token is: part of the text, the classifier's own token, the end token, or padding."""
+    """What a token is: part of the text, the classifier's own, the end, between two texts, the mask, or padding."""
 
     PADDING = -1
     CONTENT = 0
     CLS = 1
     FINAL = 2
+    SEPARATOR = 3
+    MASK = 4
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,12 @@ class Example:
         input_ids: `[token]`.
         roles: `[token]`, a `Role` each.
         position: the token whose last state feeds the head.
-        gold: the right class.
+        gold: the right class, or `NO_GOLD`.
         planted: token indices known to matter, by name, e.g. `subject`.
         tags: facts to group by, e.g. the number of attractors.
+        token_types: `[token]`, which of two texts a token belongs to; None where the model does not ask.
+        candidates: vocabulary ids, one per class, of which the model chooses at `position`; None for a classifier.
+        points_to: for a class, the name of the planted tokens that a model which chooses it is taken to rest on.
     """
 
     id: str
@@ -42,15 +49,22 @@ class Example:
     gold: int
     planted: Mapping[str, Sequence[int]] = field(default_factory=dict)
     tags: Mapping[str, int | str] = field(default_factory=dict)
+    token_types: Sequence[int] | None = None
+    candidates: Sequence[int] | None = None
+    points_to: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples side by side, padded on the right."""
+    """Examples side by side, padded on the right.
+
+    `inputs` is what the model is called with, by keyword: `input_ids` and `attention_mask`, `[batch, token]`, and where
+    the examples have them `token_type_ids`, `[batch, token]`, or `position`, `[batch]`, and `candidates`,
+    `[batch, class]`.
+    """
 
     examples: tuple[Example, ...]
-    input_ids: Tensor  # [batch, token]
-    attention_mask: Tensor  # [batch, token]  0 on padding
+    inputs: Mapping[str, Tensor]
     role: Tensor  # [batch, token]
     ranked: Tensor  # [batch, token]  True where scores enter the correlation
     position: Tensor  # [batch]
@@ -58,15 +72,32 @@ class Batch:
     blank_ids: Mapping[str, int | None]  # unk, mask, pad: the ids that can stand for a removed token
 
     @property
+    def input_ids(self) -> Tensor:
+        """`[batch, token]`."""
+        return self.inputs["input_ids"]
+
+    @property
+    def attention_mask(self) -> Tensor:
+        """`[batch, token]`, 0 on padding."""
+        return self.inputs["attention_mask"]
+
+    @property
     def length(self) -> Tensor:
         """Tokens of each example without padding, `[batch]`."""
         return self.attention_mask.sum(dim=1)
+
+    def at(self, index: Tensor) -> dict[str, Tensor]:
+        """A copy of the inputs of examples `index`, `[variant]`: what a re-run changes."""
+        return {name: value[index] for name, value in self.inputs.items()}
 
 
 def collate(
     examples: Sequence[Example], include: str, blank_ids: Mapping[str, int | None], device: torch.device | str = "cpu"
 ) -> Batch:
-    """Put examples side by side; `include` says which tokens are ranked: all, no_cls or content."""
+    """Put examples side by side; `include` says which tokens are ranked.
+
+    `all` of them, all but CLS (`no_cls`), or those of the text alone (`content`).
+    """
     check.choice("include", include, INCLUDE)
     width = max(len(example.input_ids) for example in examples)
     pad_id = blank_ids["pad"]
@@ -75,17 +106,27 @@ def collate(
         return torch.tensor([[*row, *[filler] * (width - len(row))] for row in rows], device=device)
 
     role = padded((example.roles for example in examples), Role.PADDING)
-    left_out = {"all": [], "no_cls": [Role.CLS], "content": [Role.CLS, Role.FINAL]}[include]
-    ranked = role != Role.PADDING
-    for excluded in left_out:
-        ranked &= role != excluded
+    ranked = role == Role.CONTENT if include == "content" else role != Role.PADDING
+    if include == "no_cls":
+        ranked &= role != Role.CLS
+    position = torch.tensor([example.position for example in examples], device=device)
+    inputs = {
+        "input_ids": padded((example.input_ids for example in examples), 0 if pad_id is None else pad_id),
+        "attention_mask": (role != Role.PADDING).long(),
+    }
+    if any(example.token_types is not None for example in examples):
+        inputs["token_type_ids"] = padded(
+            (example.token_types or [0] * len(example.input_ids) for example in examples), 0
+        )
+    if any(example.candidates is not None for example in examples):
+        inputs["position"] = position
+        inputs["candidates"] = torch.tensor([example.candidates for example in examples], device=device)
     return Batch(
         examples=tuple(examples),
-        input_ids=padded((example.input_ids for example in examples), 0 if pad_id is None else pad_id),
-        attention_mask=(role != Role.PADDING).long(),
+        inputs=inputs,
         role=role,
         ranked=ranked,
-        position=torch.tensor([example.position for example in examples], device=device),
+        position=position,
         gold=torch.tensor([example.gold for example in examples], device=device),
         blank_ids=blank_ids,
     )
@@ -104,3 +145,16 @@ def pack(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
         else:
             groups.append([index])
     return groups
+
+
+def without(inputs: Mapping[str, Tensor], token: Tensor) -> dict[str, Tensor]:
+    """The inputs with token `token[variant]` of each variant taken out, and what follows moved up."""
+    ids = inputs["input_ids"]
+    places = torch.arange(ids.shape[1], device=ids.device).expand(len(token), -1)
+    source = (places + (places >= token[:, None])).clamp(max=ids.shape[1] - 1)
+    shorter = dict(inputs) | {name: inputs[name].gather(1, source) for name in TEXT_WIDE if name in inputs}
+    mask = inputs["attention_mask"]
+    shorter["attention_mask"] = (places < mask.sum(dim=1, keepdim=True) - 1).to(mask.dtype)
+    if "position" in inputs:
+        shorter["position"] = inputs["position"] - (token < inputs["position"]).long()
+    return shorter

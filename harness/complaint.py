@@ -14,15 +14,31 @@ class CellsFailedError(Exception):
     """Some methods failed on some examples; all else was computed and reported."""
 
 
+class JobsFailedError(Exception):
+    """Some jobs of a sweep failed; the others were run and reported."""
+
+
 class Stopped(KeyboardInterrupt):
     """Ctrl-C came while examples were being explained; what was computed is kept."""
 
 
-EXPECTED = (ValueError, OSError, CellsFailedError, Stopped)  # what checks raise, with a sentence of their own
+EXPECTED = (
+    ValueError,
+    OSError,
+    CellsFailedError,
+    JobsFailedError,
+    Stopped,
+)  # what checks raise, with a sentence of their own
 
 
 def complain(error: BaseException) -> int:
-    """Print the error's sentence; return the exit status: 130 after Ctrl-C, else 1.
+    """Print the error's sentence; return the exit status: 130 after Ctrl-C, else 1."""
+    SCREEN.print(f"assay: {account(error)}", style="red", highlight=False, markup=False, soft_wrap=True)
+    return 130 if isinstance(error, KeyboardInterrupt) else 1
+
+
+def account(error: BaseException) -> str:
+    """The error's sentence.
 
     What no check foresaw is a bug of ours: its traceback is kept in a file that the sentence names.
     """
@@ -34,8 +50,7 @@ def complain(error: BaseException) -> int:
             f"{type(error).__name__}: {error}. This was not foreseen, so it is a defect of Assay: "
             f"please report it with {Path(kept.name)}"
         )
-    SCREEN.print(f"assay: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
-    return 130 if isinstance(error, KeyboardInterrupt) else 1
+    return message
 
 
 def sentence(error: BaseException) -> str | None:
@@ -50,6 +65,13 @@ def sentence(error: BaseException) -> str | None:
         return _bad_override(error)
     if kind in ("OverrideParseException", "LexerNoViableAltException", "HydraException"):
         return f"{_first_line(text)}: quote overrides with brackets, e.g. 'explainers=[attention,flow]'"
+    if kind == "TerminatedWorkerError":  # joblib's
+        return (
+            "the process of a job was killed or ran out of memory, and joblib gave up the sweep: go on with what it "
+            "began by assay resume=<folder of the job>; a job without a folder was not begun"
+        )
+    if isinstance(error, RuntimeError) and "slurm cluster" in text:  # submitit's
+        return "hydra/launcher=submitit_slurm needs a Slurm cluster: here use joblib or submitit_local, or leave it out"
     if kind == "InstantiationException":
         return _bad_parameter(error)
     if type(error).__module__.startswith(("omegaconf", "hydra")):
@@ -57,7 +79,8 @@ def sentence(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return (
             f"{error.filename}: {error.strerror}. If this is the run folder, choose another with "
-            "hydra.run.dir=<folder>; if the model cache, set the environment variable ASSAY_CACHE"
+            "hydra.run.dir=<folder>, of a sweep with hydra.sweep.dir=<folder>; if the model cache, set the environment "
+            "variable ASSAY_CACHE"
         )
     return text if isinstance(error, EXPECTED) else None
 
@@ -68,6 +91,8 @@ def _missing_choice(text: str) -> str:
     if not match:
         return f"{_first_line(text)}: assay --help lists the groups and their choices"
     group, _, choice = match[1].rpartition("/")
+    if group == "hydra/launcher":
+        return f"there is no launcher {choice!r} here: pip install 'assay[sweep]' brings joblib and submitit's"
     options = sorted(path.stem for path in (Path(conf.__file__).parent / group).glob("*.yaml")) if group else []
     if not options:
         return f"there is no {match[1]!r}: assay --help lists the groups and their choices"

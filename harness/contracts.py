@@ -33,12 +33,14 @@ class Model:
 
     Args:
         identity: what tells this model from any other: a content key, or name and revision.
+        longest: the most tokens that it takes; None for any number.
         facts: what the manifest and the foot of the table say of it, e.g. its accuracy.
     """
 
     module: nn.Module
     tokens: Tokens
     identity: str
+    longest: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -65,8 +67,13 @@ class Task(Protocol):
         """The names of the model's classes."""
         ...
 
-    def examples(self, tokens: Any) -> list[Example]:
-        """The sentences to explain, in a fixed random order, encoded."""
+    @property
+    def output(self) -> str:
+        """The scalar that is explained where a run does not choose one: see `Trace`."""
+        ...
+
+    def examples(self, model: Any) -> list[Example]:
+        """The sentences to explain, in a fixed order of which the first n are a sample, encoded for the model."""
         ...
 
 
@@ -80,6 +87,9 @@ class Source(Protocol):
 
 class Explainer(Protocol):
     """Token scores; more means more important.
+
+    A method, explainer or reference, that cannot serve every model has `check_model(module)`, which raises ValueError
+    with the reason: a run then leaves it out, and says so before it starts.
 
     Returns `[batch, layer, token]`, or `[batch, layer, head, token]` for single heads. A method with no layers
     returns `[batch, 1, token]`. Padding may hold anything.

@@ -1,9 +1,10 @@
 """The one loop: examples to batches to traces to scores to rows."""
 
+import gc
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from harness import check
 from harness.batch import INCLUDE, Batch, Example, collate, pack
-from harness.contracts import Explainer, Model, Reference
+from harness.contracts import Explainer, Model, Reference, Task
 from harness.correlation import MINIMUM, RANKS, spearman_by_layer
 from harness.trace import OUTPUTS, TARGETS, Trace
 
@@ -24,25 +25,30 @@ class Protocol:
     """What is explained and how it is ranked, for all methods of a run alike.
 
     Args:
-        target: `predicted` or `gold`, the class that is explained.
-        output: its scalar: `probability`, `logit` or `difference`.
+        target: the class that is explained: `predicted`, `gold`, or the name of one of the task's classes.
+        output: its scalar: `probability`, `logit`, `difference` or `logit_difference`; None for the task's own.
         include: the ranked tokens: `all`, `no_cls` or `content`.
         ranks: `average` or `dense`.
         token_budget: tokens in one run of the model, padding counted; it changes no number.
     """
 
     target: str = "predicted"
-    output: str = "difference"
+    output: str | None = "difference"
     include: str = "content"
     ranks: str = "average"
     token_budget: int = 2048
 
     def __post_init__(self):
-        check.choice("target", self.target, TARGETS)
-        check.choice("output", self.output, OUTPUTS)
+        if self.output is not None:
+            check.choice("output", self.output, OUTPUTS)
         check.choice("include", self.include, INCLUDE)
         check.choice("ranks", self.ranks, RANKS)
         check.count("token_budget", self.token_budget)
+
+    def of(self, task: Task) -> "Protocol":
+        """With the task's own output where none is chosen; ValueError where it has no such class as `target`."""
+        check.choice("target", self.target, [*TARGETS, *task.classes])
+        return replace(self, output=self.output or task.output)
 
 
 @dataclass(frozen=True)
@@ -62,45 +68,104 @@ def evaluate(
     explainers: Mapping[str, Explainer],
     references: Mapping[str, Reference],
     protocol: Protocol,
+    classes: Sequence[str] = (),
     device: torch.device | str = "cpu",
     done: Collection[int] = (),
 ) -> Iterator[Part]:
     """Yield a `Part` per batch but those `done`; the batches hang on the examples and the token budget alone.
 
-    A method that fails gives rows with status `failed` and the error; the rest go on.
+    A method that fails gives rows with status `failed` and the error; the rest go on. Where the device's memory does
+    not hold a batch, it is cut up and the budget halved for all that follows.
     """
-    blank_ids = {
-        "unk": model.tokens.unk_token_id,
-        "mask": model.tokens.mask_token_id,
-        "pad": model.tokens.pad_token_id,
-    }
+    batches = _Batches(model, explainers, references, protocol, classes, device)
     groups = pack([len(example.input_ids) for example in examples], protocol.token_budget)
+    budget = protocol.token_budget
     for number, group in enumerate(groups):
         if number in done:
             continue
+        waiting, pieces = [[examples[index] for index in group]], []
+        while waiting:
+            chosen = waiting.pop(0)
+            smallest = len(chosen) == 1 and budget <= len(chosen[0].input_ids)
+            piece = batches.part(number, chosen, budget, smallest)
+            if piece is not None:
+                pieces.append(piece)
+                continue
+            gc.collect()  # what the failed attempt still holds
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            budget = max(1, budget // 2)
+            smaller = pack([len(example.input_ids) for example in chosen], budget)
+            waiting = [[chosen[index] for index in part] for part in smaller] + waiting
+        yield _joined(number, pieces)
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """Everything of an evaluation but the examples."""
+
+    model: Model
+    explainers: Mapping[str, Explainer]
+    references: Mapping[str, Reference]
+    protocol: Protocol
+    classes: Sequence[str]
+    device: torch.device | str
+
+    def part(self, number: int, examples: Sequence[Example], budget: int, smallest: bool) -> Part | None:
+        """One batch's tables; None where the device's memory did not hold it, unless it is the `smallest`."""
+        try:
+            return self._part(number, examples, budget, smallest)
+        except torch.OutOfMemoryError:
+            if smallest:
+                raise
+            return None
+
+    def _part(self, number: int, examples: Sequence[Example], budget: int, smallest: bool) -> Part:
+        tokens, protocol = self.model.tokens, self.protocol
+        blank_ids = {"unk": tokens.unk_token_id, "mask": tokens.mask_token_id, "pad": tokens.pad_token_id}
+        target = self.classes.index(protocol.target) if protocol.target in self.classes else protocol.target
         seconds: dict[str, float] = defaultdict(float)
         start = time.perf_counter()
-        batch = collate([examples[index] for index in group], protocol.include, blank_ids, device)
-        trace = Trace(model.module, batch, protocol.target, protocol.output, protocol.token_budget)
+        batch = collate(examples, protocol.include, blank_ids, self.device)
+        trace = Trace(self.model.module, batch, target, protocol.output or "", budget)
         seconds["trace"] = time.perf_counter() - start
         scored: dict[tuple[str, str], Tensor | str] = {}
-        for kind, methods in (("reference", references), ("explainer", explainers)):
+        for kind, methods in (("reference", self.references), ("explainer", self.explainers)):
             for name, method in methods.items():
                 start = time.perf_counter()
                 try:
                     scored[kind, name] = _checked(method(trace), kind, trace).double().cpu()
                 except Exception as error:  # a cell that fails is a row that says so
+                    if isinstance(error, torch.OutOfMemoryError) and not smallest:
+                        raise
                     scored[kind, name] = f"{type(error).__name__}: {error}"
                 seconds[f"{kind} {name}"] = time.perf_counter() - start
         start = time.perf_counter()
         rows = [
             _rows(batch, explainer, scored["explainer", explainer], reference, scored["reference", reference], protocol)
-            for reference in references
-            for explainer in explainers
+            for reference in self.references
+            for explainer in self.explainers
         ]
-        part_examples, scores = _example_table(trace, model), _score_table(trace, scored)
+        part_examples, scores = _example_table(trace, self.model), _score_table(trace, scored)
         seconds["correlation"] = time.perf_counter() - start
-        yield Part(number, part_examples, scores, pd.concat(rows, ignore_index=True), dict(seconds))
+        return Part(number, part_examples, scores, pd.concat(rows, ignore_index=True), dict(seconds))
+
+
+def _joined(number: int, pieces: Sequence[Part]) -> Part:
+    """The pieces that one batch was cut into, as one part."""
+    if len(pieces) == 1:
+        return pieces[0]
+    seconds: dict[str, float] = defaultdict(float)
+    for piece in pieces:
+        for name, value in piece.seconds.items():
+            seconds[name] += value
+    return Part(
+        number,
+        pd.concat([piece.examples for piece in pieces], ignore_index=True),
+        pd.concat([piece.scores for piece in pieces], ignore_index=True),
+        pd.concat([piece.rows for piece in pieces], ignore_index=True),
+        dict(seconds),
+    )
 
 
 def _checked(scores: Tensor, kind: str, trace: Trace) -> Tensor:
@@ -208,9 +273,11 @@ def _example_table(trace: Trace, model: Model) -> pd.DataFrame:
         columns["position"].append(example.position)
         columns["gold"].append(example.gold)
         columns["predicted"].append(int(trace.predicted[index]))
+        columns["logits"].append(trace.logits[index].double().tolist())
         columns["probabilities"].append(probability[index].tolist())
         columns["gradient_sum_over_norm"].append(left[index, :n].nanmedian().item())
         columns["planted"].append([{"name": key, "indices": list(value)} for key, value in example.planted.items()])
+        columns["points_to"].append([{"class": key, "name": value} for key, value in example.points_to.items()])
         columns["tags"].append([{"name": key, "value": str(value)} for key, value in example.tags.items()])
     return pd.DataFrame(columns)
 

@@ -1,12 +1,13 @@
 """One experiment: load or train, explain, correlate, write down; can be stopped and gone on with."""
 
 import os
+import re
 import time
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numba
@@ -19,7 +20,7 @@ from harness.complaint import CellsFailedError, Stopped
 from harness.contracts import Explainer, Model, Reference, Source, Task
 from harness.evaluate import Protocol, evaluate
 from harness.manifest import code_digest, peak_memory, provenance
-from harness.progress import bar
+from harness.progress import SCREEN, bar
 from harness.run_folder import RunFolder
 from harness.trace import Inexact, RoundingNoise
 
@@ -33,6 +34,7 @@ class Settings:
 
     Args:
         limit: explain at most so many test examples (a whole number), or such a share (below 1.0); None for all.
+        shard: `2/8` explains every eighth of them from the second on; None for all.
         threads: processor threads of torch and numba; None for all cores.
     """
 
@@ -40,6 +42,7 @@ class Settings:
     model: str
     seed: int = 0
     limit: int | float | None = None
+    shard: str | None = None
     dtype: str = "float32"
     device: str = "cpu"
     threads: int | None = None
@@ -57,10 +60,21 @@ class Settings:
                 )
         elif self.limit is not None:
             check.count("limit", self.limit)
+        self.shard_of  # noqa: B018  checked at once
         try:
             torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f"device={self.device} cannot be used here ({error}): set device=cpu") from error
+
+    @property
+    def shard_of(self) -> tuple[int, int]:
+        """Which shard, from 1, and of how many; ValueError for anything else."""
+        if self.shard is None:
+            return 1, 1
+        match = re.fullmatch(r"(\d+)/(\d+)", str(self.shard))
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
+            raise ValueError(f"shard is k/n with k from 1 to n, as in shard=2/8, got {self.shard!r}")
+        return int(match[1]), int(match[2])
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,7 @@ class Experiment:
                 "or choose another with hydra.run.dir=<folder>"
             )
         folder.open()
+        protocol = self.protocol.of(self.task)
         seconds: dict[str, float] = defaultdict(float)
         threads = self.settings.threads or len(os.sched_getaffinity(0))
         torch.set_num_threads(threads)
@@ -106,9 +121,12 @@ class Experiment:
         with _timed(seconds, "model"), bar("training", "steps") as progress:
             model = self.source(self.task, progress)
         model.module.to(self.settings.device, DTYPES[self.settings.dtype])
-        examples = limited(self.task.examples(model.tokens), self.settings.limit)
+        examples = limited(self.task.examples(model), self.settings.limit)
+        shard, shards = self.settings.shard_of
+        examples = examples[shard - 1 :: shards]
         check_examples(examples, model)
-        manifest = self._manifest(digest, model, examples)
+        served, left_out = self._served(model)
+        manifest = self._manifest(digest, model, examples, protocol) | {"left_out": left_out}
         if resume:
             _check_same(folder, manifest)
             if folder.merged:
@@ -120,7 +138,7 @@ class Experiment:
             warnings.simplefilter("ignore")
             for category in (RoundingNoise, Inexact):
                 warnings.simplefilter("always", category)
-            stopped = not folder.merged and self._explain(folder, model, examples)
+            stopped = not folder.merged and self._explain(folder, model, examples, protocol, served)
         if not folder.merged:
             seconds.update(folder.seconds())
         if not stopped and not folder.merged:
@@ -151,12 +169,45 @@ class Experiment:
                 f"and in {folder.path}/rows.parquet, column error"
             )
 
-    def _explain(self, folder: RunFolder, model: Model, examples: Sequence[Example]) -> bool:
+    def _served(self, model: Model) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+        """The methods that can serve this model, by group, and why the others cannot; said before the run starts."""
+        served, left_out = {}, {}
+        for group in ("explainers", "references"):
+            methods = dict(getattr(self, group))
+            for name, method in list(methods.items()):
+                try:
+                    getattr(method, "check_model", lambda module: None)(model.module)
+                except ValueError as error:
+                    left_out[name] = str(error)
+                    del methods[name]
+            served[group] = methods
+        for name, reason in left_out.items():
+            SCREEN.print(f"left out: {name} cannot serve this model: {reason}", style="yellow", soft_wrap=True)
+        for group, methods in served.items():
+            if not methods:
+                raise ValueError(f"none of the {group} chosen can serve this model: {'; '.join(left_out.values())}")
+        return served, left_out
+
+    def _explain(
+        self,
+        folder: RunFolder,
+        model: Model,
+        examples: Sequence[Example],
+        protocol: Protocol,
+        served: Mapping[str, Mapping[str, Any]],
+    ) -> bool:
         """Write a part per batch, but those that are there; True where Ctrl-C cut it short."""
         done = folder.finished()
         names = {"task": self.settings.task, "model": self.settings.model, "seed": self.settings.seed}
         parts = evaluate(
-            examples, model, self.explainers, self.references, self.protocol, self.settings.device, done=set(done)
+            examples,
+            model,
+            served["explainers"],
+            served["references"],
+            protocol,
+            self.task.classes,
+            self.settings.device,
+            done=set(done),
         )
         explained = sum(done.values())
         try:
@@ -172,14 +223,16 @@ class Experiment:
             return True
         return False
 
-    def _manifest(self, digest: str, model: Model, examples: Sequence[Example]) -> dict[str, Any]:
+    def _manifest(self, digest: str, model: Model, examples: Sequence[Example], protocol: Protocol) -> dict[str, Any]:
         return {
             "status": "running",
             "task": self.settings.task,
             "task_version": self.task.version,
             "model_name": self.settings.model,
             "seed": self.settings.seed,
+            "shard": self.settings.shard,
             "config": dict(self.config),
+            "protocol": asdict(protocol),
             "overrides": list(self.overrides),
             "data": digest,
             "data_facts": dict(self.task.facts),
@@ -209,12 +262,13 @@ def check_examples(examples: Sequence[Example], model: Model) -> None:
     if len({example.id for example in examples}) < len(examples):
         raise ValueError("two examples have the same id: the task must drop repeated sentences")
     longest = max(examples, key=lambda example: len(example.input_ids))
-    limit = getattr(getattr(model.module, "config", None), "max_position_embeddings", None)
+    limit = model.longest
     if limit is not None and len(longest.input_ids) > limit:
         too_long = sum(len(example.input_ids) > limit for example in examples)
         raise ValueError(
             f"{too_long} of {len(examples)} examples are longer than the {limit} tokens that the model takes "
-            f"(example {longest.id} has {len(longest.input_ids)}): shorten them, or take a model with more positions"
+            f"(example {longest.id} has {len(longest.input_ids)}): shorten them, by task.truncate=true where the task "
+            "has it, or take a model with more positions"
         )
 
 

@@ -14,7 +14,9 @@ def leaderboard(rows: Any) -> pd.DataFrame:
     counts those, `undefined` and `failed` count the others, `reasons` says why, and `same` marks an explainer whose
     every score is the reference's own.
     """
-    order = {name: rows[name].drop_duplicates().tolist() for name in ("explainer", "reference")}
+    order = {name: rows[name].drop_duplicates().tolist() for name in ("task", "model", "explainer", "reference")}
+    # A sum in floating point hangs on its order: by example, the shards of a run give the bits of the whole run.
+    rows = rows.sort_values("example", kind="stable")
     lines = []
     for key, cell in rows.groupby(CELL, sort=False, dropna=False):
         defined = cell.loc[cell["status"] == "ok", "rho"]
@@ -35,4 +37,4 @@ def leaderboard(rows: Any) -> pd.DataFrame:
     for name, values in order.items():
         table[name] = pd.Categorical(table[name], categories=values, ordered=True)
     table = table.sort_values(CELL, kind="stable").reset_index(drop=True)
-    return table.astype({"explainer": str, "reference": str})
+    return table.astype(dict.fromkeys(order, str))

@@ -68,6 +68,11 @@ class RunFolder:
         """Whether the run's tables are one file each: all examples are there."""
         return (self.path / "rows.parquet").is_file()
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether any example is explained."""
+        return self.merged or bool(self.finished())
+
     def finished(self) -> dict[int, int]:
         """Number of examples in each part that was written whole, by the part's number."""
         numbers = sorted(int(path.stem.split("-")[1]) for path in self.parts.glob("rows-*.parquet"))
@@ -91,9 +96,10 @@ class RunFolder:
             return pq.read_table(merged).to_pandas()
         numbers = self.finished()
         if not numbers:
+            error = self.manifest.get("error") if self.holds_a_run else None
             raise FileNotFoundError(
                 f"no results in {self.path}: expected {name}.parquet or parts/{name}-*.parquet. "
-                "Give the folder that a run printed in its last lines"
+                + (f"Its run failed: {error}" if error else "Give the folder that a run printed in its last lines")
             )
         return pa.concat_tables(
             [pq.read_table(self._part(name, number)) for number in numbers],

@@ -1,6 +1,6 @@
 """Trace: one differentiable run of the model, shared by every method."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from harness import check
-from harness.batch import Batch
+from harness.batch import NO_GOLD, TEXT_WIDE, Batch
 
-OUTPUTS = ("probability", "logit", "difference")
+OUTPUTS = ("probability", "logit", "difference", "logit_difference")
 READ_OUTS = ("row", "max", "mean", "sum")
 TARGETS = ("predicted", "gold")
 REMEDY = "load the model with attn_implementation='eager'"
@@ -33,9 +33,9 @@ class Trace:
     Args:
         model: in eval mode, eager attention, called as transformers models are.
         batch: the examples.
-        target: which class is explained, `predicted` (on the unchanged input) or `gold`.
+        target: which class is explained, `predicted` (on the unchanged input), `gold`, or the index of one.
         output: the scalar of that class: `probability`, `logit`, or `difference`, its probability less that of the
-            strongest other class.
+            strongest other class, or `logit_difference`, the same of logits.
         token_budget: tokens in one re-run, at most.
         causal: whether the model's queries see earlier keys only; checked.
 
@@ -51,12 +51,13 @@ class Trace:
         self,
         model: nn.Module,
         batch: Batch,
-        target: str = "predicted",
+        target: str | int = "predicted",
         output: str = "difference",
         token_budget: int = 8192,
         causal: bool = False,
     ):
-        check.choice("target", target, TARGETS)
+        if not isinstance(target, int):
+            check.choice("target", target, TARGETS)
         check.choice("output", output, OUTPUTS)
         if model.training:
             raise ValueError(
@@ -64,12 +65,7 @@ class Trace:
             )
         self.model, self.batch, self.kind, self.token_budget = model, batch, output, token_budget
         with torch.enable_grad(), self._word_embedding(None) as seen:
-            result = model(
-                input_ids=batch.input_ids,
-                attention_mask=batch.attention_mask,
-                output_attentions=True,
-                output_hidden_states=True,
-            )
+            result = model(**batch.inputs, output_attentions=True, output_hidden_states=True)
         if len(seen) != 1:
             raise ValueError(
                 f"the model called its word embedding {len(seen)} times in one run; expected once, "
@@ -84,13 +80,32 @@ class Trace:
         stacked = torch.stack([layer.detach() for layer in self._attentions], dim=1)
         self.attention = stacked.masked_fill(self._padded_pairs, 0.0)  # [batch, layer, head, query, key]
         self.hidden = torch.stack([state.detach() for state in result.hidden_states], dim=1)
-        self.target = batch.gold if target == "gold" else self.logits.argmax(dim=1)  # [batch]
+        self._first_state: Tensor = result.hidden_states[0]
+        self.target = self._class(target)  # [batch]
         self.rival = self.logits.scatter(1, self.target[:, None], -torch.inf).argmax(dim=1)  # [batch]
 
     @property
     def predicted(self) -> Tensor:
         """The class with the highest logit, `[batch]`."""
         return self.logits.argmax(dim=1)
+
+    @property
+    def gold(self) -> Tensor:
+        """The right class, `[batch]`; ValueError where the data do not tell it."""
+        if (self.batch.gold == NO_GOLD).any():
+            raise ValueError(
+                "the data do not tell the right class of every example: explain the predicted class or a given one, "
+                "target=predicted or target=<class>, and set blank_class=target"
+            )
+        return self.batch.gold
+
+    def _class(self, target: str | int) -> Tensor:
+        if not isinstance(target, int):
+            return self.gold if target == "gold" else self.predicted
+        classes = self.logits.shape[1]
+        if not 0 <= target < classes:
+            raise ValueError(f"the model has {classes} classes, so target is one of 0 to {classes - 1}, got {target}")
+        return torch.full_like(self.batch.gold, target)
 
     def output(self, logits: Tensor, index: Tensor | None = None, kind: str | None = None) -> Tensor:
         """The explained scalar of each row of logits, `[variant, class] -> [variant]`, in float64.
@@ -102,14 +117,22 @@ class Trace:
         rival = self.rival if index is None else self.rival[index]
         kind = self.kind if kind is None else kind
         logits = logits.double()
-        values = logits if kind == "logit" else logits.softmax(dim=-1)
+        values = logits if kind.startswith("logit") else logits.softmax(dim=-1)
         chosen = values.gather(1, target[:, None])[:, 0]
-        return chosen - values.gather(1, rival[:, None])[:, 0] if kind == "difference" else chosen
+        return chosen - values.gather(1, rival[:, None])[:, 0] if kind.endswith("difference") else chosen
 
     @cached_property
     def gradient(self) -> Tensor:
         """Of the output, with respect to the word embedding's output, `[batch, token, hidden]`."""
         return self._gradient_at([self.embedding])[0]
+
+    @cached_property
+    def first_layer_gradient(self) -> Tensor:
+        """Of the output, with respect to what the first layer reads, `[batch, token, hidden]`.
+
+        That is word and position embeddings together, behind the LayerNorm where the model has one there.
+        """
+        return self._gradient_at([self._first_state])[0]
 
     @cached_property
     def attention_gradient(self) -> Tensor:
@@ -142,9 +165,9 @@ class Trace:
         total = mixing.masked_fill(~real, 0.0).sum(dim=-2)
         return total / real.sum(dim=-2) if how == "mean" else total
 
-    def rerun(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Logits of other inputs, `[variant, token] -> [variant, class]`, no gradients, in chunks of like length."""
-        lengths = attention_mask.sum(dim=1)
+    def rerun(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Logits of changed inputs (`Batch.at`), `[variant, class]`, no gradients, in chunks of like length."""
+        lengths = inputs["attention_mask"].sum(dim=1)
         order = lengths.argsort(stable=True)
         logits = self.logits.new_empty(len(order), self.logits.shape[1])
         start = 0
@@ -156,7 +179,10 @@ class Trace:
             width = int(lengths[chunk[-1]])
             with torch.no_grad():
                 logits[chunk] = self.model(
-                    input_ids=input_ids[chunk, :width], attention_mask=attention_mask[chunk, :width]
+                    **{
+                        name: value[chunk, :width] if name in TEXT_WIDE else value[chunk]
+                        for name, value in inputs.items()
+                    }
                 ).logits
             start = stop
         return _finite(logits)
@@ -167,9 +193,7 @@ class Trace:
         `index` says which example of the batch each variant belongs to. This is the forward function for Captum.
         """
         with self._word_embedding(embedding):
-            logits = self.model(
-                input_ids=self.batch.input_ids[index], attention_mask=self.batch.attention_mask[index]
-            ).logits
+            logits = self.model(**self.batch.at(index)).logits
         return self.output(logits, index)
 
     def word_vector(self, token_id: int) -> Tensor:

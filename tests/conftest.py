@@ -66,7 +66,7 @@ def model(task: Agreement, source: AgreementTransformer, _one_cache: None) -> Mo
 @pytest.fixture(scope="session")
 def examples(task: Agreement, model: Model) -> list[Example]:
     """Ten sentences of different lengths."""
-    by_length = sorted(task.examples(model.tokens), key=lambda example: len(example.input_ids))
+    by_length = sorted(task.examples(model), key=lambda example: len(example.input_ids))
     return by_length[5::40]
 
 

@@ -144,7 +144,7 @@ def test_a_paper_table_on_the_published_sentences(assay, tmp_path: Path, model):
     trained = [f"model.path={_folder_of(model)}", f"task.path={folder}"]
     status, out, err = assay("+experiment=az20_table2", *trained, "limit=30")
     assert status == 0, err
-    assert "linzen, agreement_transformer_linzen" in out
+    assert f"linzen, {_folder_of(model).name}" in out
     assert "rounding noise; use reduce=l2" in out
     rows = rows_of(tmp_path / "run")
     assert rows["example"].nunique() == 30
@@ -168,8 +168,12 @@ def _folder_of(model) -> Path:
         (["explainers=[flo]"], "there is no 'flo' in explainers: choose from attention, "),
         (["explainers=[flo]"], "did you mean flow?"),
         (["references=[blank]"], "there is no 'blank' in references: choose from blank_out, input_gradient"),
-        (["task=agreemant"], "there is no 'agreemant' in task: choose from agreement, linzen; did you mean agreement?"),
-        (["+experiment=az20_table9"], "there is no 'az20_table9' in experiment: choose from az20_table1, "),
+        (["task=agreemant"], "there is no 'agreemant' in task: choose from agreement, classification, "),
+        (["task=agreemant"], "did you mean agreement?"),
+        (
+            ["+experiment=az20_table9"],
+            "there is no 'az20_table9' in experiment: choose from az20_figure4, az20_table1, ",
+        ),
         (["explainers.rollout.residul=0.1"], "there is no setting 'explainers.rollout.residul': assay --help"),
         (
             ["+explainers.rollout.residul=0.1"],
@@ -185,7 +189,7 @@ def _folder_of(model) -> Path:
         (["threads=none"], "threads is a whole number, at least 1, got 'none'"),
         (["include=words"], "include is one of all, no_cls, content, got 'words'"),
         (["ranks=min"], "ranks is one of average, dense, got 'min'"),
-        (["target=best"], "target is one of predicted, gold, got 'best'"),
+        (["target=best"], "target is one of predicted, gold, singular, plural, got 'best'"),
         (["model.training.epochs=many"], "model.training: epochs is a whole number, at least 1, got 'many'"),
         (["task.grammar.train=1"], "task.grammar: train: expected an even number of sentences"),
         (["model.path=/not/there"], "holds no agreement model that can be read"),
@@ -340,3 +344,63 @@ def test_help_shows_groups_and_examples():
     ).stdout
     for text in ("Groups and their choices", "explainers: attention, ", "assay -m seed=0,1,2", "assay resume=FOLDER"):
         assert text in printed
+
+
+SST2 = ("task=sst2", "explainers=[random,attention,flow]", "references=[input_gradient]")
+
+
+def test_a_local_checkpoint_and_local_texts_are_explained(assay, tmp_path: Path):
+    here = f"model.path={shared('checkpoints', 'distilbert-minilm-sst2')}", f"task.path={shared('data', 'sst2')}"
+    status, out, err = assay(*SST2, *here, "limit=12")
+    assert status == 0, err
+    assert "sst2, distilbert-minilm-sst2, seed 0" in out
+    assert "of 12 explained examples" in out
+    assert set(rows_of(tmp_path / "run")["status"]) == {"ok"}
+    status, out, err = assay(*SST2, *here, "limit=4", "target=positive", "output=logit", folder="positive")
+    assert status == 0, err
+    assert "explained: positive class, logit" in out
+    status, _, err = assay(*SST2, *here, "limit=4", "task.split=test", folder="unlabelled")
+    assert status == 1
+    assert "task.label=null where the data have no labels" in err
+    status, out, err = assay("+experiment=az20_table3", *here, "limit=4", folder="table3")
+    assert status == 0, err
+    assert "explained: positive class, logit; ranked tokens: all; ties: dense ranks" in out
+
+
+def test_pronouns_are_explained_at_the_mask_with_their_referents(assay, tmp_path: Path):
+    here = f"model.path={shared('checkpoints', 'bert-minilm-mlm')}"
+    own = 'task.sentences=["{John|his} asked {Mary|her} about [MASK] book.", "{Ann|her} lent {Tim|him} a coat for [MASK]."]'
+    methods = "explainers=[random,attention,rollout]", "references=[blank_out]"
+    status, out, err = assay("task=pronoun", here, own, *methods)
+    assert status == 0, err
+    assert "referent agreement" in out
+    assert "explained: predicted class, logit_difference" in out
+    assert "referent agreement" in (tmp_path / "run" / "leaderboard.tex").read_text()
+    status, out, err = assay("+experiment=az20_figure4", here, folder="figure")
+    assert status == 0, err
+    assert rows_of(tmp_path / "figure")["example"].nunique() == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["task=sst2", "model=agreement_transformer"],
+            "this model is trained for the agreement task, and cannot serve",
+        ),
+        (["model=bert_base"], "the task Agreement has a model of its own, and a pretrained one cannot serve it"),
+        (["task=sst2", "task.path=/not/there"], "/not/there: expected a file or a folder, found none"),
+        (["task=sst2", "task.path={texts}"], "model.path=<folder>, or run once where there is a network"),
+        (["task=pronoun", "task.sentences=['no mask here']", "model.path={masked}"], "no mask here"),
+        (["task=classification", "task.path={texts}"], "task.labels"),
+        (["shard=5/4"], "shard is k/n with k from 1 to n, as in shard=2/8, got '5/4'"),
+    ],
+)
+def test_bad_input_of_other_tasks_gets_one_sentence_too(assay, tmp_path, arguments, sentence):
+    texts = tmp_path / "validation.tsv"
+    texts.write_text("sentence\tlabel\ngood\t1\nbad\t0\n")
+    filled = [one.format(texts=texts, masked=shared("checkpoints", "bert-minilm-mlm")) for one in arguments]
+    status, _, err = assay(*filled)
+    assert status == 1
+    assert sentence in err
+    assert "Traceback" not in err

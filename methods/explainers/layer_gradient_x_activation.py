@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from captum.attr import LayerGradientXActivation as CaptumLayerGradientXActivation
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness import architecture
 from harness.trace import Trace
@@ -29,6 +29,10 @@ class LayerGradientXActivation:
 
     def __post_init__(self):
         check_reduce(self.reduce)
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError for a model whose layers cannot be found."""
+        architecture.layers(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
         inputs = trace.embedding.detach().requires_grad_()

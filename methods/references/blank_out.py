@@ -6,10 +6,10 @@ https://arxiv.org/abs/2005.00928
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from harness import check
-from harness.batch import Batch, Role
+from harness import architecture, check
+from harness.batch import Batch, Role, without
 from harness.trace import Trace
 
 BLANK_TOKENS = ("unk", "mask", "pad", "delete")
@@ -19,13 +19,13 @@ FINAL_TOKENS = ("score", "zero", "drop")
 
 @dataclass(frozen=True)
 class BlankOut:
-    """Absolute change of a probability when one token at a time is replaced or deleted.
+    """Absolute change of the output when one token at a time is replaced or deleted.
 
     Args:
         blank_token: what replaces a token: `unk`, `mask`, `pad`, or nothing (`delete`). The explained position
             itself cannot be deleted; it has no score then.
-        blank_class: whose probability: the run's `target`, the `gold` or the `predicted` class; or the `difference`
-            of target and strongest other class.
+        blank_class: `target`, the run's own output; the probability of the `gold` or the `predicted` class; or the
+            `difference` of the target's probability and the strongest other class's.
         final_token: the end token's score: as measured (`score`), set to `zero`, or left out of the ranking (`drop`).
             The authors' program sets it to zero, the paper does not say so.
     """
@@ -39,18 +39,26 @@ class BlankOut:
         check.choice("blank_class", self.blank_class, BLANK_CLASSES)
         check.choice("final_token", self.final_token, FINAL_TOKENS)
 
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError where a blanked token would move the positions of all later ones."""
+        if self.blank_token == "pad" and architecture.first_position(model):
+            raise ValueError(
+                "this model counts its positions without padding, so that a pad in a word's place would move all "
+                "later words: set blank_token to unk, mask or delete"
+            )
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, token]
         batch = trace.batch
         example, token = batch.attention_mask.nonzero(as_tuple=True)  # [variant] each
         if self.blank_token == "delete":
             kept = token != batch.position[example]
             example, token = example[kept], token[kept]
-            ids, mask = _without(batch, example, token)
+            inputs = without(batch.at(example), token)
         else:
-            ids, mask = batch.input_ids[example].clone(), batch.attention_mask[example]
-            ids[torch.arange(len(token), device=ids.device), token] = self._blank_id(batch)
-        changed = self._value(trace, trace.rerun(ids, mask), example)
-        whole = self._value(trace, trace.logits, torch.arange(len(batch.examples), device=ids.device))
+            inputs = batch.at(example)
+            inputs["input_ids"][torch.arange(len(token), device=token.device), token] = self._blank_id(batch)
+        changed = self._value(trace, trace.rerun(inputs), example)
+        whole = self._value(trace, trace.logits, torch.arange(len(batch.examples), device=token.device))
         scores = whole.new_full(batch.input_ids.shape, torch.nan)
         scores[example, token] = (changed - whole[example]).abs()
         if self.blank_token != "delete":  # nothing was replaced, nothing changed: exactly, in any batch
@@ -71,15 +79,6 @@ class BlankOut:
 
     def _value(self, trace: Trace, logits: Tensor, example: Tensor) -> Tensor:
         if self.blank_class in ("target", "difference"):
-            return trace.output(logits, example, "probability" if self.blank_class == "target" else "difference")
-        chosen = trace.batch.gold if self.blank_class == "gold" else trace.predicted
+            return trace.output(logits, example, None if self.blank_class == "target" else "difference")
+        chosen = trace.gold if self.blank_class == "gold" else trace.predicted
         return logits.double().softmax(dim=-1).gather(1, chosen[example, None])[:, 0]
-
-
-def _without(batch: Batch, example: Tensor, token: Tensor) -> tuple[Tensor, Tensor]:
-    """Ids and mask with one token of each variant taken out, what follows moved up, `[variant, token]`."""
-    places = torch.arange(batch.input_ids.shape[1], device=token.device).expand(len(token), -1)
-    source = (places + (places >= token[:, None])).clamp(max=batch.input_ids.shape[1] - 1)
-    mask = batch.attention_mask[example]
-    shorter = mask.sum(dim=1, keepdim=True) - 1
-    return batch.input_ids[example].gather(1, source), (places < shorter).to(mask.dtype)

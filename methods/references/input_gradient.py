@@ -7,23 +7,31 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from harness import check
 from harness.trace import Trace
 from methods.reduction import check_reduce, reduced
+
+PLACES = ("word", "first_layer")
 
 
 @dataclass(frozen=True)
 class InputGradient:
-    """Gradient of the explained output with respect to the word embedding, reduced over hidden dimensions.
+    """Gradient of the explained output with respect to the input's embedding, reduced over hidden dimensions.
 
     Args:
+        at: the `word` embedding's output, or what the `first_layer` reads: behind the positions and, where the model
+            has one there, the embedding's LayerNorm.
         reduce: `l2`, `l1` or `mean_abs`; `abs_sum` and `sum` are the authors' forms, zero up to rounding in a model
             whose embedding is only read through LayerNorms.
     """
 
     reduce: str = "l2"
+    at: str = "word"
 
     def __post_init__(self):
+        check.choice("at", self.at, PLACES)
         check_reduce(self.reduce)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, token]
-        return reduced(trace.gradient, self.reduce, trace.batch.attention_mask)
+        gradient = trace.gradient if self.at == "word" else trace.first_layer_gradient
+        return reduced(gradient, self.reduce, trace.batch.attention_mask)

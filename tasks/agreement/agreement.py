@@ -10,6 +10,7 @@ from functools import cached_property
 
 from harness import check
 from harness.batch import Example, Role
+from harness.contracts import Model
 from tasks.agreement.grammar import Grammar
 from tasks.agreement.linzen import Linzen
 from tasks.agreement.sentence import Sentence
@@ -35,6 +36,7 @@ class Agreement:
     split_seed: int = 42
 
     version = "1"
+    output = "difference"
     classes = ("singular", "plural")
 
     def __post_init__(self):
@@ -72,8 +74,11 @@ class Agreement:
         content = repr((self.version, Grammar.version, self.grammar)) if self.path is None else self._linzen.digest
         return hashlib.sha256(content.encode()).hexdigest()
 
-    def examples(self, tokens: WordTokenizer) -> list[Example]:
+    def examples(self, model: Model) -> list[Example]:
         """The test sentences as `<cls> w_0 ... w_{v-1} <?>`, explained at CLS."""
+        tokens = model.tokens
+        if not isinstance(tokens, WordTokenizer):
+            raise ValueError("the agreement task has a model of its own: choose model=agreement_transformer")
         return [encoded(sentence, tokens) for sentence in self.splits["test"]]
 
 

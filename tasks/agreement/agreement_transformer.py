@@ -68,6 +68,11 @@ class AgreementTransformer:
 
     def __call__(self, task: Agreement, progress: Progress) -> Model:
         """The trained model; training calls `progress` at every step, and a second process waits for the first."""
+        if not isinstance(task, Agreement):
+            raise ValueError(
+                f"this model is trained for the agreement task, and cannot serve {type(task).__name__}: choose "
+                "another, e.g. model=distilbert_sst2 for task=sst2, model=bert_base for task=pronoun"
+            )
         if self.path is not None:
             return self._load(Path(self.path).expanduser())
         folder = cache.folder("models") / self.key(task)
@@ -150,7 +155,13 @@ class AgreementTransformer:
                 "or give another with model.path=<folder>"
             ) from error
         digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:24]
-        return Model(model.eval().requires_grad_(False), words, f"agreement_transformer@{digest}", facts)
+        return Model(
+            model.eval().requires_grad_(False),
+            words,
+            f"agreement_transformer@{digest}",
+            model.architecture.positions,
+            facts,
+        )
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from tasks.agreement import linzen_files, linzen_splits, linzen_table
 from tasks.agreement.sentence import Sentence
+from tasks.download import WEB, downloaded
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ class Linzen:
 
     @cached_property
     def _local(self) -> Path:
-        if self.path.startswith(("http://", "https://")):
-            return linzen_table.downloaded(self.path, self.cache_dir)
+        if self.path.startswith(WEB):
+            return downloaded(self.path, self.cache_dir)
         return Path(self.path).expanduser()
 
     @cached_property

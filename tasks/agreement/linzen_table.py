@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
-import aiohttp
 import datasets
 import pyarrow as pa
 from datasets.exceptions import DatasetGenerationError
@@ -37,24 +36,6 @@ def cached_rows(path: Path, shown: str, content: str, cache_dir: str | None) -> 
     rows = builder.as_dataset(split="train")
     assert isinstance(rows, datasets.Dataset)
     return rows
-
-
-def downloaded(url: str, cache_dir: str | None) -> Path:
-    """The local copy of a URL, downloaded once: later runs need no network."""
-    timeout = aiohttp.ClientTimeout(total=None, connect=5, sock_connect=3, sock_read=10)
-    options: dict = {protocol: {"client_kwargs": {"timeout": timeout}} for protocol in ("http", "https")}
-    folder = Path(cache_dir).expanduser() / "downloads" if cache_dir else None
-    # Without the ETag a copy in the cache is found with no network; the published files do not change.
-    config = datasets.DownloadConfig(cache_dir=folder, use_etag=False, storage_options=options)
-    try:
-        return Path(str(datasets.DownloadManager(download_config=config).download(url)))
-    except (OSError, aiohttp.ClientError) as error:
-        cause = error.__cause__ or error  # fsspec says FileNotFoundError of every host that it cannot reach
-        reason = f"{type(cause).__name__}: {cause}".removesuffix(": ")
-        raise ConnectionError(
-            f"{url}: cannot be reached ({reason}); give task.path=<local copy>, or HF_DATASETS_CACHE=<a cache "
-            "that holds it>, with which HF_DATASETS_OFFLINE=1 works too"
-        ) from error
 
 
 class _Rows(datasets.ArrowBasedBuilder):

@@ -28,7 +28,7 @@ def agreement(examples: int) -> Subject:
     task = Agreement()
     with bar("training", "steps") as progress:
         model = AgreementTransformer(training=Training(epochs=1, batch=32), threads=1)(task, progress)
-    chosen = task.examples(model.tokens)[:examples]
+    chosen = task.examples(model)[:examples]
     return Subject("agreement", model.module, collate(chosen, "all", {"unk": 3, "mask": None, "pad": 0}))
 
 

@@ -1,11 +1,15 @@
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
 import torch
 
+from harness.batch import Example, pack
 from harness.contracts import Model
 from harness.evaluate import Part, Protocol, evaluate
+from harness.trace import Trace
 from methods.explainers.attention import Attention
 from methods.explainers.flow import Flow
 from methods.explainers.position import Position
@@ -132,3 +136,36 @@ def test_a_method_that_fails_is_a_row_that_says_so_and_the_rest_go_on(model: Mod
         assert failed["error"].str.contains(text, regex=False).all()
         assert failed["rho"].isna().all()
         assert len(failed) == len(examples) * len(REFERENCES)
+
+
+@dataclass(frozen=True)
+class Greedy:
+    """Needs more memory than there is, as soon as a batch holds more than so many tokens."""
+
+    room: int
+
+    def __call__(self, trace: Trace) -> torch.Tensor:
+        if trace.batch.input_ids.numel() > self.room:
+            raise torch.OutOfMemoryError("out of memory")
+        return Position()(trace)
+
+
+def test_a_batch_too_large_for_the_memory_is_cut_up_and_the_run_goes_on(model: Model, examples: list[Example]):
+    explainers = {"greedy": Greedy(60), "position": Position()}
+    parts = list(evaluate(examples, model, explainers, {"blank_out": BlankOut()}, Protocol(token_budget=100)))
+    groups = pack([len(example.input_ids) for example in examples], 100)
+    assert [part.number for part in parts] == list(range(len(groups)))
+    assert [set(part.examples["example"]) for part in parts] == [
+        {examples[index].id for index in group} for group in groups
+    ]
+    rows = rows_of(parts)
+    assert set(rows["status"]) <= {"ok", "constant reference", "constant scores", "fewer than 3 tokens"}
+    by_name = {name: cells.set_index("example")["rho"] for name, cells in rows.groupby("explainer")}
+    assert by_name["greedy"].equals(by_name["position"])
+
+
+def test_what_no_batch_is_small_enough_for_is_a_failed_cell(model: Model, examples: list[Example]):
+    explainers = {"greedy": Greedy(1), "position": Position()}
+    rows = rows_of(list(evaluate(examples[:3], model, explainers, {"blank_out": BlankOut()}, Protocol())))
+    assert set(rows.loc[rows["explainer"] == "greedy", "status"]) == {"failed"}
+    assert "failed" not in set(rows.loc[rows["explainer"] == "position", "status"])

@@ -23,15 +23,14 @@ def test_logits_through_the_trace_equal_the_plain_models(trace: Trace):
 
 
 def test_a_rerun_of_the_same_input_gives_the_same_logits(trace: Trace):
-    again = trace.rerun(trace.batch.input_ids, trace.batch.attention_mask)
+    again = trace.rerun(trace.batch.inputs)
     assert torch.allclose(again, trace.logits, atol=1e-6)
 
 
 def test_a_rerun_does_not_hang_on_the_budget(model: Model, batch: Batch):
     small, large = (Trace(model.module, batch, token_budget=budget) for budget in (1, 100_000))
-    ids = batch.input_ids.repeat(3, 1)
-    mask = batch.attention_mask.repeat(3, 1)
-    assert torch.allclose(small.rerun(ids, mask), large.rerun(ids, mask), atol=1e-6)
+    inputs = batch.at(torch.arange(len(batch.examples)).repeat(3))
+    assert torch.allclose(small.rerun(inputs), large.rerun(inputs), atol=1e-6)
 
 
 def test_attention_is_zero_on_padding_and_rows_sum_to_one(trace: Trace):

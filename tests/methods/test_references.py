@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 
+from harness.batch import NO_GOLD
 from harness.contracts import Model
 from harness.trace import RoundingNoise, Trace
 from methods.references.blank_out import BlankOut
@@ -41,12 +42,12 @@ def test_deleting_a_linear_models_token_takes_its_term_away():
     assert scores[0, 0].isnan()  # the explained position itself
 
 
-def test_the_class_is_the_runs_target_the_gold_or_the_predicted_one():
+def test_what_is_blanked_out_is_the_runs_output_or_the_gold_or_predicted_classs_probability():
     model = bag()
     batch = batch_of(sentence([5, 6, 7, 8]))
     predicted = Trace(model, batch).predicted.item()
     wrong = batch_of(sentence([5, 6, 7, 8], gold=1 - predicted))
-    trace = Trace(model, wrong, target="predicted")
+    trace = Trace(model, wrong, target="predicted", output="probability")
     expected = {target: by_hand(model, [CLS, 5, 6, 7, 8, FINAL], target, UNKNOWN) for target in (0, 1)}
     assert BlankOut(blank_class="target")(trace)[0].tolist() == pytest.approx(expected[predicted], abs=1e-6)
     assert BlankOut(blank_class="predicted")(trace)[0].tolist() == pytest.approx(expected[predicted], abs=1e-6)
@@ -54,6 +55,19 @@ def test_the_class_is_the_runs_target_the_gold_or_the_predicted_one():
     # of two classes, what one loses the other gains
     doubled = [2 * value for value in expected[predicted]]
     assert BlankOut(blank_class="difference")(trace)[0].tolist() == pytest.approx(doubled, abs=1e-6)
+    assert BlankOut(blank_class="target")(Trace(model, wrong))[0].tolist() == pytest.approx(doubled, abs=1e-6)
+    # a linear model's logits move by the token's own
+    logits = BlankOut()(Trace(model, wrong, output="logit_difference"))[0]
+    vectors = model.embedding.weight[[CLS, 5, 6, 7, 8, FINAL]] - model.embedding.weight[UNKNOWN]
+    assert logits.tolist() == pytest.approx((vectors[:, 0] - vectors[:, 1]).abs().tolist(), abs=1e-5)
+
+
+def test_without_gold_labels_the_gold_class_cannot_be_explained():
+    trace = Trace(bag(), batch_of(sentence([5, 6, 7], gold=NO_GOLD)))
+    with pytest.raises(ValueError, match="target=predicted or target=<class>"):
+        BlankOut(blank_class="gold")(trace)
+    with pytest.raises(ValueError, match="do not tell the right class"):
+        Trace(bag(), trace.batch, target="gold")
 
 
 def test_a_token_that_is_the_blank_already_scores_exactly_zero():

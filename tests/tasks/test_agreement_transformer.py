@@ -71,7 +71,8 @@ def test_input_is_cls_words_and_the_verbs_place(few: Agreement):
     assert words.encode(("the", "bird")) == [CLS, words.encode(("the",))[1], UNKNOWN, VERB]
     assert words.convert_ids_to_tokens(words.encode(("the", "bird"))) == ["<cls>", "the", "<unk>", "<?>"]
     sentence = few.splits["test"][0]
-    example = few.examples(WordTokenizer.from_sentences([sentence.words]))[0]
+    words = WordTokenizer.from_sentences([sentence.words])
+    example = few.examples(Model(torch.nn.Identity(), words, "none"))[0]
     assert example.position == 0
     assert example.roles[0] == Role.CLS
     assert example.roles[-1] == Role.FINAL
@@ -81,7 +82,7 @@ def test_input_is_cls_words_and_the_verbs_place(few: Agreement):
 
 
 def test_example_ids_are_the_sentences_own(few: Agreement):
-    words = WordTokenizer.from_sentences([("the",)])
+    words = Model(torch.nn.Identity(), WordTokenizer.from_sentences([("the",)]), "none")
     ids = [example.id for example in few.examples(words)]
     assert len(set(ids)) == len(ids)
     larger = replace(few, grammar=replace(few.grammar, train=400))

@@ -1,0 +1,77 @@
+"""A masked language model as a classifier: at one token it chooses between a few words."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+
+class MaskedWordModel(nn.Module):
+    """The logits of each example's candidate words at its explained position.
+
+    Args:
+        inner: a transformers model with a masked-language-model head, `...ForMaskedLM`.
+    """
+
+    def __init__(self, inner: nn.Module):
+        super().__init__()
+        self.inner = inner
+        self.training = inner.training  # a new module says train, though nothing below it may be in train mode
+
+    @property
+    def config(self) -> Any:
+        """That of the inner model."""
+        return self.inner.config
+
+    @property
+    def base_model(self) -> nn.Module:
+        """The inner model without its head."""
+        return self.inner.base_model  # pyright: ignore[reportReturnType]
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The word embedding."""
+        return self.inner.get_input_embeddings()  # pyright: ignore[reportCallIssue]
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        position: Tensor,
+        candidates: Tensor,
+        output_attentions: bool = False,
+        output_hidden_states: bool = False,
+        **more: Tensor,
+    ) -> SequenceClassifierOutput:
+        """Logits `[batch, class]`, with the hidden states and attentions of all tokens where they are asked for.
+
+        Args:
+            input_ids: `[batch, token]`.
+            attention_mask: `[batch, token]`.
+            position: `[batch]`, the token at which the word is chosen.
+            candidates: `[batch, class]`, vocabulary ids.
+            output_attentions: whether to return them.
+            output_hidden_states: whether to return them.
+            more: what else the inner model takes, e.g. `token_type_ids`.
+        """
+
+        # A row of the vocabulary is some 40 times a hidden state: the head runs on the explained token alone.
+        def keep_position(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+            states = output.last_hidden_state  # [batch, token, hidden]
+            rows = torch.arange(len(position), device=position.device)
+            return type(output)(**{**output, "last_hidden_state": states[rows, position][:, None]})
+
+        handle = self.base_model.register_forward_hook(keep_position)
+        try:
+            output = self.inner(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                output_attentions=output_attentions,
+                output_hidden_states=output_hidden_states,
+                return_dict=True,
+                **more,
+            )
+        finally:
+            handle.remove()
+        logits = output.logits[:, 0].gather(1, candidates)  # [batch, class]
+        return SequenceClassifierOutput(logits=logits, hidden_states=output.hidden_states, attentions=output.attentions)

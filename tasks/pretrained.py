@@ -1,0 +1,123 @@
+"""A trained transformers model, from a local folder or the Hugging Face hub."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
+
+from harness import architecture
+from harness.contracts import Model, Progress
+from tasks import hub
+
+HEADS = {"classification": AutoModelForSequenceClassification, "masked_lm": AutoModelForMaskedLM}
+REMEDY = "take a checkpoint that was trained for this task, by model.name=<owner/name> or model.path=<folder>"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A checkpoint with the head that the task asks for, float32, eager attention, safetensors, no code of its own.
+
+    Args:
+        name: on the Hugging Face hub, `owner/name`.
+        revision: its commit, so that the numbers stay the same; None for the newest.
+        path: a local folder with `config.json`, `model.safetensors` and the tokenizer; it goes before the name.
+    """
+
+    name: str | None = None
+    revision: str | None = None
+    path: str | None = None
+
+    def __call__(self, task: Any, progress: Progress) -> Model:
+        """Load model and tokenizer; ValueError or OSError with a remedy where they cannot serve the task."""
+        head = getattr(task, "head", None)
+        if head not in HEADS:
+            raise ValueError(
+                f"the task {type(task).__name__} has a model of its own, and a pretrained one cannot serve it: "
+                "choose model=agreement_transformer"
+            )
+        folder = self._folder()
+        transformers.utils.logging.disable_progress_bar()
+        transformers.utils.logging.set_verbosity_error()
+        module, tokens = _loaded(folder, HEADS[head])
+        facts = {
+            "name": self.name if self.path is None else str(self.path),
+            "model_type": module.config.model_type,
+            "parameters": sum(parameter.numel() for parameter in module.parameters()),
+        }
+        checked = task.wrapped(module.eval().requires_grad_(False))
+        return Model(checked, tokens, self._identity(folder), longest(module, tokens), facts)
+
+    def _folder(self) -> Path:
+        if self.path is None:
+            if self.name is None:
+                raise ValueError("no model is named: set model.name=<owner/name> or model.path=<folder>")
+            return hub.model_folder(self.name, self.revision)
+        folder = Path(self.path).expanduser()
+        if not (folder / "config.json").is_file():
+            raise FileNotFoundError(
+                f"{folder} holds no config.json: expected the folder of a transformers model, with config.json, "
+                "model.safetensors and its tokenizer"
+            )
+        return folder
+
+    def _identity(self, folder: Path) -> str:
+        if self.path is None:
+            return f"{self.name}@{folder.name}"  # the hub names a snapshot by its commit
+        digest = hashlib.sha256()
+        for file in sorted([*folder.glob("*.safetensors"), folder / "config.json", *folder.glob("*token*.json")]):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+        return f"{folder.name}@{digest.hexdigest()[:24]}"
+
+
+def _loaded(folder: Path, head: Any) -> tuple[Any, Any]:
+    """Model and tokenizer of a folder; a head that would be filled with random numbers is refused."""
+    if not any(folder.glob("*.safetensors")):
+        raise FileNotFoundError(
+            f"{folder} holds no safetensors weights, and weights of another form can run code: save the model by "
+            "save_pretrained(folder), which writes them"
+        )
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        module, report = head.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            attn_implementation="eager",
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+        tokens = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # of many kinds, in a library that reads what a user gave
+        raise ValueError(
+            f"{folder} cannot be loaded as {head.__name__} ({type(error).__name__}: {_short(error)}): {REMEDY}"
+        ) from error
+    missing = sorted(report["missing_keys"])
+    mismatched = sorted(str(key) for key in report.get("mismatched_keys", []))
+    if missing or mismatched:
+        raise ValueError(
+            f"{folder} has no weights of the right shape for {', '.join([*missing, *mismatched][:4])}, which would be "
+            f"random numbers: {REMEDY}"
+        )
+    if not tokens.is_fast:
+        raise ValueError(f"{folder} has no fast tokenizer (tokenizer.json), which tells where words begin: {REMEDY}")
+    return module, tokens
+
+
+def longest(module: nn.Module, tokens: Any) -> int | None:
+    """The most tokens that the model takes, special ones counted; None for any number."""
+    config: Any = module.config
+    limits = [getattr(config, "max_position_embeddings", None), tokens.model_max_length]
+    if limits[0] is not None:
+        limits[0] -= architecture.first_position(module)
+    limits = [limit for limit in limits if limit is not None and 0 < limit < 10**9]
+    return min(limits, default=None)
+
+
+def _short(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")[:300]

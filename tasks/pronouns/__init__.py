@@ -1,0 +1,1 @@
+"""Readers of sentences with a masked pronoun."""

@@ -1,0 +1,54 @@
+"""A sentence with a masked pronoun, and whom the pronoun may mean."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MASK = "[MASK]"
+GENDERED = re.compile(r"\b(?:he|him|his|himself|she|her|hers|herself)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class MaskedSentence:
+    """The text on either side of the mask.
+
+    Args:
+        before: up to the mask, with the space before it.
+        after: from the mask on.
+        candidates: the two words of which the model chooses one; class k is candidate k.
+        gold: the right candidate, 0 or 1; None where the data do not tell it.
+        referents: character spans `(start, end)` in `before + after`, in which the mask takes no room.
+        points_to: for a candidate, the referent that a model which prefers it is taken to mean.
+        tags: facts to group by.
+    """
+
+    before: str
+    after: str
+    candidates: tuple[str, str]
+    gold: int | None = None
+    referents: tuple[tuple[int, int], ...] = ()
+    points_to: Mapping[int, int] = field(default_factory=dict)
+    tags: Mapping[str, int | str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        text, mask = self.before + self.after, len(self.before)
+        for start, end in self.referents:
+            if not (0 <= start < end <= len(text) and (end <= mask or start >= mask) and text[start:end].strip()):
+                raise ValueError(
+                    f"a referent is a span of words on one side of the mask, got {start} to {end} with the mask at "
+                    f"{mask} of {len(text)} characters: {self}"
+                )
+
+    def __str__(self):
+        return f"{self.before}{MASK}{self.after}"
+
+    @property
+    def mentions(self) -> tuple[str, ...]:
+        """The words of each referent."""
+        text = self.before + self.after
+        return tuple(text[start:end] for start, end in self.referents)
+
+
+def referent_name(index: int) -> str:
+    """What a referent is called in results, counted from 1."""
+    return f"referent {index + 1}"

@@ -1,0 +1,96 @@
+"""Every method on every type of model: the plain model's numbers, no padding, no neighbours, or a refusal in words."""
+
+import pytest
+import torch
+
+from harness.batch import collate
+from harness.trace import RoundingNoise, Trace
+from methods.references.blank_out import BlankOut
+from tests.architectures import KINDS, blanks, example, tiny
+from tests.test_contracts import METHODS, build, close
+
+ARCHITECTURES = pytest.mark.parametrize("kind", list(KINDS))
+UNKNOWN = ("albert", "deberta-v2", "mpnet")  # not in the table: see there, or an unknown type
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::harness.trace.Inexact"),
+    pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning"),  # transformers' own, in DeBERTa
+]
+
+
+def traced(kind: str, *examples) -> Trace:
+    return Trace(tiny(kind), collate(examples, "all", blanks(kind)))
+
+
+@ARCHITECTURES
+def test_logits_through_the_trace_equal_the_plain_models(kind: str):
+    trace = traced(kind, example(9), example(5, seed=1))
+    with torch.no_grad():
+        plain = tiny(kind)(**trace.batch.inputs).logits
+    assert torch.allclose(trace.logits, plain, rtol=0, atol=1e-6)
+    index = torch.tensor([1, 0, 1])
+    again = trace.forward_from(trace.embedding[index], index)
+    assert torch.allclose(again, trace.output(trace.logits)[index], atol=1e-6)
+
+
+@ARCHITECTURES
+def test_the_gradient_is_that_of_the_model_called_with_embeddings(kind: str):
+    """An independent path: the library's own `inputs_embeds`, which is the word embedding's place in these models."""
+    trace = traced(kind, example(7))
+    vectors = tiny(kind).get_input_embeddings()(trace.batch.input_ids).detach().requires_grad_()
+    positions = {}
+    if kind in ("roberta", "mpnet"):  # without ids they cannot count their padding
+        first = KINDS[kind]["pad_token_id"] + 1
+        positions["position_ids"] = torch.arange(first, first + vectors.shape[1])[None]
+    logits = tiny(kind)(inputs_embeds=vectors, attention_mask=trace.batch.attention_mask, **positions).logits
+    (expected,) = torch.autograd.grad(trace.output(logits).sum(), vectors)
+    assert torch.allclose(trace.gradient, expected, rtol=1e-4, atol=1e-6)
+
+
+@METHODS
+@ARCHITECTURES
+def test_padding_and_neighbours_change_nothing(kind: str, group: str, name: str):
+    method = build(group, name)
+    if kind in UNKNOWN and name == "layer_gradient_x_activation":
+        with pytest.raises(ValueError, match=f"model type '{kind}'"):
+            method.check_model(tiny(kind))
+        return
+    getattr(method, "check_model", lambda module: None)(tiny(kind))
+    short, long = example(4), example(11, seed=2)
+    if (kind, name) == ("deberta-v2", "input_x_gradient"):
+        # A LayerNorm stands right behind its word embedding and ignores scale, so input times gradient adds up to zero
+        with pytest.warns(RoundingNoise):
+            method(traced(kind, short))
+        return
+    alone = [method(traced(kind, one))[0] for one in (short, long)]
+    together = method(traced(kind, short, long))
+    for index, one in enumerate((short, long)):
+        n = len(one.input_ids)
+        assert close(alone[index], together[index][..., :n])
+        assert torch.isfinite(alone[index]).all()
+
+
+@pytest.mark.parametrize("kind", ["bert", "electra", "deberta-v2"])
+def test_which_of_two_texts_a_token_belongs_to_is_told_to_the_model(kind: str):
+    pair = example(8, pair=True)
+    trace = traced(kind, pair, example(4, seed=1))
+    mask = torch.ones(1, 10, dtype=torch.long)
+    ids, types = torch.tensor([pair.input_ids]), torch.tensor([pair.token_types])
+    with torch.no_grad():
+        told = tiny(kind)(input_ids=ids, attention_mask=mask, token_type_ids=types).logits
+        untold = tiny(kind)(input_ids=ids, attention_mask=mask).logits
+    assert torch.allclose(trace.logits[:1], told, atol=1e-6)
+    if kind != "deberta-v2":  # which by default has no such embedding
+        assert not torch.allclose(told, untold, atol=1e-3)
+    blanked = BlankOut(blank_token="delete")(trace)[0, 3]
+    kept = [index for index in range(10) if index != 3]
+    with torch.no_grad():
+        shorter = tiny(kind)(input_ids=ids[:, kept], attention_mask=mask[:, kept], token_type_ids=types[:, kept]).logits
+    index = torch.tensor([0])
+    expected = (trace.output(shorter, index) - trace.output(trace.logits[:1], index)).abs()
+    assert blanked.item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_a_pad_in_a_words_place_is_refused_where_it_would_move_positions():
+    with pytest.raises(ValueError, match="set blank_token to unk, mask or delete"):
+        BlankOut(blank_token="pad").check_model(tiny("roberta"))
+    BlankOut(blank_token="pad").check_model(tiny("bert"))
