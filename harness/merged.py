@@ -153,9 +153,8 @@ def _referents(runs: Sequence[_Run]) -> pd.DataFrame:
     tables = []
     for run in runs:
         rows = referent_rows(run.folder.table("examples"), run.folder.table("scores"))
-        tables.append(
-            rows.assign(explainer=rows["explainer"].map(dict(run.names.explainers)), seed=run.manifest["seed"])
-        )
+        names = [run.names.explainers[name] for name in rows["explainer"]]
+        tables.append(rows.assign(explainer=names, seed=run.manifest["seed"]))
     rows = pd.concat(tables, ignore_index=True)
     return referent_agreement(rows.drop_duplicates(["example", "seed", "explainer", "layer", "head"]))
 

@@ -369,7 +369,8 @@ def test_a_local_checkpoint_and_local_texts_are_explained(assay, tmp_path: Path)
 
 def test_pronouns_are_explained_at_the_mask_with_their_referents(assay, tmp_path: Path):
     here = f"model.path={shared('checkpoints', 'bert-minilm-mlm')}"
-    own = 'task.sentences=["{John|his} asked {Mary|her} about [MASK] book.", "{Ann|her} lent {Tim|him} a coat for [MASK]."]'
+    given = '"{John|his} asked {Mary|her} about [MASK] book.", "{Ann|her} lent {Tim|him} a coat for [MASK]."'
+    own = f"task.sentences=[{given}]"
     methods = "explainers=[random,attention,rollout]", "references=[blank_out]"
     status, out, err = assay("task=pronoun", here, own, *methods)
     assert status == 0, err
@@ -385,14 +386,14 @@ def test_pronouns_are_explained_at_the_mask_with_their_referents(assay, tmp_path
     ("arguments", "sentence"),
     [
         (
-            ["task=sst2", "model=agreement_transformer"],
+            ["task=sst2", "model=agreement_transformer", "task.path={texts}"],
             "this model is trained for the agreement task, and cannot serve",
         ),
         (["model=bert_base"], "the task Agreement has a model of its own, and a pretrained one cannot serve it"),
         (["task=sst2", "task.path=/not/there"], "/not/there: expected a file or a folder, found none"),
         (["task=sst2", "task.path={texts}"], "model.path=<folder>, or run once where there is a network"),
         (["task=pronoun", "task.sentences=['no mask here']", "model.path={masked}"], "no mask here"),
-        (["task=classification", "task.path={texts}"], "task.labels"),
+        (["task=classification", "task.path={texts}"], "set 'task.labels=[first,second]'"),
         (["shard=5/4"], "shard is k/n with k from 1 to n, as in shard=2/8, got '5/4'"),
     ],
 )

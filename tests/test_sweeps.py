@@ -55,14 +55,14 @@ def test_a_failed_job_is_a_line_of_the_one_leaderboard_and_the_rest_go_on(tmp_pa
     whole, failed = table[table["status"] == "ok"], table[table["status"] == "failed"]
     assert set(whole["model"]) == {"agreement_transformer"}
     assert set(whole["seed"]) == {"0 1"}
-    assert failed["model"].tolist() == ["agreement_transformer [path=/nonexistent]"] * 2
+    assert failed["model"].tolist() == ["nonexistent"] * 2
     assert failed["seed"].tolist() == ["0", "1"]
     assert all("/nonexistent holds no agreement model" in error for error in failed["error"])
     single = board(swept / "1")
     assert whole["n"].astype(int).tolist() == [2 * n for n in single["n"].astype(int)]
     written = (swept / "leaderboard.md").read_text()
     for text in (out, written):
-        assert re.search(r"agreement_transformer \[path=/nonexistent\], seed 1 +\|? *failed", text)
+        assert re.search(r"nonexistent, seed 1 +\|? *failed", text)
         assert "pooled over seeds 0, 1: n counts examples × seeds" in text
         assert "(swept/0): /nonexistent holds no agreement model" in text
     assert written.count("###") == 1

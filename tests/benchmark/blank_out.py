@@ -67,7 +67,7 @@ def captum_blank_out(trace: Trace, blank_id: int, per_evaluation: int) -> torch.
 
 def row(subject: Subject) -> dict[str, object]:
     """One model's line of the table."""
-    trace = Trace(subject.module, subject.batch)
+    trace = Trace(subject.module, subject.batch, output="probability")
     blank_id = subject.batch.blank_ids["unk"]
     assert blank_id is not None
     real = subject.batch.attention_mask.bool()

@@ -31,6 +31,7 @@ def run(path: Path, examples: str = "abcd", layers: int = 2, config: Any = None,
         "model": "m",
         "code": "c",
         "examples": len(examples),
+        "left_out": {},
         "facts": {"accuracy": 0.5},
         "seconds": {"trace": 1.0, "explainer flow": 1.5},
         "peak_memory_mib": 100,
@@ -57,7 +58,12 @@ def run(path: Path, examples: str = "abcd", layers: int = 2, config: Any = None,
         for layer in range(1, layers + 1)
     ]
     pd.DataFrame(rows).to_parquet(path / "rows.parquet")
-    pd.DataFrame({"example": list(examples), "gradient_sum_over_norm": 0.5}).to_parquet(path / "examples.parquet")
+    told_of = {"gradient_sum_over_norm": 0.5, "gold": 1, "predicted": 1}
+    described = pd.DataFrame({"example": list(examples), **told_of})
+    described["planted"] = described["points_to"] = [[] for _ in examples]
+    described.to_parquet(path / "examples.parquet")
+    nothing = {"example": [], "kind": [], "method": [], "layer": [], "head": [], "scores": []}
+    pd.DataFrame(nothing, dtype=object).to_parquet(path / "scores.parquet")
     return folder
 
 

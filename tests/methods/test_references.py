@@ -107,7 +107,7 @@ def test_blank_out_equals_captums_feature_ablation(trace: Trace, model: Model):
     def probability(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             logits = model.module(input_ids=ids, attention_mask=mask).logits
-        return trace.output(logits, kind="probability")
+        return trace.output(logits)
 
     batch = trace.batch
     theirs = FeatureAblation(probability).attribute(batch.input_ids, 3, additional_forward_args=batch.attention_mask)
