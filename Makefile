@@ -15,7 +15,7 @@ table: setup  ## train once, explain, print the leaderboard
 	$(BIN)/assay
 
 test: setup  ## the whole test suite
-	$(BIN)/pytest --numprocesses=2
+	$(BIN)/pytest --numprocesses=2 --dist=worksteal
 
 .oldest/installed: .venv/installed constraints-oldest.txt
 	rm -rf .oldest

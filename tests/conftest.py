@@ -30,6 +30,7 @@ SMALL = [
     "model.training.epochs=3",
     "model.training.batch=32",
     "model.training.learning_rate=0.003",
+    "threads=1",  # tests run on all cores already
 ]
 
 

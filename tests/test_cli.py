@@ -268,7 +268,7 @@ def test_resume_refuses_another_configuration(assay, tmp_path: Path, model):
 
 def test_a_killed_run_has_lost_one_part_at_most(model, tmp_path: Path):
     """kill -9, then resume: nothing whole is computed again, and the table is that of an unbroken run."""
-    arguments = [sys.executable, "-m", "harness", *SMALL, "limit=300", "token_budget=100", "explainers=[random,flow]"]
+    arguments = [sys.executable, "-m", "harness", *SMALL, "limit=200", "token_budget=100", "explainers=[random,flow]"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     folder = tmp_path / "killed"
     running = subprocess.Popen(
@@ -293,7 +293,7 @@ def test_a_killed_run_has_lost_one_part_at_most(model, tmp_path: Path):
         timeout=200,
     )
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["counts"]["computed_now"] == 300 - sum(done.values())
+    assert manifest["counts"]["computed_now"] == 200 - sum(done.values())
     subprocess.run(
         [*arguments, f"hydra.run.dir={tmp_path / 'unbroken'}"],
         cwd=tmp_path,
@@ -346,7 +346,7 @@ def test_help_shows_groups_and_examples():
         assert text in printed
 
 
-SST2 = ("task=sst2", "explainers=[random,attention,flow]", "references=[input_gradient]")
+SST2 = ("task=sst2", "threads=1", "explainers=[random,attention,flow]", "references=[input_gradient]")
 
 
 def test_a_local_checkpoint_and_local_texts_are_explained(assay, tmp_path: Path):
@@ -371,7 +371,7 @@ def test_pronouns_are_explained_at_the_mask_with_their_referents(assay, tmp_path
     here = f"model.path={shared('checkpoints', 'bert-minilm-mlm')}"
     given = '"{John|his} asked {Mary|her} about [MASK] book.", "{Ann|her} lent {Tim|him} a coat for [MASK]."'
     own = f"task.sentences=[{given}]"
-    methods = "explainers=[random,attention,rollout]", "references=[blank_out]"
+    methods = "explainers=[random,attention,rollout]", "references=[blank_out]", "threads=1"
     status, out, err = assay("task=pronoun", here, own, *methods)
     assert status == 0, err
     assert "referent agreement" in out

@@ -153,9 +153,9 @@ def test_integrated_gradients_add_up_to_the_outputs_difference(batch: Batch, bas
     """On weights as they start: training can make the path so steep that hundreds of steps miss a part of it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        fresh = Encoder(Architecture(vocabulary=3000)).eval().requires_grad_(False)
+        fresh = Encoder(Architecture(vocabulary=3000, layers=3)).eval().requires_grad_(False)
     trace = Trace(fresh, batch)
-    method = IntegratedGradients(baseline=baseline, steps=200)
+    method = IntegratedGradients(baseline=baseline, steps=100)
     assert method.completeness_gap(trace, method.attribute(trace)).max() < 1e-3
 
 
