@@ -62,7 +62,7 @@ def test_the_stored_scores_give_the_rows_without_the_model(parts: list[Part]):
 
 
 def test_results_do_not_hang_on_the_token_budget(parts: list[Part], model: Model, examples):
-    for budget in (1, 64, 10_000):
+    for budget in (1, 64):
         other = rows_of(list(evaluate(examples, model, EXPLAINERS, REFERENCES, Protocol(token_budget=budget))))
         pd.testing.assert_frame_equal(rows_of(parts), other, atol=1e-9)
 

@@ -37,7 +37,7 @@ def sst2(task: Classification):
 
 @pytest.fixture(scope="module")
 def examples(task: Classification, sst2):
-    return sorted(task.examples(sst2)[:40], key=lambda example: len(example.input_ids))[:12:3]
+    return sorted(task.examples(sst2)[:40], key=lambda example: len(example.input_ids))[:8:3]
 
 
 def blanks(model):
