@@ -58,7 +58,7 @@ def _candidates(examples: Any) -> pd.DataFrame:
         planted = {entry["name"]: list(entry["indices"]) for entry in example.planted}
         points_to = {entry["class"]: entry["name"] for entry in example.points_to}
         names = [name for name, indices in planted.items() if name.startswith("referent") and indices]
-        if len(names) < 2 or not points_to:
+        if len(names) < 2:
             continue
         chosen = points_to.get(example.predicted)
         others = [planted[name] for name in names if name != chosen]

@@ -41,3 +41,9 @@ def test_the_pointed_to_candidate_must_have_the_higher_mean_score():
 def test_without_candidates_there_is_nothing_to_agree_on():
     plain = pd.DataFrame([{"example": "a", "predicted": 0, "planted": [], "points_to": []}])
     assert referent_agreement(referent_rows(plain, pd.DataFrame([scored("a", 1, 2)]))).empty
+
+
+def test_an_example_whose_referent_nobody_tells_is_counted_as_undefined():
+    rows = referent_rows(pd.DataFrame([example("a", 0, {})]), pd.DataFrame([scored("a", 0, 0.5, 0, 0.4, 0.4)]))
+    assert rows["right"].isna().tolist() == [True]
+    assert referent_agreement(rows)[["n", "undefined"]].values.tolist() == [[0, 1]]
