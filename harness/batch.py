@@ -35,11 +35,14 @@ class Example:
         roles: `[token]`, a `Role` each.
         position: the token whose last state feeds the head.
         gold: the right class, or `NO_GOLD`.
-        planted: token indices known to matter, by name, e.g. `subject`.
+        planted: token indices known to matter, by name, e.g. `subject`; a name that begins with `referent` is one of
+            the candidates of referent agreement.
         tags: facts to group by, e.g. the number of attractors.
         token_types: `[token]`, which of two texts a token belongs to; None where the model does not ask.
         candidates: vocabulary ids, one per class, of which the model chooses at `position`; None for a classifier.
         points_to: for a class, the name of the planted tokens that a model which chooses it is taken to rest on.
+        cluster: what it shares with other examples that makes them not independent, e.g. a template: statistics
+            resample clusters; None for an independent draw.
     """
 
     id: str
@@ -52,6 +55,7 @@ class Example:
     token_types: Sequence[int] | None = None
     candidates: Sequence[int] | None = None
     points_to: Mapping[int, str] = field(default_factory=dict)
+    cluster: str | None = None
 
 
 @dataclass(frozen=True)

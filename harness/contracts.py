@@ -43,6 +43,12 @@ class Model:
     longest: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def blank_ids(self) -> Mapping[str, int | None]:
+        """The ids that can stand for a removed token, None where the vocabulary has none."""
+        tokens = self.tokens
+        return {"unk": tokens.unk_token_id, "mask": tokens.mask_token_id, "pad": tokens.pad_token_id}
+
 
 class Task(Protocol):
     """Sentences and what is asked of them."""
@@ -91,6 +97,9 @@ class Explainer(Protocol):
     A method, explainer or reference, that cannot serve every model has `check_model(module)`, which raises ValueError
     with the reason: a run then leaves it out, and says so before it starts.
 
+    A method that knows nothing of what the model does, against which others are read, says so by a class attribute
+    `floor = True`. Flow has `saturated(trace)`, `[batch, layer]`: the share of ranked tokens at their upper bound.
+
     Returns `[batch, layer, token]`, or `[batch, layer, head, token]` for single heads. A method with no layers
     returns `[batch, 1, token]`. Padding may hold anything.
     """
@@ -99,6 +108,10 @@ class Explainer(Protocol):
 
 
 class Reference(Protocol):
-    """The scores that explainers are held against, `[batch, token]`; NaN takes a token out of the ranking."""
+    """The scores that explainers are held against, `[batch, token]`; NaN takes a token out of the ranking.
+
+    A method that draws by chance, explainer or reference, has `halves(trace)`: its scores from either half of the
+    draws, two tensors of the scores' own shape, whose agreement is the scores' split-half reliability.
+    """
 
     def __call__(self, trace: Trace) -> Tensor: ...

@@ -26,21 +26,20 @@ class Protocol:
 
     Args:
         target: the class that is explained: `predicted`, `gold`, or the name of one of the task's classes.
-        output: its scalar: `probability`, `logit`, `difference` or `logit_difference`; None for the task's own.
+        output: its scalar: `probability`, `logit`, `difference` or `logit_difference`; `task` for the task's own.
         include: the ranked tokens: `all`, `no_cls` or `content`.
         ranks: `average` or `dense`.
         token_budget: tokens in one run of the model, padding counted; it changes no number.
     """
 
     target: str = "predicted"
-    output: str | None = "difference"
+    output: str = "difference"
     include: str = "content"
     ranks: str = "average"
     token_budget: int = 2048
 
     def __post_init__(self):
-        if self.output is not None:
-            check.choice("output", self.output, OUTPUTS)
+        check.choice("output", self.output, (*OUTPUTS, "task"))
         check.choice("include", self.include, INCLUDE)
         check.choice("ranks", self.ranks, RANKS)
         check.count("token_budget", self.token_budget)
@@ -48,7 +47,7 @@ class Protocol:
     def of(self, task: Task) -> "Protocol":
         """With the task's own output where none is chosen; ValueError where it has no such class as `target`."""
         check.choice("target", self.target, [*TARGETS, *task.classes])
-        return replace(self, output=self.output or task.output)
+        return replace(self, output=task.output) if self.output == "task" else self
 
 
 @dataclass(frozen=True)
@@ -87,10 +86,12 @@ def evaluate(
         while waiting:
             chosen = waiting.pop(0)
             smallest = len(chosen) == 1 and budget <= len(chosen[0].input_ids)
-            piece = batches.part(number, chosen, budget, smallest)
-            if piece is not None:
-                pieces.append(piece)
+            try:
+                pieces.append(batches.part(number, chosen, budget, smallest))
                 continue
+            except torch.OutOfMemoryError:
+                if smallest:
+                    raise
             gc.collect()  # what the failed attempt still holds
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
@@ -111,23 +112,18 @@ class _Batches:
     classes: Sequence[str]
     device: torch.device | str
 
-    def part(self, number: int, examples: Sequence[Example], budget: int, smallest: bool) -> Part | None:
-        """One batch's tables; None where the device's memory did not hold it, unless it is the `smallest`."""
-        try:
-            return self._part(number, examples, budget, smallest)
-        except torch.OutOfMemoryError:
-            if smallest:
-                raise
-            return None
+    def part(self, number: int, examples: Sequence[Example], budget: int, smallest: bool) -> Part:
+        """One batch's tables.
 
-    def _part(self, number: int, examples: Sequence[Example], budget: int, smallest: bool) -> Part:
-        tokens, protocol = self.model.tokens, self.protocol
-        blank_ids = {"unk": tokens.unk_token_id, "mask": tokens.mask_token_id, "pad": tokens.pad_token_id}
+        torch.OutOfMemoryError where the device does not hold it; a method that does not even fit the `smallest` batch
+        is a failed cell.
+        """
+        protocol = self.protocol
         target = self.classes.index(protocol.target) if protocol.target in self.classes else protocol.target
         seconds: dict[str, float] = defaultdict(float)
         start = time.perf_counter()
-        batch = collate(examples, protocol.include, blank_ids, self.device)
-        trace = Trace(self.model.module, batch, target, protocol.output or "", budget)
+        batch = collate(examples, protocol.include, self.model.blank_ids, self.device)
+        trace = Trace(self.model.module, batch, target, protocol.output, budget)
         seconds["trace"] = time.perf_counter() - start
         scored: dict[tuple[str, str], Tensor | str] = {}
         for kind, methods in (("reference", self.references), ("explainer", self.explainers)):

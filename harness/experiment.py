@@ -159,8 +159,7 @@ class Experiment:
             },
         }
         folder.write_manifest(manifest)
-        report.write([folder.path], folder.path)
-        report.show([folder.path])
+        report.runs([folder.path], folder.path)
         if stopped:
             raise Stopped(f"stopped; what was computed is kept, and assay resume={folder.path} goes on")
         if manifest["counts"]["failed"]:
@@ -182,7 +181,8 @@ class Experiment:
                     del methods[name]
             served[group] = methods
         for name, reason in left_out.items():
-            SCREEN.print(f"left out: {name} cannot serve this model: {reason}", style="yellow", soft_wrap=True)
+            text = f"left out: {name} cannot serve this model: {reason}"
+            SCREEN.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
         for group, methods in served.items():
             if not methods:
                 raise ValueError(f"none of the {group} chosen can serve this model: {'; '.join(left_out.values())}")

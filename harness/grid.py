@@ -55,7 +55,7 @@ def referent_grid(task: str, title: str, boards: Mapping[str, Any]) -> Grid | No
 
     `boards` are those of `referent_agreement` by model; a single model's name is not printed.
     """
-    boards = {model: board for model, board in boards.items() if len(board)}
+    boards = {model: board for model, board in boards.items() if len(board)}  # a model's sentences may lack referents
     if not boards:
         return None
     layers = sorted({layer for board in boards.values() for layer in board["layer"]})
@@ -64,7 +64,7 @@ def referent_grid(task: str, title: str, boards: Mapping[str, Any]) -> Grid | No
     for model, board in boards.items():
         for (explainer, head), cells in board.groupby(["explainer", "head"], sort=False):
             by_layer = {cell.layer: cell for cell in cells.itertuples()}
-            name = f"{explainer} head {head}" if head else str(explainer)
+            name = _named(explainer, head)
             counted = [_span(cells[count]) for count in _counts(False)]
             lines.append([*([model] if several else []), name, *(_share(by_layer.get(at)) for at in layers), *counted])
     columns = [*(["model"] if several else []), "explainer", *map(_header, layers), *_counts(False)]
@@ -144,6 +144,10 @@ def _why(lost: Sequence[Lost]) -> list[str]:
     return [f"{one.status} {one.name} ({one.folder}): {one.error}" for one in lost]
 
 
+def _named(explainer: Any, head: Any) -> str:
+    return f"{explainer} head {head}" if head else str(explainer)
+
+
 def _header(layer: int) -> str:
     return "input" if layer == 0 else f"L{layer}"
 
@@ -157,11 +161,10 @@ def _lines(board: Any, layers: Mapping[int, int], failed: bool, seconds: Mapping
     lines = []
     for (explainer, head), cells in board.groupby(["explainer", "head"], sort=False):
         by_layer = {cell.layer: cell for cell in cells.itertuples()}
-        name = f"{explainer} head {head}" if head else str(explainer)
         spent = seconds.get(explainer)
         lines.append(
             [
-                name,
+                _named(explainer, head),
                 *(_cell(by_layer.get(layer)) for layer in layers.values()),
                 *(_span(cells[count]) for count in _counts(failed)),
                 "" if spent is None or head > 1 else f"{spent:.1f}",

@@ -17,10 +17,12 @@ def notes(folders: Sequence[RunFolder]) -> list[str]:
     manifests = [folder.manifest for folder in folders]
     pooled = len(folders) > 1
     protocol = manifests[0]["protocol"]
-    by_shard = {manifest.get("shard"): manifest["examples"] for manifest in manifests}
-    part = "" if pooled or None in by_shard else f" (shard {manifests[0]['shard']})"
+    counted = {(manifest["seed"], manifest.get("shard")): manifest["examples"] for manifest in manifests}
+    seeds = {seed for seed, _ in counted}
+    part = "" if pooled or manifests[0].get("shard") is None else f" (shard {manifests[0]['shard']})"
+    times = f" over {len(seeds)} seeds" if len(seeds) > 1 else ""
     lines = [
-        f"{sum(by_shard.values())} examples{part}; explained: {protocol['target']} class, {protocol['output']}; "
+        f"{sum(counted.values())} examples{times}{part}; explained: {protocol['target']} class, {protocol['output']}; "
         f"ranked tokens: {protocol['include']}; ties: {protocol['ranks']} ranks; ± is the standard deviation over "
         "examples; n counts defined correlations"
     ]
@@ -36,7 +38,7 @@ def notes(folders: Sequence[RunFolder]) -> list[str]:
         right = int((labelled["predicted"] == labelled["gold"]).sum())
         share = right / len(labelled)
         lines.append(f"the model is right on {right} of {len(labelled)} explained examples ({share:.3f})")
-    lines += [f"LEFT OUT {name}: {reason}" for name, reason in manifests[0]["left_out"].items()]
+    lines += dict.fromkeys(f"LEFT OUT {name}: {why}" for one in manifests for name, why in one["left_out"].items())
     left = examples["gradient_sum_over_norm"].median()
     lines.append(f"gradient at the input: |sum| / norm over hidden dimensions, median: {left:.1e}")
     lines += dict.fromkeys(f"WARNING {warning}" for manifest in manifests for warning in manifest.get("warnings", []))

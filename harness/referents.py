@@ -62,7 +62,7 @@ def _candidates(examples: Any) -> pd.DataFrame:
             continue
         chosen = points_to.get(example.predicted)
         others = [planted[name] for name in names if name != chosen]
-        lines.append((example.example, planted.get(chosen) if chosen else None, others))
+        lines.append((example.example, planted.get(chosen), others))
     return pd.DataFrame(lines, columns=["example", "pointed", "others"])
 
 

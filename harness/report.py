@@ -38,8 +38,7 @@ def main() -> None:
         if is_merged(chosen.folder):
             sweep(chosen.folder, out)
         else:
-            write(chosen.folder, out)
-            show(chosen.folder, out)
+            runs(chosen.folder, out)
     except Exception as error:
         sys.exit(complain(error))
 
@@ -82,18 +81,27 @@ def sweep(folders: Sequence[Path], out: Path) -> Merged:
     return merged
 
 
-def write(folders: Sequence[Path], out: Path) -> None:
-    """Write leaderboard.md, leaderboard.tex and leaderboard.csv, a table for each run and reference."""
+def runs(folders: Sequence[Path], out: Path) -> None:
+    """Write and show the tables of each run: leaderboard.md, leaderboard.tex and leaderboard.csv."""
     boards, tables = [], []
+    screen = _screen()
     for folder in map(RunFolder, folders):
-        boards.append(leaderboard(folder.table("rows")))
-        tables += [(grid, notes([folder])) for grid in _of_run(folder)]
+        board, foot = leaderboard(folder.table("rows")), notes([folder])
+        of_run = _of_run(folder, board)
+        boards.append(board)
+        tables += [(grid, foot) for grid in of_run]
+        for grid in of_run:
+            _show(screen, grid)
+        for note in foot:
+            screen.print(note, highlight=False, markup=False, soft_wrap=True)
     _write(pd.concat(boards, ignore_index=True), tables, out)
+    more = ", rows.parquet, scores.parquet, examples.parquet, manifest.json" if len(folders) == 1 else ""
+    _farewell(screen, out, more)
 
 
-def _of_run(folder: RunFolder) -> list[Grid]:
+def _of_run(folder: RunFolder, board: pd.DataFrame) -> list[Grid]:
     """A run's tables: one per reference, and referent agreement where its examples have referents."""
-    board, manifest = leaderboard(folder.table("rows")), folder.manifest
+    manifest = folder.manifest
     referents = referent_grid(
         manifest["task"],
         f"{manifest['task']}, {manifest['model_name']}, seed {manifest['seed']}",
@@ -107,18 +115,6 @@ def _write(board: pd.DataFrame, tables: Sequence[tuple[Grid, Sequence[str]]], ou
     write_atomically(out / "leaderboard.csv", board.to_csv(index=False))
     write_atomically(out / "leaderboard.md", "\n".join(markdown(grid, foot) for grid, foot in tables))
     write_atomically(out / "leaderboard.tex", "\n".join(latex(grid, foot) for grid, foot in tables))
-
-
-def show(folders: Sequence[Path], out: Path | None = None) -> None:
-    """Print one table per reference, and where the files are."""
-    screen = _screen()
-    for folder in map(RunFolder, folders):
-        for grid in _of_run(folder):
-            _show(screen, grid)
-        for note in notes([folder]):
-            screen.print(note, highlight=False, markup=False, soft_wrap=True)
-    more = ", rows.parquet, scores.parquet, examples.parquet, manifest.json" if len(folders) == 1 else ""
-    _farewell(screen, out or folders[0], more)
 
 
 def _screen() -> Console:

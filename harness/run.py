@@ -170,7 +170,7 @@ def conduct(cfg: DictConfig) -> None:
         # one by one: instantiating the group as a whole would turn the dataclasses back into configurations
         explainers={name: instantiate(method) for name, method in (cfg.get("explainers") or {}).items()},
         references={name: instantiate(method) for name, method in (cfg.get("references") or {}).items()},
-        protocol=Protocol(cfg.target, cfg.output, cfg.include, cfg.ranks, cfg.token_budget),
+        protocol=Protocol(cfg.target, cfg.output or "task", cfg.include, cfg.ranks, cfg.token_budget),
         settings=Settings(
             task=running.runtime.choices["task"],
             model=model_name(running.runtime.choices["model"], config["model"]),

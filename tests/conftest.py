@@ -1,12 +1,14 @@
 """A small agreement model, trained once for the whole suite, and traces of it."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from harness import run
 from harness.batch import Batch, Example, collate
 from harness.contracts import Model
 from harness.trace import Trace
@@ -79,6 +81,30 @@ def batch(examples: list[Example]) -> Batch:
 @pytest.fixture
 def trace(model: Model, batch: Batch) -> Trace:
     return Trace(model.module, batch)
+
+
+@pytest.fixture
+def assay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture):
+    """Run `assay` in this process: exit status, standard output, standard error.
+
+    A run goes into the folder `run`, or the one named, unless the arguments say where.
+    """
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str, folder: str = "run") -> tuple[int, str, str]:
+        places = ("resume=", "hydra.run.dir=", "hydra.sweep.dir=", "-m")
+        if not any(argument.startswith(places) for argument in arguments):
+            arguments = (f"hydra.run.dir={tmp_path / folder}", *arguments)
+        monkeypatch.setattr(sys, "argv", ["assay", *arguments])
+        status = 0
+        try:
+            run.main()
+        except SystemExit as exited:
+            status = int(exited.code or 0)
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return call
 
 
 def shared(*parts: str) -> Path:

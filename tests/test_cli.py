@@ -19,26 +19,6 @@ from tests.conftest import ROOT, SMALL, shared
 FEW = [*SMALL, "limit=12", "token_budget=60"]
 
 
-@pytest.fixture
-def assay(monkeypatch, tmp_path: Path, capsys):
-    """Run `assay` with arguments: exit status, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str, folder: str = "run") -> tuple[int, str, str]:
-        if not any(argument.startswith(("resume=", "hydra.run.dir=")) for argument in arguments):
-            arguments = (*arguments, f"hydra.run.dir={tmp_path / folder}")
-        monkeypatch.setattr(sys, "argv", ["assay", *arguments])
-        status = 0
-        try:
-            run.main()
-        except SystemExit as exited:
-            status = int(exited.code or 0)
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return call
-
-
 def rows_of(folder: Path) -> pd.DataFrame:
     rows = pd.read_parquet(folder / "rows.parquet")
     return rows.sort_values(["example", "explainer", "reference", "layer", "head"]).reset_index(drop=True)

@@ -20,7 +20,7 @@ from tests.conftest import ROOT, SMALL
 QUICK = [*SMALL, "limit=40", "explainers=[random,attention]", "references=[blank_out]"]
 
 
-def assay(folder: Path, *arguments: str) -> tuple[int, str, str]:
+def process(folder: Path, *arguments: str) -> tuple[int, str, str]:
     """Run `assay` in a process of its own: exit status, standard output, standard error."""
     done = subprocess.run(
         [sys.executable, "-m", "harness", *arguments],
@@ -44,7 +44,7 @@ def skip_without(launcher: str) -> None:
 
 
 def test_a_failed_job_is_a_line_of_the_one_leaderboard_and_the_rest_go_on(tmp_path: Path, model):
-    status, out, err = assay(
+    status, out, err = process(
         tmp_path, "-m", *QUICK, "model.seed=0", "seed=0,1", "model.path=/nonexistent,null", "hydra.sweep.dir=swept"
     )
     assert status == 1, err
@@ -73,35 +73,17 @@ def test_a_failed_job_is_a_line_of_the_one_leaderboard_and_the_rest_go_on(tmp_pa
     assert manifest["error"].startswith("/nonexistent holds no agreement model")
 
 
-@pytest.fixture
-def here(monkeypatch, tmp_path: Path, capsys):
-    """Run `assay` in this process: exit status, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["assay", *arguments])
-        status = 0
-        try:
-            run.main()
-        except SystemExit as exited:
-            status = int(exited.code or 0)
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return call
-
-
-def test_shards_give_every_digit_of_the_whole_run(here, tmp_path: Path, model):
-    assert here("-m", *QUICK, "shard=1/3,2/3,3/3", "hydra.sweep.dir=shards")[0] == 0
-    assert here(*QUICK, "hydra.run.dir=whole")[0] == 0
+def test_shards_give_every_digit_of_the_whole_run(assay, tmp_path: Path, model):
+    assert assay("-m", *QUICK, "shard=1/3,2/3,3/3", "hydra.sweep.dir=shards")[0] == 0
+    assert assay(*QUICK, "hydra.run.dir=whole")[0] == 0
     shards, whole = board(tmp_path / "shards"), board(tmp_path / "whole")
     pd.testing.assert_frame_equal(shards[whole.columns], whole)  # as text: every digit
     assert "40 examples;" in (tmp_path / "shards" / "leaderboard.md").read_text()
     assert "NOT COMPLETE" not in (tmp_path / "shards" / "leaderboard.md").read_text()
 
 
-def test_models_of_different_depth_stand_in_one_table_by_layer_and_in_one_by_depth(here, tmp_path: Path, model):
-    status, out, _ = here("-m", *QUICK, "model.training.epochs=1", "model.layers=2,3", "hydra.sweep.dir=swept")
+def test_models_of_different_depth_stand_in_one_table_by_layer_and_in_one_by_depth(assay, tmp_path: Path, model):
+    status, out, _ = assay("-m", *QUICK, "model.training.epochs=1", "model.layers=2,3", "hydra.sweep.dir=swept")
     assert status == 0
     by_layer, by_depth = (tmp_path / "swept" / "leaderboard.md").read_text().split("### ")[1:]
     lines = [
@@ -119,32 +101,32 @@ def test_models_of_different_depth_stand_in_one_table_by_layer_and_in_one_by_dep
     assert "in column k/2, a model of L layers shows its layer ceil(k L / 2)" in out
 
 
-def test_the_setting_that_differs_is_in_the_name_and_what_is_shared_counts_once(here, tmp_path: Path, model):
+def test_the_setting_that_differs_is_in_the_name_and_what_is_shared_counts_once(assay, tmp_path: Path, model):
     quick = [*SMALL, "limit=12", "explainers=[attention,rollout]", "references=[blank_out]"]
-    status, _, err = here("-m", *quick, "explainers.rollout.residual=0.1,0.5", "hydra.sweep.dir=swept")
+    status, _, err = assay("-m", *quick, "explainers.rollout.residual=0.1,0.5", "hydra.sweep.dir=swept")
     assert status == 0, err
     table = board(tmp_path / "swept")
     assert list(dict.fromkeys(table["explainer"])) == ["attention", "rollout (residual=0.1)", "rollout (residual=0.5)"]
     assert set(table["n"]) == set(board(tmp_path / "swept" / "0")["n"])
 
 
-def test_a_sweep_is_not_written_over_and_a_typo_stops_it_before_the_first_job(here, tmp_path: Path, model):
-    assert here("-m", *QUICK, "limit=4", "hydra.sweep.dir=swept")[0] == 0
-    status, _, err = here("-m", *QUICK, "limit=4", "hydra.sweep.dir=swept")
+def test_a_sweep_is_not_written_over_and_a_typo_stops_it_before_the_first_job(assay, tmp_path: Path, model):
+    assert assay("-m", *QUICK, "limit=4", "hydra.sweep.dir=swept")[0] == 0
+    status, _, err = assay("-m", *QUICK, "limit=4", "hydra.sweep.dir=swept")
     assert status == 1
     assert "swept holds runs already: go on with one by resume=swept/<number>" in err
-    status, _, err = here("-m", *QUICK, "task=agreement,agreemant", "hydra.sweep.dir=other")
+    status, _, err = assay("-m", *QUICK, "task=agreement,agreemant", "hydra.sweep.dir=other")
     assert status == 1
     assert "did you mean agreement?" in err
     assert not list((tmp_path / "other").glob("[0-9]"))
 
 
-def test_ctrl_c_stops_the_sweep(here, tmp_path: Path, model, monkeypatch):
+def test_ctrl_c_stops_the_sweep(assay, tmp_path: Path, model, monkeypatch):
     def interrupted(self, part, names):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(RunFolder, "write_part", interrupted)
-    status, _, err = here("-m", *QUICK, "shard=1/2,2/2", "hydra.sweep.dir=swept")
+    status, _, err = assay("-m", *QUICK, "shard=1/2,2/2", "hydra.sweep.dir=swept")
     assert status == 130
     assert "assay-report swept makes the table of what is there" in err
     assert not (tmp_path / "swept" / "1").exists()
@@ -153,7 +135,7 @@ def test_ctrl_c_stops_the_sweep(here, tmp_path: Path, model, monkeypatch):
 def test_joblib_runs_jobs_beside_each_other(tmp_path: Path, model):
     skip_without("joblib")
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=swept"]
-    status, out, err = assay(tmp_path, "-m", *QUICK, "shard=1/2,2/2,3/2", *launcher)
+    status, out, err = process(tmp_path, "-m", *QUICK, "shard=1/2,2/2,3/2", *launcher)
     assert status == 1, err
     assert "40 examples;" in out
     assert "assay: job 2: shard is k/n with k from 1 to n" in err
@@ -176,14 +158,14 @@ class Deadly:
 """
 
 
-def test_a_job_of_submitit_that_is_killed_is_told_of_and_can_be_gone_on_with(here, monkeypatch, tmp_path: Path, model):
+def test_a_job_of_submitit_that_is_killed_is_told_of_and_can_be_gone_on_with(assay, monkeypatch, tmp_path: Path, model):
     """One of two jobs kills its own process; the other ends, and the table is made."""
     skip_without("submitit")
     (tmp_path / "deadly.py").write_text(DEADLY)
     (tmp_path / "victim").touch()
     quick = [*SMALL, "limit=40", "explainers=[attention]", "references=[blank_out]"]
     deadly, launcher = "+explainers.deadly={_target_:deadly.Deadly}", "hydra/launcher=submitit_local"
-    status, out, err = assay(tmp_path, "-m", *quick, deadly, "shard=1/2,2/2", launcher, "hydra.sweep.dir=swept")
+    status, out, err = process(tmp_path, "-m", *quick, deadly, "shard=1/2,2/2", launcher, "hydra.sweep.dir=swept")
     assert status == 1, err
     assert "assay: 1 of 2 jobs failed" in err
     assert "Traceback" not in err
@@ -195,7 +177,7 @@ def test_a_job_of_submitit_that_is_killed_is_told_of_and_can_be_gone_on_with(her
         if json.loads(path.read_text())["status"] == "failed"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    status, _, err = here(f"resume={killed}")
+    status, _, err = assay(f"resume={killed}")
     assert status == 0, err
     monkeypatch.setattr(sys, "argv", ["assay-report", str(tmp_path / "swept")])
     report.main()
@@ -228,9 +210,9 @@ def test_jobs_beside_each_other_share_the_cores(monkeypatch, launcher, expected)
         assert run.threads(None, running) == 6
 
 
-def test_the_clusters_launcher_composes(here):
+def test_the_clusters_launcher_composes(assay):
     skip_without("submitit")
-    status, out, err = here("hydra/launcher=cluster", "hydra.launcher.partition=long", "--cfg", "hydra")
+    status, out, err = assay("hydra/launcher=cluster", "hydra.launcher.partition=long", "--cfg", "hydra")
     assert status == 0, err
     assert "SlurmLauncher" in out
     assert "partition: long" in out

@@ -121,7 +121,7 @@ def test_seeds_are_pooled_and_the_note_says_so(tmp_path: Path):
     assert merged.board["seed"].tolist() == ["0 1", "0 1"]
     lines = notes(tmp_path)
     assert lines[0] == "pooled over seeds 0, 1: n counts examples × seeds, and std spreads over both"
-    assert lines[1].startswith("4 examples")
+    assert lines[1].startswith("8 examples over 2 seeds;")
     assert "seed 1: model accuracy on the task's test part: 0.600" in lines
     assert not [line for line in lines if "share one model" in line]
     run(tmp_path / "2", seed=2, config={"seed": 2}, model="m2", code="other")

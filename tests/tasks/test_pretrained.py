@@ -40,14 +40,9 @@ def examples(task: Classification, sst2):
     return sorted(task.examples(sst2)[:40], key=lambda example: len(example.input_ids))[:8:3]
 
 
-def blanks(model):
-    tokens = model.tokens
-    return {"unk": tokens.unk_token_id, "mask": tokens.mask_token_id, "pad": tokens.pad_token_id}
-
-
 @pytest.fixture
 def trace(sst2, examples) -> Trace:
-    return Trace(sst2.module, collate(examples, "all", blanks(sst2)), output="logit")
+    return Trace(sst2.module, collate(examples, "all", sst2.blank_ids), output="logit")
 
 
 def test_the_checkpoint_is_loaded_as_it_was_trained(task, sst2):
@@ -55,7 +50,7 @@ def test_the_checkpoint_is_loaded_as_it_was_trained(task, sst2):
     assert sst2.longest == 512
     assert {parameter.dtype for parameter in sst2.module.parameters()} == {torch.float32}
     chosen = task.examples(sst2)[:64]
-    trace = Trace(sst2.module, collate(chosen, "all", blanks(sst2)))
+    trace = Trace(sst2.module, collate(chosen, "all", sst2.blank_ids))
     plain = AutoModelForSequenceClassification.from_pretrained(
         shared("checkpoints", "distilbert-minilm-sst2"), dtype=torch.float32
     ).eval()
@@ -111,15 +106,15 @@ def test_integrated_gradients_are_captums_at_the_embedding_layer(sst2, trace: Tr
 @METHODS
 def test_every_method_gives_a_real_sentence_the_same_scores_alone_and_among_others(group, name, sst2, examples):
     method = build(group, name)
-    together = method(Trace(sst2.module, collate(examples, "all", blanks(sst2))))
-    alone = method(Trace(sst2.module, collate(examples[:1], "all", blanks(sst2))))
+    together = method(Trace(sst2.module, collate(examples, "all", sst2.blank_ids)))
+    alone = method(Trace(sst2.module, collate(examples[:1], "all", sst2.blank_ids)))
     assert close(alone[0], together[0][..., : len(examples[0].input_ids)])
 
 
 def test_blank_outs_padding_is_at_most_a_tenth(task, sst2):
     """Of all tokens that re-runs of a full batch hand to the model."""
     chosen = sorted(task.examples(sst2)[:90], key=lambda example: len(example.input_ids))[30:60]
-    trace = Trace(sst2.module, collate(chosen, "all", blanks(sst2)), token_budget=1024)
+    trace = Trace(sst2.module, collate(chosen, "all", sst2.blank_ids), token_budget=1024)
     seen = []
     hook = sst2.module.register_forward_pre_hook(
         lambda _, __, inputs: seen.append(inputs["attention_mask"]), with_kwargs=True
