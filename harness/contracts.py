@@ -107,6 +107,19 @@ class Explainer(Protocol):
     def __call__(self, trace: Trace) -> Tensor: ...
 
 
+class Metric(Protocol):
+    """What an explainer's scores are worth by themselves, `[batch, layer, token] -> [batch, layer]`; NaN is undefined.
+
+    Scores of tokens that are not ranked may be anything. A metric that has to explain anew has the class attribute
+    `asks_explainer = True` and is called with the explainer as a third argument.
+    """
+
+    @property
+    def higher_is_better(self) -> bool: ...
+
+    def __call__(self, trace: Trace, scores: Tensor, /) -> Tensor: ...
+
+
 class Reference(Protocol):
     """The scores that explainers are held against, `[batch, token]`; NaN takes a token out of the ranking.
 

@@ -17,9 +17,10 @@ import transformers
 from harness import check, report
 from harness.batch import Example
 from harness.complaint import CellsFailedError, Stopped
-from harness.contracts import Explainer, Model, Reference, Source, Task
+from harness.contracts import Explainer, Metric, Model, Reference, Source, Task
 from harness.evaluate import Protocol, evaluate
 from harness.manifest import code_digest, peak_memory, provenance
+from harness.maps import maps
 from harness.progress import SCREEN, bar
 from harness.run_folder import RunFolder
 from harness.trace import Inexact, RoundingNoise
@@ -36,6 +37,9 @@ class Settings:
         limit: explain at most so many test examples (a whole number), or such a share (below 1.0); None for all.
         shard: `2/8` explains every eighth of them from the second on; None for all.
         threads: processor threads of torch and numba; None for all cores.
+        maps: of so many of the first examples, keep the scores from every position.
+        figures: whether to draw figures.
+        pictured: so many of the first examples are drawn one by one.
     """
 
     task: str
@@ -46,9 +50,13 @@ class Settings:
     dtype: str = "float32"
     device: str = "cpu"
     threads: int | None = None
+    maps: int = 0
+    figures: bool = True
+    pictured: int = 3
 
     def __post_init__(self):
-        check.count("seed", self.seed, low=0)
+        for name in ("seed", "maps", "pictured"):
+            check.count(name, getattr(self, name), low=0)
         check.choice("dtype", self.dtype, tuple(DTYPES))
         if self.threads is not None:
             check.count("threads", self.threads)
@@ -85,6 +93,7 @@ class Experiment:
     source: Source
     explainers: Mapping[str, Explainer]
     references: Mapping[str, Reference]
+    metrics: Mapping[str, Metric]
     protocol: Protocol
     settings: Settings
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -144,6 +153,10 @@ class Experiment:
         if not stopped and not folder.merged:
             with _timed(seconds, "merge"):
                 folder.merge([example.id for example in examples])
+        if self.settings.maps and not stopped:
+            with _timed(seconds, "maps"):
+                chosen = examples[: self.settings.maps]
+                folder.write_maps(maps(chosen, model, served["explainers"], protocol.include, self.settings.device))
         rows: Any = folder.table("rows")[["example", "status"]]
         manifest |= {
             "status": "stopped" if stopped else "complete",
@@ -159,7 +172,7 @@ class Experiment:
             },
         }
         folder.write_manifest(manifest)
-        report.runs([folder.path], folder.path)
+        report.runs([folder.path], folder.path, self.settings.pictured if self.settings.figures else None)
         if stopped:
             raise Stopped(f"stopped; what was computed is kept, and assay resume={folder.path} goes on")
         if manifest["counts"]["failed"]:
@@ -171,7 +184,7 @@ class Experiment:
     def _served(self, model: Model) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
         """The methods that can serve this model, by group, and why the others cannot; said before the run starts."""
         served, left_out = {}, {}
-        for group in ("explainers", "references"):
+        for group in ("explainers", "references", "metrics"):
             methods = dict(getattr(self, group))
             for name, method in list(methods.items()):
                 try:
@@ -184,7 +197,7 @@ class Experiment:
             text = f"left out: {name} cannot serve this model: {reason}"
             SCREEN.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
         for group, methods in served.items():
-            if not methods:
+            if not methods and getattr(self, group):
                 raise ValueError(f"none of the {group} chosen can serve this model: {'; '.join(left_out.values())}")
         return served, left_out
 
@@ -205,6 +218,7 @@ class Experiment:
             served["explainers"],
             served["references"],
             protocol,
+            served["metrics"],
             self.task.classes,
             self.settings.device,
             done=set(done),
@@ -240,6 +254,7 @@ class Experiment:
             "code": code_digest(),
             "explainers": {name: repr(method) for name, method in self.explainers.items()},
             "references": {name: repr(method) for name, method in self.references.items()},
+            "metrics": {name: repr(metric) for name, metric in self.metrics.items()},
             "classes": list(self.task.classes),
             "examples": len(examples),
             "facts": dict(model.facts),

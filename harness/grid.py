@@ -1,23 +1,28 @@
 """Leaderboard lines to a grid of printed cells: explainers down, layers across."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import pandas as pd
-
-from harness.merged import Lost, Merged
-from harness.notes import shared
-from harness.referents import CHANCE
+import numpy as np
 
 SAME = "≡"
 UNDEFINED = "–"
+NOT_ABOVE = "°"
 COUNTS = ("n", "undefined", "failed", "seconds")  # columns that are no layer
+KINDS = ("explainer", "floor", "reference")  # in the order of their lines
+BLOCK = 6  # layers side by side in the full layout
 
 
 @dataclass(frozen=True)
 class Grid:
-    """One reference's table, ready to be printed in any form; its first `names` columns are names, not numbers."""
+    """A table ready to be printed in any form.
+
+    Args:
+        names: so many first columns are names, not numbers.
+        bold: the cells, line and column, that stand out.
+        rules: lines before which a rule is drawn.
+    """
 
     task: str
     title: str
@@ -25,177 +30,208 @@ class Grid:
     lines: list[list[str]]
     notes: list[str]
     names: int = 1
+    bold: frozenset[tuple[int, int]] = frozenset()
+    rules: tuple[int, ...] = ()
+
+
+@dataclass
+class Lines:
+    """Lines of a grid as they are gathered, with what stands out in them."""
+
+    lines: list[list[str]] = field(default_factory=list)
+    bold: set[tuple[int, int]] = field(default_factory=set)
+    rules: list[int] = field(default_factory=list)
+
+    def add(self, line: Sequence[str], bold: Sequence[int] = ()) -> None:
+        """One line, and which of its columns are bold."""
+        self.bold |= {(len(self.lines), column) for column in bold}
+        self.lines.append(list(line))
+
+    def rule(self) -> None:
+        """A rule before the next line, unless there is one or none before it."""
+        if self.lines and self.rules[-1:] != [len(self.lines)]:
+            self.rules.append(len(self.lines))
+
+    def grid(self, task: str, title: str, columns: list[str], notes: list[str], names: int = 1) -> Grid:
+        """The grid; a rule behind the last line is left out."""
+        assert all(len(line) == len(columns) for line in self.lines), title
+        rules = tuple(rule for rule in self.rules if rule < len(self.lines))
+        return Grid(task, title, columns, self.lines, notes, names, frozenset(self.bold), rules)
 
 
 def grids(board: Any, seconds: Mapping[str, float]) -> list[Grid]:
-    """One grid per task, model, seed and reference of a leaderboard, which is a DataFrame.
+    """In the paper's layout, mean ± std, one grid per task, model, seed and reference of a leaderboard, a DataFrame.
 
     `seconds` are those of a run, by `explainer <name>`.
     """
-    return [
-        _grid(str(task), f"{task}, {model}, seed {seed}: {_rho(reference)}", lines, seconds)
-        for (task, model, seed, reference), lines in board.groupby(["task", "model", "seed", "reference"], sort=False)
-    ]
-
-
-def _rho(reference: Any) -> str:
-    return f"Spearman's rho with {reference}, mean ± std"
-
-
-def _grid(task: str, title: str, board: Any, seconds: Mapping[str, float]) -> Grid:
-    layers = sorted(board["layer"].unique())
-    failed = bool(board["failed"].sum() > 0)
     spent = {name.removeprefix("explainer "): value for name, value in seconds.items()}
-    columns = ["explainer", *map(_header, layers), *_counts(failed), "seconds"]
-    return Grid(task, title, columns, _lines(board, {layer: layer for layer in layers}, failed, spent), _notes(board))
+    result = []
+    for (task, model, seed, reference), part in tables(board):
+        layers = sorted(part["layer"].unique())
+        failed = bool(part["failed"].sum() > 0)
+        lines = Lines()
+        add_lines(lines, part, {layer: layer for layer in layers}, failed, spent)
+        columns = ["explainer", *map(header, layers), *counts(failed), "seconds"]
+        title = f"{task}, {model}, seed {seed}: {measure(part, reference)}, mean ± std"
+        result.append(lines.grid(str(task), title, columns, [*marks(part), *cell_notes(part)]))
+    return result
 
 
-def referent_grid(task: str, title: str, boards: Mapping[str, Any]) -> Grid | None:
-    """Referent agreement, explainers down and layers across; None without any.
+def full_grids(board: Any) -> list[Grid]:
+    """The same in full: mean, 95 % interval of the mean, letters of the groups; a few layers to a grid."""
+    result = []
+    for (task, model, seed, reference), part in tables(board):
+        layers = sorted(part["layer"].unique())
+        inputs = [layer for layer in layers if layer == 0]
+        deep = [layer for layer in layers if layer > 0]
+        blocks = [deep[start : start + BLOCK] for start in range(0, len(deep), BLOCK)] or [[]]
+        blocks[0] = [*inputs, *blocks[0]]
+        for block in blocks:
+            lines = Lines()
+            for kind in KINDS:
+                lines.rule()
+                for (explainer, head), cells in grouped(part[part["kind"] == kind]):
+                    by_layer = {cell.layer: cell for cell in cells.itertuples()}
+                    if any(layer in by_layer for layer in block):
+                        texts = [full_cell(by_layer.get(layer)) for layer in block]
+                        lines.add([named(explainer, head, kind), *texts], _bold(by_layer, block))
+            notes = [
+                "in brackets the 95 % bootstrap interval of the mean over examples; cells of one column that share a "
+                "letter cannot be told apart",
+                *marks(part),
+            ]
+            title = f"{task}, {model}, seed {seed}: {measure(part, reference)}, mean, interval and group"
+            if len(blocks) > 1:
+                title += f", {header(block[0])} to {header(block[-1])}"
+            result.append(lines.grid(str(task), title, ["explainer", *map(header, block)], notes))
+    return result
 
-    `boards` are those of `referent_agreement` by model; a single model's name is not printed.
-    """
-    boards = {model: board for model, board in boards.items() if len(board)}  # a model's sentences may lack referents
-    if not boards:
-        return None
-    layers = sorted({layer for board in boards.values() for layer in board["layer"]})
-    several = len(boards) > 1
-    lines = []
-    for model, board in boards.items():
-        for (explainer, head), cells in board.groupby(["explainer", "head"], sort=False):
+
+def tables(board: Any) -> list[tuple[Any, Any]]:
+    """The board's tables in their order, reliability apart: (task, model, seed, reference) and their lines."""
+    held = board[board["kind"] != "reliability"]
+    return list(held.groupby(["task", "model", "seed", "reference"], sort=False))
+
+
+def measure(board: Any, reference: Any) -> str:
+    """What a table's numbers are."""
+    if board["higher"].isna().all():
+        return f"Spearman's rho with {reference}"
+    return f"{reference} ({'higher' if board['higher'].iloc[0] else 'lower'} is better)"
+
+
+def add_lines(
+    lines: Lines,
+    board: Any,
+    layers: Mapping[int, int],
+    failed: bool,
+    seconds: Mapping[str, float],
+    before: Sequence[str] = (),
+) -> None:
+    """A line per explainer and head, floors and yardsticks behind rules; `layers` says which layer a column shows."""
+    spread = board["seed_std"].notna().any()
+    for kind in KINDS:
+        lines.rule()
+        for (explainer, head), cells in grouped(board[board["kind"] == kind]):
             by_layer = {cell.layer: cell for cell in cells.itertuples()}
-            name = _named(explainer, head)
-            counted = [_span(cells[count]) for count in _counts(False)]
-            lines.append([*([model] if several else []), name, *(_share(by_layer.get(at)) for at in layers), *counted])
-    columns = [*(["model"] if several else []), "explainer", *map(_header, layers), *_counts(False)]
-    notes = [
-        f"the share of examples whose referent, the one whom the model's word means, has the higher mean score; chance "
-        f"{CHANCE:.2f}; in brackets Wilson's 95 % interval; undefined: the model's word means neither"
-    ]
-    return Grid(task, f"{title}: referent agreement", columns, lines, notes, 2 if several else 1)
+            spent = seconds.get(explainer) if kind != "reference" else None
+            counted = [span(cells[count]) for count in counts(failed)]
+            time = "" if spent is None or head > 1 else f"{spent:.1f}"
+            texts = [cell(by_layer.get(layer)) for layer in layers.values()]
+            bold = [len(before) + column for column in _bold(by_layer, list(layers.values()))]
+            lines.add([*before, named(explainer, head, kind), *texts, *counted, time], bold)
+            if spread and kind != "reference":
+                over = [_spread(by_layer.get(layer)) for layer in layers.values()]
+                lines.add([*before, "  std of the seeds' means", *over, *[""] * (len(counted) + 1)])
 
 
-def _share(cell: Any) -> str:
-    if cell is None:
-        return ""
-    return UNDEFINED if cell.n == 0 else f"{cell.share:.2f} [{cell.low:.2f}, {cell.high:.2f}]"
+def grouped(board: Any) -> Any:
+    """Lines by explainer and head, in the board's order."""
+    return board.groupby(["explainer", "head"], sort=False)
 
 
-def merged_grids(merged: Merged) -> list[Grid]:
-    """One grid per task and reference, models and explainers down; a second one where the models' depths differ."""
-    grids = []
-    whole: Any = pd.DataFrame({"task": []}) if merged.board is None else merged.board
-    tasks = whole["task"].drop_duplicates().tolist()
-    for task in dict.fromkeys([*tasks, *(one.task for one in merged.lost)]):
-        lost = [one for one in merged.lost if one.task == task]
-        if task not in tasks:
-            grids.append(Grid(task, f"{task}: no results", ["model", "explainer"], _lost(lost, 2), _why(lost), 2))
-            continue
-        board = whole[whole["task"] == task]
-        for reference, cells in board.groupby("reference", sort=False):
-            seconds = {key[1:]: value for key, value in merged.seconds.items() if key[0] == task}
-            grids += _by_model(task, f"{task}: {_rho(reference)}", cells, seconds, lost)
-        by_model = {model: board for (of, model), board in merged.referents.items() if of == task}
-        referents = referent_grid(task, task, by_model)
-        grids += [] if referents is None else [referents]
-    return grids
-
-
-def _by_model(
-    task: str, title: str, board: Any, seconds: Mapping[tuple[str, str], float], lost: Sequence[Lost]
-) -> list[Grid]:
-    models = {str(model): cells for model, cells in board.groupby("model", sort=False)}
-    depths = {model: int(cells["layer"].max()) for model, cells in models.items()}
-    deep = [depth for depth in depths.values() if depth]  # of methods without layers alone, a depth is not known
-    least, most = min(deep, default=0), max(deep, default=0)
-    failed = bool(board["failed"].sum() > 0)
-    inputs = [0] if (board["layer"] == 0).any() else []
-    alignments = [(title, [*inputs, *range(1, most + 1)], lambda column, depth: column, [])]
-    if least < most:
-        alignments.append(
-            (
-                f"{title}, by relative depth",
-                [*inputs, *range(1, least + 1)],
-                lambda column, depth: -(-column * depth // least),  # ceil(k L / Lmin) in whole numbers; the input is 0
-                [f"in column k/{least}, a model of L layers shows its layer ceil(k L / {least})"],
-            )
-        )
-    by_model = {model: _notes(cells) for model, cells in models.items()}
-    grids = []
-    for name, columns, place, notes in alignments:
-        relative = bool(notes)
-        header = [f"{column}/{least}" if relative and column else _header(column) for column in columns]
-        lines = []
-        for model, cells in models.items():
-            spent = {explainer: value for (of, explainer), value in seconds.items() if of == model}
-            layers = {column: place(column, depths[model] or least) for column in columns}
-            lines += [[model, *line] for line in _lines(cells, layers, failed, spent)]
-        every = ["model", "explainer", *header, *_counts(failed), "seconds"]
-        lines += _lost(lost, len(every))
-        grids.append(Grid(task, name, every, lines, [*notes, *shared(by_model), *_why(lost)], 2))
-    return grids
-
-
-def _lost(lost: Sequence[Lost], width: int) -> list[list[str]]:
-    return [[one.name, one.status, *[""] * (width - 2)] for one in lost]
-
-
-def _why(lost: Sequence[Lost]) -> list[str]:
-    return [f"{one.status} {one.name} ({one.folder}): {one.error}" for one in lost]
-
-
-def _named(explainer: Any, head: Any) -> str:
+def named(explainer: Any, head: Any, kind: str = "explainer") -> str:
+    """What a line is called."""
+    if kind == "reference":
+        return f"{explainer} (reference)"
     return f"{explainer} head {head}" if head else str(explainer)
 
 
-def _header(layer: int) -> str:
+def header(layer: int) -> str:
+    """The column of a layer; 0 is of methods without layers."""
     return "input" if layer == 0 else f"L{layer}"
 
 
-def _counts(failed: bool) -> list[str]:
+def counts(failed: bool) -> list[str]:
+    """The columns behind the layers."""
     return ["n", "undefined", *(["failed"] if failed else [])]
 
 
-def _lines(board: Any, layers: Mapping[int, int], failed: bool, seconds: Mapping[str, float]) -> list[list[str]]:
-    """A line per explainer and head; `layers` says which layer a column shows."""
-    lines = []
-    for (explainer, head), cells in board.groupby(["explainer", "head"], sort=False):
-        by_layer = {cell.layer: cell for cell in cells.itertuples()}
-        spent = seconds.get(explainer)
-        lines.append(
-            [
-                _named(explainer, head),
-                *(_cell(by_layer.get(layer)) for layer in layers.values()),
-                *(_span(cells[count]) for count in _counts(failed)),
-                "" if spent is None or head > 1 else f"{spent:.1f}",
-            ]
-        )
-    return lines
-
-
-def _cell(cell: Any) -> str:
+def cell(cell: Any) -> str:
+    """Mean ± std, and whether it is not above the floors."""
     if cell is None:
         return ""
     if cell.same:
         return SAME
-    return UNDEFINED if cell.n == 0 else f"{cell.mean:z.2f} ± {cell.std:.2f}"
+    return UNDEFINED if cell.n == 0 else f"{cell.mean:z.2f} ± {cell.std:.2f}{_mark(cell)}"
 
 
-def _span(counts: Any) -> str:
-    low, high = counts.min(), counts.max()
+def full_cell(cell: Any) -> str:
+    """Mean, interval and group."""
+    if cell is None:
+        return ""
+    if cell.same:
+        return SAME
+    if cell.n == 0:
+        return UNDEFINED
+    return f"{cell.mean:z.2f} {interval(cell.low, cell.high)} {cell.group}{_mark(cell)}".rstrip()
+
+
+def interval(low: float, high: float) -> str:
+    """An interval in brackets; nothing where there is none."""
+    return "" if np.isnan(low) else f"[{low:z.2f}, {high:z.2f}]"
+
+
+def span(counted: Any) -> str:
+    """A count, or the least and the greatest of several layers."""
+    low, high = counted.min(), counted.max()
     return str(low) if low == high else f"{low}–{high}"
 
 
-def _notes(board: Any) -> list[str]:
+def marks(board: Any) -> list[str]:
+    """What bold and ° mean in a table."""
+    lines = ["bold: the best mean and all that cannot be told from it (paired sign-flip tests, Holm over the table)"]
+    floors = board.loc[board["kind"] == "floor", "explainer"].drop_duplicates().tolist()
+    if floors:
+        lines.append(f"{NOT_ABOVE} not above every floor of its layer ({', '.join(floors)})")
+    if (board["kind"] == "reference").any():
+        lines.append("(reference): the yardstick, how far two references agree; no bound")
+    return lines
+
+
+def cell_notes(board: Any) -> list[str]:
+    """Why cells are undefined."""
     notes = []
     if board["same"].any():
         notes.append(f"{SAME} the explainer's scores are the reference's own: nothing is compared")
     reasons = board.loc[board["reasons"] != "", ["explainer", "layer", "reasons"]]
-    whole = reasons.groupby("reasons", sort=False)
-    for reason, cells in whole:
+    for reason, cells in reasons.groupby("reasons", sort=False):
         names = cells["explainer"].drop_duplicates().tolist()
         everyone = len(names) == board["explainer"].nunique()
         layers = sorted(cells["layer"].unique())
         where = "" if everyone or layers == [0] else f" in layer {', '.join(map(str, layers))}"
-        notes.append(f"undefined for {'all explainers' if everyone else ', '.join(names)}{where}: {reason}")
+        notes.append(f"undefined for {'all' if everyone else ', '.join(names)}{where}: {reason}")
     return notes
+
+
+def _mark(cell: Any) -> str:
+    return NOT_ABOVE if cell.kind == "explainer" and not cell.above_floors else ""
+
+
+def _bold(by_layer: Mapping[int, Any], layers: Sequence[int]) -> list[int]:
+    """Columns of the best group, behind the name."""
+    return [1 + column for column, layer in enumerate(layers) if layer in by_layer and by_layer[layer].best]
+
+
+def _spread(cell: Any) -> str:
+    return "" if cell is None or np.isnan(cell.seed_std) else f"{cell.seed_std:.3f}"

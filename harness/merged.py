@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from harness.referents import referent_agreement, referent_rows
 from harness.run_folder import MANIFEST, RunFolder
 from harness.variants import Names, names
 
-CELL_OF_EXAMPLE = ["example", "seed", "reference", "explainer", "head", "layer"]
+CELL_OF_EXAMPLE = ["example", "seed", "reference", "kind", "explainer", "head", "layer"]
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def merge(paths: Sequence[Path]) -> Merged:
         pools[name.task, name.model].append(_Run(folders[index], manifests[index], name))
     pooled = {key: _pooled(runs) for key, runs in pools.items()}
     return Merged(
-        leaderboard(_in_order([rows for rows, _ in pooled.values()])) if pooled else None,
+        leaderboard(_in_order([rows for rows, _ in pooled.values()]), _clusters(pools.values())) if pooled else None,
         {(*key, name): spent for key, (_, seconds) in pooled.items() for name, spent in seconds.items()},
         {
             key: [*_incomplete(runs), *_seeds(runs), *_mixed(runs), *notes([run.folder for run in runs])]
@@ -115,17 +115,22 @@ def _pooled(runs: Sequence[_Run]) -> tuple[pd.DataFrame, dict[str, float]]:
     """The rows of runs of one task and model under their names, and the explainers' seconds."""
     tables = []
     for index, run in enumerate(runs):
-        rows: Any = run.folder.table("rows")
+        rows: Any = run.folder.measured()
         bare = rows["explainer"]
+        of_reference = (rows["kind"] == "reference") | ~bare.isin(list(run.names.explainers))
+        called = {**run.names.references, **run.names.metrics}
         tables.append(
             rows.assign(
                 task=run.names.task,
                 model=run.names.model,
                 bare=bare,
-                explainer=bare.map(run.names.explainers),
-                reference=rows["reference"].map(run.names.references),
+                explainer=bare.map(run.names.explainers).where(~of_reference, bare.map(run.names.references)),
+                reference=rows["reference"].map(
+                    called | {name: text for name, text in run.names.explainers.items() if name not in called}
+                ),
+                model_seed=rows["seed"],
                 run=index,
-                methods=" ".join([*sorted(run.names.explainers.values()), "|", *sorted(run.names.references.values())]),
+                methods=" | ".join(" ".join(sorted(names.values())) for names in (run.names.explainers, called)),
             )
         )
     rows = pd.concat(tables, ignore_index=True)
@@ -142,7 +147,8 @@ def _pooled(runs: Sequence[_Run]) -> tuple[pd.DataFrame, dict[str, float]]:
     # Runs with other explainers, or other settings of one, share the rest: what both hold is counted once
     rows = rows.drop_duplicates(CELL_OF_EXAMPLE)
     seconds: dict[str, float] = defaultdict(float)
-    for explainer, bare, index in rows[["explainer", "bare", "run"]].drop_duplicates().itertuples(index=False):
+    timed = rows[rows["kind"].isin(["explainer", "floor"])]
+    for explainer, bare, index in timed[["explainer", "bare", "run"]].drop_duplicates().itertuples(index=False):
         seconds[explainer] += runs[index].manifest["seconds"].get(f"explainer {bare}", 0.0)
     rows = rows.sort_values(["seed", "run"], kind="stable")
     return rows.assign(seed=" ".join(map(str, rows["seed"].unique()))), dict(seconds)
@@ -164,6 +170,11 @@ def _in_order(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     rows = pd.concat(tables, ignore_index=True)
     rank = {name: place for place, name in enumerate(rows["bare"].drop_duplicates())}
     return rows.sort_values("bare", key=lambda column: column.map(rank), kind="stable")
+
+
+def _clusters(pools: Iterable[Sequence[_Run]]) -> Any:
+    """The examples of all runs, for their clusters."""
+    return pd.concat([run.folder.table("examples")[["example", "cluster"]] for runs in pools for run in runs])
 
 
 def _incomplete(runs: Sequence[_Run]) -> list[str]:

@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from harness.complaint import complain
-from harness.grid import COUNTS, Grid, grids, merged_grids, referent_grid
-from harness.leaderboard import leaderboard
+from harness.formats import drawn, latex, markdown
+from harness.grid import Grid
 from harness.merged import Merged, found, merge
-from harness.notes import notes, shared
-from harness.referents import referent_agreement, referent_rows
+from harness.merged_grids import merged_grids
+from harness.notes import shared
+from harness.run_figures import draw
 from harness.run_folder import RunFolder, write_atomically
+from harness.run_tables import RunTables
 
 
 def main() -> None:
@@ -29,6 +28,8 @@ def main() -> None:
     parser.add_argument(
         "folder", nargs="+", type=Path, help="the folder of a run or of a sweep, as it was printed in the last lines"
     )
+    parser.add_argument("--no-figures", action="store_true", help="make the tables alone")
+    parser.add_argument("--pictured", type=int, default=3, help="draw so many of the first examples one by one")
     parser.add_argument("--out", type=Path, help="where to write leaderboard.md, .tex, .csv; default: the folder")
     chosen = parser.parse_args()
     if chosen.out is None and len(chosen.folder) > 1:
@@ -38,7 +39,7 @@ def main() -> None:
         if is_merged(chosen.folder):
             sweep(chosen.folder, out)
         else:
-            runs(chosen.folder, out)
+            runs(chosen.folder, out, None if chosen.no_figures else chosen.pictured)
     except Exception as error:
         sys.exit(complain(error))
 
@@ -81,40 +82,49 @@ def sweep(folders: Sequence[Path], out: Path) -> Merged:
     return merged
 
 
-def runs(folders: Sequence[Path], out: Path) -> None:
-    """Write and show the tables of each run: leaderboard.md, leaderboard.tex and leaderboard.csv."""
-    boards, tables = [], []
+def runs(folders: Sequence[Path], out: Path, pictured: int | None) -> None:
+    """Write and show the tables of each run: leaderboard.md, .tex and .csv, ranking.csv, and its figures.
+
+    `pictured` of the first examples are drawn one by one; None for no figures at all.
+    """
+    made = [RunTables(RunFolder(folder)) for folder in folders]
+    tables = []
     screen = _screen()
-    for folder in map(RunFolder, folders):
-        board, foot = leaderboard(folder.table("rows")), notes([folder])
-        of_run = _of_run(folder, board)
-        boards.append(board)
-        tables += [(grid, foot) for grid in of_run]
-        for grid in of_run:
+    for run in made:
+        shown = run.shown()
+        for grid in shown:
             _show(screen, grid)
-        for note in foot:
+        for note in run.notes:
             screen.print(note, highlight=False, markup=False, soft_wrap=True)
-    _write(pd.concat(boards, ignore_index=True), tables, out)
-    more = ", rows.parquet, scores.parquet, examples.parquet, manifest.json" if len(folders) == 1 else ""
+        tables += [(grid, run.notes if place == 0 else []) for place, grid in enumerate([*shown, *run.rest()])]
+    _write(pd.concat([run.board for run in made], ignore_index=True), tables, out)
+    write_atomically(out / "ranking.csv", pd.concat([run.ranking for run in made]).to_csv(index=False))
+    if pictured is not None:
+        places = [out if len(made) == 1 else out / run.folder.path.name for run in made]
+        for run, place in zip(made, places, strict=True):
+            count = draw(run, place, pictured)
+            screen.print(f"figures   {count} in {place}/figures", highlight=False, markup=False, soft_wrap=True)
+    more = ", ranking.csv, rows.parquet, scores.parquet, examples.parquet, manifest.json" if len(folders) == 1 else ""
     _farewell(screen, out, more)
 
 
-def _of_run(folder: RunFolder, board: pd.DataFrame) -> list[Grid]:
-    """A run's tables: one per reference, and referent agreement where its examples have referents."""
-    manifest = folder.manifest
-    referents = referent_grid(
-        manifest["task"],
-        f"{manifest['task']}, {manifest['model_name']}, seed {manifest['seed']}",
-        {manifest["model_name"]: referent_agreement(referent_rows(folder.table("examples"), folder.table("scores")))},
-    )
-    return [*grids(board, manifest["seconds"]), *([] if referents is None else [referents])]
-
-
 def _write(board: pd.DataFrame, tables: Sequence[tuple[Grid, Sequence[str]]], out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
+    written(tables, out, "leaderboard")
     write_atomically(out / "leaderboard.csv", board.to_csv(index=False))
-    write_atomically(out / "leaderboard.md", "\n".join(markdown(grid, foot) for grid, foot in tables))
-    write_atomically(out / "leaderboard.tex", "\n".join(latex(grid, foot) for grid, foot in tables))
+
+
+def written(tables: Sequence[tuple[Grid, Sequence[str]]], out: Path, name: str) -> None:
+    """Write tables, each with the notes under it, as `name`.md and `name`.tex."""
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / f"{name}.md", "\n".join(markdown(grid, foot) for grid, foot in tables))
+    write_atomically(out / f"{name}.tex", "\n".join(latex(grid, foot) for grid, foot in tables))
+
+
+def shown(grids: Sequence[Grid]) -> None:
+    """Print tables on the terminal."""
+    screen = _screen()
+    for grid in grids:
+        _show(screen, grid)
 
 
 def _screen() -> Console:
@@ -138,66 +148,6 @@ def _farewell(screen: Console, place: Path, more: str = "") -> None:
         markup=False,
         soft_wrap=True,
     )
-
-
-def drawn(grid: Grid, width: int) -> list[Table]:
-    """A grid for the terminal: where room is short, deviations go under the means and counts into a second table."""
-    every = list(range(len(grid.columns)))
-    counts = [index for index in every if grid.columns[index] in COUNTS]
-    means = [index for index in every if index not in counts]
-    for parts, between in (([every], " ± "), ([every], "\n±"), ([means, [*every[: grid.names], *counts]], "\n±")):
-        tables = [_table(grid, part, between) for part in parts]
-        if all(Console(width=1000).measure(table).maximum <= width for table in tables):
-            break
-    tables[0].title = escape(grid.title)
-    return tables
-
-
-def _table(grid: Grid, columns: Sequence[int], between: str) -> Table:
-    table = Table(title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for index in columns:
-        table.add_column(grid.columns[index], justify="left" if index < grid.names else "right", no_wrap=True)
-    for line in grid.lines:
-        table.add_row(*(escape(line[index]).replace(" ± ", between) for index in columns))
-    return table
-
-
-def markdown(grid: Grid, foot: Sequence[str]) -> str:
-    """A grid as a Markdown table."""
-    rule = ["---"] * grid.names + ["---:"] * (len(grid.columns) - grid.names)
-    lines = [grid.columns, rule, *grid.lines]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"### {grid.title}\n\n{table}\n\n" + "\n".join(f"- {note}" for note in [*grid.notes, *foot]) + "\n"
-
-
-def latex(grid: Grid, foot: Sequence[str]) -> str:
-    """A grid as a LaTeX table that needs the package booktabs alone."""
-    body = [" & ".join(map(_tex, line)) + r" \\" for line in grid.lines]
-    comments = [f"% {note}" for note in [*grid.notes, *foot]]
-    return "\n".join(
-        [
-            *comments,
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{_tex(grid.title)}.}}",
-            rf"\begin{{tabular}}{{{'l' * grid.names}{'r' * (len(grid.columns) - grid.names)}}}",
-            r"\toprule",
-            " & ".join(map(_tex, grid.columns)) + r" \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
-def _tex(text: str) -> str:
-    replaced = {"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "±": r"$\pm$", "≡": r"$\equiv$", "–": "--"}
-    replaced |= {"$": r"\$", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    replaced |= {"\\": r"\textbackslash{}"}
-    return "".join(replaced.get(character, character) for character in text)
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def with_stored_overrides(arguments: Sequence[str]) -> list[str]:
 def with_additions(arguments: Sequence[str]) -> list[str]:
     """`explainers=[a]` and `+explainers=[b]` in one command mean both; Hydra alone would silently drop b."""
     folded = list(arguments)
-    for group in ("explainers", "references"):
+    for group in ("explainers", "references", "metrics"):
         chosen = [index for index, argument in enumerate(folded) if argument.startswith(f"{group}=")]
         added = [index for index, argument in enumerate(folded) if argument.startswith(f"+{group}=")]
         if len(chosen) == 1 and added:
@@ -170,6 +170,7 @@ def conduct(cfg: DictConfig) -> None:
         # one by one: instantiating the group as a whole would turn the dataclasses back into configurations
         explainers={name: instantiate(method) for name, method in (cfg.get("explainers") or {}).items()},
         references={name: instantiate(method) for name, method in (cfg.get("references") or {}).items()},
+        metrics={name: instantiate(metric) for name, metric in (cfg.get("metrics") or {}).items()},
         protocol=Protocol(cfg.target, cfg.output or "task", cfg.include, cfg.ranks, cfg.token_budget),
         settings=Settings(
             task=running.runtime.choices["task"],
@@ -180,6 +181,9 @@ def conduct(cfg: DictConfig) -> None:
             dtype=cfg.dtype,
             device=cfg.device,
             threads=threads(cfg.threads, running),
+            maps=cfg.maps,
+            figures=cfg.figures,
+            pictured=cfg.pictured,
         ),
         config={str(key): value for key, value in config.items()},
         overrides=[override for override in running.overrides.task if not override.startswith("resume=")],

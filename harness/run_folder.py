@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from harness.evaluate import Part
 
-TABLES = ("examples", "scores", "rows")  # in the order of writing: a part counts once its rows are there
+TABLES = ("examples", "scores", "metrics", "rows")  # in the order of writing: a part counts once its rows are there
 MANIFEST = "manifest.json"
+FORMAT = 3  # of these tables; raised when a column comes or goes
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -25,7 +26,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 class RunFolder:
-    """Tables `rows`, `scores` and `examples` as parquet, and `manifest.json`.
+    """Tables `rows`, `scores`, `metrics` and `examples` as parquet, and `manifest.json`.
 
     While a run goes on, each table is a row of numbered files in `parts/`; `merge` makes one file of each.
     """
@@ -47,11 +48,11 @@ class RunFolder:
             ) from error
 
     def write_part(self, part: Part, names: Mapping[str, Any]) -> None:
-        """Write one batch's tables, the rows last; `names` are constant columns of the rows."""
+        """Write one batch's tables, the rows last; `names` are constant columns of rows and metrics."""
         write_atomically(self.parts / f"seconds-{part.number:05d}.json", json.dumps(dict(part.seconds)))
         for table in TABLES:
             frame: pd.DataFrame = getattr(part, table)
-            if table == "rows":
+            if table in ("rows", "metrics"):
                 frame = pd.DataFrame(dict(names), index=frame.index).join(frame)
             path = self._part(table, part.number)
             temporary = path.with_suffix(".tmp")
@@ -106,6 +107,27 @@ class RunFolder:
             promote_options="permissive",
         ).to_pandas()
 
+    def measured(self) -> pd.DataFrame:
+        """The rows of references and those of metrics alike: the metric in `reference`, its value in `rho`.
+
+        `higher` says of a metric whether more is better; None for references.
+        """
+        rows, metrics = self.table("rows").assign(higher=None), self.table("metrics")
+        if metrics.empty:
+            return rows
+        return pd.concat([rows, metrics.rename(columns={"metric": "reference", "value": "rho"})], ignore_index=True)
+
+    def write_maps(self, maps: pd.DataFrame) -> None:
+        """Write `maps.parquet`: scores from every position of a few examples."""
+        temporary = self.path / ".maps.tmp"
+        maps.to_parquet(temporary, index=False)
+        temporary.replace(self.path / "maps.parquet")
+
+    def maps(self) -> pd.DataFrame | None:
+        """What `write_maps` wrote; None where nothing was asked for."""
+        path = self.path / "maps.parquet"
+        return pq.read_table(path).to_pandas() if path.is_file() else None
+
     def merge(self, order: Sequence[str]) -> None:
         """Make one file of each table, examples in the given order, and remove the parts."""
         place = {example: index for index, example in enumerate(order)}
@@ -128,8 +150,15 @@ class RunFolder:
                 f"{self.path} holds no {MANIFEST}, so it is no run folder. "
                 "Give the folder that a run printed in its last lines"
             )
-        return json.loads(path.read_text())
+        manifest = json.loads(path.read_text())
+        if manifest.get("format") != FORMAT:
+            raise ValueError(
+                f"{self.path} was written by another version of Assay, whose tables have other columns: make the run "
+                "again with this one, or read it with that one"
+            )
+        return manifest
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
         """Write `manifest.json`."""
-        write_atomically(self.path / MANIFEST, json.dumps(manifest, indent=2, default=str) + "\n")
+        content = json.dumps({**manifest, "format": FORMAT}, indent=2, default=str)
+        write_atomically(self.path / MANIFEST, content + "\n")

@@ -7,8 +7,9 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from harness import check
+from harness import architecture, check
 from harness.batch import NO_GOLD, TEXT_WIDE, Batch
+from harness.layer import LayerRun, layer_run
 
 OUTPUTS = ("probability", "logit", "difference", "logit_difference")
 READ_OUTS = ("row", "max", "mean", "sum")
@@ -33,11 +34,13 @@ class Trace:
     Args:
         model: in eval mode, eager attention, called as transformers models are.
         batch: the examples.
-        target: which class is explained, `predicted` (on the unchanged input), `gold`, or the index of one.
+        target: which class is explained, `predicted` (on the unchanged input), `gold`, the index of one, or a tensor
+            `[batch]` with the index of each example's.
         output: the scalar of that class: `probability`, `logit`, or `difference`, its probability less that of the
             strongest other class, or `logit_difference`, the same of logits.
         token_budget: tokens in one re-run, at most.
         causal: whether the model's queries see earlier keys only; checked.
+        embedding: `[batch, token, hidden]`, put in the place of the word embedding's output; see `moved`.
 
     Attributes:
         logits: `[batch, class]`.
@@ -51,12 +54,13 @@ class Trace:
         self,
         model: nn.Module,
         batch: Batch,
-        target: str | int = "predicted",
+        target: str | int | Tensor = "predicted",
         output: str = "difference",
         token_budget: int = 8192,
         causal: bool = False,
+        embedding: Tensor | None = None,
     ):
-        if not isinstance(target, int):
+        if not isinstance(target, int | Tensor):
             check.choice("target", target, TARGETS)
         check.choice("output", output, OUTPUTS)
         if model.training:
@@ -64,7 +68,9 @@ class Trace:
                 "the model is in train mode, where dropout makes every run another: call model.eval() first"
             )
         self.model, self.batch, self.kind, self.token_budget = model, batch, output, token_budget
-        with torch.enable_grad(), self._word_embedding(None) as seen:
+        self.causal, self.moves_embedding = causal, embedding is not None
+        leaf = None if embedding is None else embedding.detach().requires_grad_(True)
+        with torch.enable_grad(), self._word_embedding(leaf) as seen:
             result = model(**batch.inputs, output_attentions=True, output_hidden_states=True)
         if len(seen) != 1:
             raise ValueError(
@@ -99,13 +105,19 @@ class Trace:
             )
         return self.batch.gold
 
-    def _class(self, target: str | int) -> Tensor:
-        if not isinstance(target, int):
+    def _class(self, target: str | int | Tensor) -> Tensor:
+        if isinstance(target, str):
             return self.gold if target == "gold" else self.predicted
-        classes = self.logits.shape[1]
-        if not 0 <= target < classes:
-            raise ValueError(f"the model has {classes} classes, so target is one of 0 to {classes - 1}, got {target}")
-        return torch.full_like(self.batch.gold, target)
+        classes, examples = self.logits.shape[1], len(self.batch.examples)
+        chosen = torch.as_tensor(target, device=self.logits.device)
+        if chosen.dtype != torch.long or chosen.shape not in ((), (examples,)):
+            raise ValueError(
+                f"target is a class, or one for each of the {examples} examples as a tensor of int64, "
+                f"got {chosen.dtype} of shape {tuple(chosen.shape)}"
+            )
+        for wrong in chosen[(chosen < 0) | (chosen >= classes)].tolist():
+            raise ValueError(f"the model has {classes} classes, so target is one of 0 to {classes - 1}, got {wrong}")
+        return chosen.expand(examples).clone()
 
     def output(self, logits: Tensor, index: Tensor | None = None, kind: str | None = None) -> Tensor:
         """The explained scalar of each row of logits, `[variant, class] -> [variant]`, in float64.
@@ -145,6 +157,24 @@ class Trace:
             ) from error
         return torch.stack(gradients, dim=1).masked_fill(self._padded_pairs, 0.0)
 
+    @cached_property
+    def layer_runs(self) -> tuple[LayerRun, ...]:
+        """What each layer made between its input and its output, without gradients.
+
+        ValueError for a model type that `architecture` does not hold, or whose layers do something else.
+        """
+        real = self.batch.attention_mask.bool()
+        runs = []
+        for index, layer in enumerate(architecture.layer_parts(self.model)):
+            runs.append(layer_run(layer, self.hidden[:, index], self.attention[:, index]))
+            ours, theirs = runs[-1].output[real], self.hidden[:, index + 1][real]
+            if (ours - theirs).norm() > (1e-3 if ours.dtype.itemsize > 2 else 5e-2) * theirs.norm():
+                raise ValueError(
+                    f"layer {index + 1} of the model makes other states than its parts do by harness/architecture.py: "
+                    "its configuration changes a layer's arithmetic in a way that is not known there"
+                )
+        return tuple(runs)
+
     def _gradient_at(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         with torch.enable_grad():
             return torch.autograd.grad(self.output(self._live_logits).sum(), tensors, retain_graph=True)
@@ -167,6 +197,11 @@ class Trace:
 
     def rerun(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Logits of changed inputs (`Batch.at`), `[variant, class]`, no gradients, in chunks of like length."""
+        if self.moves_embedding:
+            raise ValueError(
+                "this trace runs on a changed word embedding, of which a re-run on token ids knows nothing: "
+                "choose a method that does not re-run the model"
+            )
         lengths = inputs["attention_mask"].sum(dim=1)
         order = lengths.argsort(stable=True)
         logits = self.logits.new_empty(len(order), self.logits.shape[1])
@@ -192,9 +227,18 @@ class Trace:
 
         `index` says which example of the batch each variant belongs to. This is the forward function for Captum.
         """
+        return self.output(self.logits_from(embedding, index), index)
+
+    def logits_from(self, embedding: Tensor, index: Tensor) -> Tensor:
+        """Logits `[variant, class]` from word-embedding outputs, as in `forward_from`; differentiable."""
         with self._word_embedding(embedding):
-            logits = self.model(**self.batch.at(index)).logits
-        return self.output(logits, index)
+            return self.model(**self.batch.at(index)).logits
+
+    def moved(self, embedding: Tensor) -> "Trace":
+        """The same examples and the same explained classes on another word embedding, `[batch, token, hidden]`."""
+        moved = Trace(self.model, self.batch, self.target, self.kind, self.token_budget, self.causal, embedding)
+        moved.rival = self.rival
+        return moved
 
     def word_vector(self, token_id: int) -> Tensor:
         """The word embedding's output for a token, `[hidden]`."""

@@ -4,8 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-CHANGES_NO_NUMBER = ("seed", "shard", "threads", "token_budget")  # and seeds and shards are pooled
-METHODS = ("explainers", "references")
+CHANGES_NO_NUMBER = (
+    "seed",
+    "shard",
+    "threads",
+    "token_budget",
+    "maps",
+    "figures",
+    "pictured",
+)  # seeds are pooled
+METHODS = ("explainers", "references", "metrics")
 
 
 @dataclass(frozen=True)
@@ -16,6 +24,7 @@ class Names:
     model: str
     explainers: Mapping[str, str]
     references: Mapping[str, str]
+    metrics: Mapping[str, str]
 
 
 def names(manifests: Sequence[Mapping[str, Any]]) -> list[Names]:

@@ -32,6 +32,7 @@ SMALL = [
     "model.training.epochs=3",
     "model.training.batch=32",
     "model.training.learning_rate=0.003",
+    "figures=false",  # a test of their own draws them
     "threads=1",  # tests run on all cores already
 ]
 

@@ -14,6 +14,7 @@ from methods.maximum_flow import maximum_flow_all_batch, maximum_flow_batch
 from methods.mixing import check_parameters, mixing
 
 ENGINES = ("numba", "networkx")
+MET = 1e-9  # a flow this near to its upper bound has met it
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,30 @@ class Flow:
                 rows.append(self._flow(trace, graph)[:, -1])
         return torch.stack(rows, dim=1).unflatten(1, tops.shape[1:3])
 
+    def saturated(self, trace: Trace) -> Tensor:
+        """The share of ranked tokens whose flow is all that a token can get, `[batch, layer]`, in float64.
+
+        That is 1, or what the first layer's mixing hands on from the token to all queries together, if that is less.
+        Once each query's flow is, deeper layers add nothing, and tokens bounded by 1 tie. NaN where no token is
+        ranked, and for `heads=each` or another read-out than `row`, whose scores are not one such flow.
+        """
+        by_row = self.read_out == "row" and self.heads != "each"
+        layers = mixing(trace, self.residual, self.heads if by_row else "mean")  # [batch, layer, query, key]
+        if not by_row:
+            return layers.new_full(layers.shape[:2], torch.nan)
+        flow = self._maximum(trace, layers)[:, :, 0]  # [batch, layer, token]
+        most = layers[:, 0].sum(dim=1).clamp(max=1.0)  # [batch, token]
+        ranked = trace.batch.ranked[:, None]  # [batch, 1, token]
+        met = ((flow - most[:, None]).abs() <= MET) & ranked
+        return met.sum(dim=-1).double() / ranked.sum(dim=-1)  # 0 / 0 is NaN
+
     def _flow(self, trace: Trace, layers: Tensor) -> Tensor:  # [batch, layer, token]
+        flow = self._maximum(trace, layers)
+        total = flow.sum(dim=-1, keepdim=True)
+        flow = flow / total.where(total > 0, 1.0)
+        return flow[:, :, 0] if flow.shape[2] == 1 != layers.shape[2] else trace.read_out(flow, self.read_out)
+
+    def _maximum(self, trace: Trace, layers: Tensor) -> Tensor:  # [batch, layer, query, token], or query 1: the row
         capacity = layers.cpu().numpy()
         length = trace.batch.length.cpu().numpy()
         position = trace.batch.position.cpu().numpy()
@@ -61,10 +85,7 @@ class Flow:
             flow = maximum_flow_batch(capacity, position, length)[:, :, None]
         else:
             flow = maximum_flow_all_batch(capacity, length)
-        flow = torch.from_numpy(flow).to(layers.device)  # [batch, layer, query, token]
-        total = flow.sum(dim=-1, keepdim=True)
-        flow = flow / total.where(total > 0, 1.0)
-        return flow[:, :, 0] if flow.shape[2] == 1 != layers.shape[2] else trace.read_out(flow, self.read_out)
+        return torch.from_numpy(flow).to(layers.device)
 
 
 def networkx_flow(capacity: np.ndarray, length: np.ndarray, position: np.ndarray | None) -> np.ndarray:

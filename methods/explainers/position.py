@@ -12,6 +12,8 @@ from harness.trace import Trace
 class Position:
     """Minus the token's place in the sentence, CLS first. A table that this method leads says nothing of models."""
 
+    floor = True
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
         batch, tokens = trace.batch.input_ids.shape
         return -torch.arange(tokens, dtype=torch.float64).expand(batch, 1, tokens)

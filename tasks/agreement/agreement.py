@@ -95,4 +95,6 @@ def encoded(sentence: Sentence, tokens: WordTokenizer) -> Example:
         gold=sentence.label,
         planted={name: [index + 1 for index in indices] for name, indices in planted.items()},
         tags={"attractors": sentence.attractor_count, "construction": sentence.construction},
+        # No cluster: the grammar draws every phrase and word anew, so that sentences of one construction are
+        # draws from it like any others and no fixed template, and Linzen's are sentences of their own.
     )

@@ -1,6 +1,7 @@
 """Sentences of our own: a man, a woman, and something that belongs to one of them, made from templates and names."""
 
 import random
+from dataclasses import replace
 
 from tasks.pronouns import marked
 from tasks.pronouns.sentence import MaskedSentence
@@ -51,5 +52,8 @@ def texts(seed: int = 0) -> list[str]:
 
 
 def read(candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
-    """The sentences; the names are the same always."""
-    return marked.sentences(texts(), candidates)
+    """The sentences, clustered by template; the names are the same always."""
+    made = texts()
+    found, facts = marked.sentences(made, candidates)
+    templates = [marked.REFERENT.sub("{}", text) for text in made]
+    return [replace(one, cluster=template) for one, template in zip(found, templates, strict=True)], facts

@@ -53,6 +53,7 @@ def encoded(sentence: MaskedSentence, tokens: Any, name: str) -> Example:
         tags=dict(sentence.tags) | {"pieces": max(len(one.pieces) for one in filled)},
         candidates=[one.pieces[shared] for one in filled],
         points_to={candidate: referent_name(index) for candidate, index in sentence.points_to.items()},
+        cluster=sentence.cluster,
     )
 
 

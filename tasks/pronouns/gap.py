@@ -35,7 +35,7 @@ def read(path: str, split: str, candidates: tuple[str, str]) -> tuple[list[Maske
     for file in local(path, [f"gap-{part}.tsv" for part in parts]):
         for number, row in fields(file, HEADER):
             facts["read"] += 1
-            _, text, pronoun, offset, a, a_offset, a_coref, b, b_offset, b_coref, _ = row
+            _, text, pronoun, offset, a, a_offset, a_coref, b, b_offset, b_coref, page = row
             spans: list[tuple[int, int]] = []
             for word, at in ((pronoun, offset), (a, a_offset), (b, b_offset)):
                 if not at.isdecimal() or not word or not text.startswith(word, int(at)):
@@ -50,7 +50,7 @@ def read(path: str, split: str, candidates: tuple[str, str]) -> tuple[list[Maske
                 facts["dropped_object" if pronoun.lower() == "her" else "dropped_on_its_own"] += 1
             else:
                 facts["kept"] += 1
-                found.append(_sentence(text, spans, corefs, candidates))
+                found.append(_sentence(text, spans, corefs, candidates, page))
     return found, facts
 
 
@@ -61,7 +61,7 @@ def possessive(after: str) -> bool:
 
 
 def _sentence(
-    text: str, spans: list[tuple[int, int]], corefs: list[str], candidates: tuple[str, str]
+    text: str, spans: list[tuple[int, int]], corefs: list[str], candidates: tuple[str, str], page: str
 ) -> MaskedSentence:
     (start, end), *names = spans
     before, after = text[:start], text[end:]
@@ -79,4 +79,5 @@ def _sentence(
             "gendered_elsewhere": len(GENDERED.findall(before)) + len(GENDERED.findall(after)),
             "gold_referent": "neither" if meant is None else referent_name(meant),
         },
+        cluster=page,  # a page that gave several paragraphs tells of the same people in them
     )

@@ -20,6 +20,7 @@ class MaskedSentence:
         referents: character spans `(start, end)` in `before + after`, in which the mask takes no room.
         points_to: for a candidate, the referent that a model which prefers it is taken to mean.
         tags: facts to group by.
+        cluster: what it shares with sentences that are not independent of it: see `Example`.
     """
 
     before: str
@@ -29,6 +30,7 @@ class MaskedSentence:
     referents: tuple[tuple[int, int], ...] = ()
     points_to: Mapping[int, int] = field(default_factory=dict)
     tags: Mapping[str, int | str] = field(default_factory=dict)
+    cluster: str | None = None
 
     def __post_init__(self):
         text, mask = self.before + self.after, len(self.before)

@@ -94,4 +94,6 @@ def _sentence(
         referents=spans,
         points_to={candidates.index("his"): sides.index(0), candidates.index("her"): sides.index(1)},
         tags={"type": kind, "gold_referent": referent_name(golds[0])},
+        # The lines about two occupations, two or more, were written as variants of each other
+        cluster=", ".join(sorted(mention[0] for mention in mentions)),
     )

@@ -74,4 +74,5 @@ def _filled(
             "occupation": occupation,
             "participant": participant,
         },
+        cluster=occupation,  # its two templates begin alike, and each stands twice
     )

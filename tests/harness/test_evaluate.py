@@ -41,8 +41,9 @@ def parts(model: Model, examples) -> list[Part]:
 def test_one_row_per_example_explainer_reference_and_layer(parts: list[Part], examples):
     rows = rows_of(parts)
     cells = 1 + 3 + 3 * 4 + 3 + 1  # random, attention, its heads, flow, saliency; three layers, four heads
-    assert len(rows) == len(examples) * cells * len(REFERENCES)
+    assert len(rows) == len(examples) * (cells + 1) * len(REFERENCES)  # and the other reference
     assert not rows.duplicated(["example", "explainer", "reference", "layer", "head"]).any()
+    assert set(rows.loc[rows["explainer"] == "random", "kind"]) == {"floor"}
     assert set(rows["layer"]) == {0, 1, 2, 3}
     assert set(rows.loc[rows["explainer"] == "heads", "head"]) == {1, 2, 3, 4}
     assert set(rows.loc[rows["explainer"] == "random", "layer"]) == {0}
@@ -54,11 +55,87 @@ def test_the_stored_scores_give_the_rows_without_the_model(parts: list[Part]):
     table = scores.set_index(["kind", "method", "example", "layer", "head"])["scores"]
     for row in rows_of(parts).itertuples():
         keep = np.array(ranked[row.example])
-        ours = table["explainer", row.explainer, row.example, row.layer, row.head][keep]
+        kind = "reference" if row.kind == "reference" else "explainer"
+        ours = table[kind, row.explainer, row.example, row.layer, row.head][keep]
         theirs = table["reference", row.reference, row.example, 0, 0][keep]
         if row.status == "ok":
             assert row.rho == pytest.approx(scipy.stats.spearmanr(ours, theirs).statistic, abs=1e-9)
+            assert row.rho_content == row.rho
+            assert row.tau == pytest.approx(scipy.stats.kendalltau(ours, theirs).statistic, abs=1e-9)
+            if not np.isnan(row.partial):
+                places = np.flatnonzero(keep)
+                both, mine, other = (
+                    scipy.stats.spearmanr(*pair).statistic
+                    for pair in ((ours, theirs), (ours, places), (theirs, places))
+                )
+                partial = (both - mine * other) / np.sqrt((1 - mine**2) * (1 - other**2))
+                assert row.partial == pytest.approx(partial, abs=1e-9)
+            assert row.tied == pytest.approx(1 - np.mean([(ours == score).sum() == 1 for score in ours]))
         assert row.n_tokens == keep.sum()
+
+
+def test_references_are_held_against_each_other(parts: list[Part]):
+    rows = rows_of(parts)
+    between = rows[rows["kind"] == "reference"].set_index(["explainer", "reference", "example"])["rho"]
+    assert set(between.index.droplevel("example")) == {
+        ("blank_out", "input_gradient"),
+        ("input_gradient", "blank_out"),
+    }
+    between = between.sort_index()
+    one, other = between["blank_out", "input_gradient"], between["input_gradient", "blank_out"]
+    pd.testing.assert_series_equal(one, other, atol=1e-12)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A reference of which one half of the draws is the position and the other its square."""
+
+    def __call__(self, trace: Trace) -> torch.Tensor:
+        return sum(self.halves(trace)) / 2
+
+    def halves(self, trace: Trace) -> tuple[torch.Tensor, torch.Tensor]:
+        places = torch.arange(trace.batch.input_ids.shape[1]).double().expand(trace.batch.input_ids.shape)
+        return places, (places - 2) ** 2
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A metric: the mean score of the ranked tokens, undefined for the first layer; it fails for one head too many."""
+
+    higher_is_better = False
+
+    def __call__(self, trace: Trace, scores: torch.Tensor) -> torch.Tensor:
+        if scores.shape[1] > 4:
+            raise ArithmeticError("too many")
+        mean = (scores * trace.batch.ranked[:, None]).sum(dim=-1) / trace.batch.ranked.sum(dim=-1, keepdim=True)
+        return torch.cat([torch.full_like(mean[:, :1], torch.nan), mean[:, 1:]], dim=1)
+
+
+def test_a_method_that_draws_by_chance_is_held_against_its_other_half(model: Model, examples: list[Example]):
+    rows = rows_of(list(evaluate(examples, model, {"position": Position()}, {"drawn": Drawn()}, Protocol())))
+    halves = rows[rows["kind"] == "reliability"].set_index("example")
+    assert set(halves["explainer"]) == set(halves["reference"]) == {"drawn"}
+    for example in examples:
+        places = np.arange(len(example.input_ids))[1:-1]
+        if len(places) > 2:
+            theirs = scipy.stats.spearmanr(places, (places - 2) ** 2).statistic
+            assert halves.loc[example.id, "rho"] == pytest.approx(theirs)
+
+
+def test_metrics_give_a_value_for_each_explainer_layer_and_head(model: Model, examples: list[Example]):
+    found = list(evaluate(examples, model, EXPLAINERS, {"blank_out": BlankOut()}, Protocol(), {"mean": Mean()}))
+    values = pd.concat([part.metrics for part in found]).set_index("explainer")
+    scores = pd.concat([part.scores for part in found]).set_index(["method", "layer", "example"])["scores"]
+    ranked = pd.concat([part.examples for part in found]).set_index("example")["ranked"]
+    assert set(values["metric"]) == {"mean"}
+    assert not values["higher"].any()
+    assert set(values.loc["heads", "status"]) == {"failed"}  # twelve heads; the others are not lost by it
+    assert set(values.loc["heads", "error"]) == {"ArithmeticError: too many"}
+    attention = values.loc["attention"]
+    assert set(attention.loc[attention["layer"] == 1, "status"]) == {"undefined"}
+    for row in attention[attention["layer"] > 1].itertuples():
+        kept = scores["attention", row.layer, row.example][np.array(ranked[row.example])]
+        assert row.value == pytest.approx(kept.mean())
 
 
 def test_results_do_not_hang_on_the_token_budget(parts: list[Part], model: Model, examples):

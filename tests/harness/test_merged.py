@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.grid import merged_grids
 from harness.leaderboard import leaderboard
 from harness.merged import found, merge
+from harness.merged_grids import merged_grids
 from harness.run_folder import RunFolder
 from harness.variants import names
 
@@ -48,6 +48,7 @@ def run(path: Path, examples: str = "abcd", layers: int = 2, config: Any = None,
             "layer": layer,
             "head": 0,
             "rho": 0.1 * layer + 0.01 * ord(example) - 1.1 * manifest["seed"],
+            "kind": "explainer",
             "explainer": "flow",
             "reference": "blank_out",
             "status": "ok",
@@ -59,11 +60,12 @@ def run(path: Path, examples: str = "abcd", layers: int = 2, config: Any = None,
     ]
     pd.DataFrame(rows).to_parquet(path / "rows.parquet")
     told_of = {"gradient_sum_over_norm": 0.5, "gold": 1, "predicted": 1}
-    described = pd.DataFrame({"example": list(examples), **told_of})
+    described = pd.DataFrame({"example": list(examples), "cluster": list(examples), **told_of})
     described["planted"] = described["points_to"] = [[] for _ in examples]
     described.to_parquet(path / "examples.parquet")
     nothing = {"example": [], "kind": [], "method": [], "layer": [], "head": [], "scores": []}
-    pd.DataFrame(nothing, dtype=object).to_parquet(path / "scores.parquet")
+    for name in ("scores", "metrics"):
+        pd.DataFrame(nothing, dtype=object).to_parquet(path / f"{name}.parquet")
     return folder
 
 
@@ -74,8 +76,10 @@ def notes(tmp_path: Path) -> list[str]:
 def test_mean_and_spread_are_the_same_bits_in_any_order_of_the_rows():
     rho = np.random.default_rng(0).normal(size=1000)
     rows = pd.DataFrame({"example": [f"{n:04d}" for n in range(1000)], "rho": rho, "status": "ok", "same": False})
-    rows = rows.assign(task="t", model="m", seed=0, reference="r", explainer="e", head=0, layer=1)
-    pd.testing.assert_frame_equal(leaderboard(rows), leaderboard(rows.sample(frac=1, random_state=1)), check_exact=True)
+    rows = rows.assign(task="t", model="m", seed=0, reference="r", kind="explainer", explainer="e", head=0, layer=1)
+    rows, examples = rows.assign(higher=None), rows[["example"]].assign(cluster=rows["example"])
+    other = leaderboard(rows.sample(frac=1, random_state=1), examples)
+    pd.testing.assert_frame_equal(leaderboard(rows, examples), other, check_exact=True)
 
 
 def test_shards_are_pooled_into_the_whole_run(tmp_path: Path):

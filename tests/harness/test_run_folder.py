@@ -16,6 +16,7 @@ def part(number: int, *examples: str) -> Part:
         pd.DataFrame({"example": names}),
         pd.DataFrame({"example": names, "scores": [[0.5, number] for _ in names]}),
         pd.DataFrame({"example": names, "rho": 0.1 * number, "error": None}),
+        pd.DataFrame({"example": [], "metric": [], "value": []}),
         {"trace": 1.5},
     )
 

@@ -1,0 +1,1 @@
+"""Figures, drawn from a run's tables alone; one file for each."""

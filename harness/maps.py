@@ -1,0 +1,45 @@
+"""An explainer's scores from every position of a sentence, for pictures of whole layers."""
+
+import copy
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+import torch
+
+from harness.batch import Example, collate
+from harness.contracts import Explainer, Model
+from harness.trace import Trace
+
+
+def maps(
+    examples: Sequence[Example],
+    model: Model,
+    explainers: Mapping[str, Explainer],
+    include: str,
+    device: torch.device | str = "cpu",
+) -> pd.DataFrame:
+    """One row per example, explainer, layer and query: `scores`, a list over keys.
+
+    A query's row is what the explainer gives with that position as the explained one; explainers without layers and
+    single heads have no maps. The head is still read at the example's own position.
+    """
+    columns = defaultdict(list)
+    for example in examples:
+        batch = collate([example], include, model.blank_ids, device)
+        trace = Trace(model.module, batch)
+        for query in range(len(example.input_ids)):
+            moved = copy.copy(trace)
+            moved.batch = replace(batch, position=torch.full_like(batch.position, query))
+            for name, explainer in explainers.items():
+                scores = explainer(moved).detach().double().cpu()
+                if scores.dim() > 3 or scores.shape[1] == 1:
+                    continue
+                for layer, row in enumerate(scores[0].numpy(), start=1):
+                    columns["example"].append(example.id)
+                    columns["method"].append(name)
+                    columns["layer"].append(layer)
+                    columns["query"].append(query)
+                    columns["scores"].append(row)
+    return pd.DataFrame(columns, columns=["example", "method", "layer", "query", "scores"])

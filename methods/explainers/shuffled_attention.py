@@ -1,0 +1,58 @@
+"""A floor: what a reader of attention says where each row's weights are dealt out by chance."""
+
+import copy
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.contracts import Explainer
+from harness.trace import Trace
+from methods.explainers.attention import Attention
+from methods.explainers.random import generator
+
+
+@dataclass(frozen=True)
+class ShuffledAttention:
+    """An explainer on attention whose rows are permuted among the example's own tokens.
+
+    All heads of a layer share a row's permutation, so that the row of their mean is permuted as a whole: it keeps its
+    entries, and every map made of it the same sums. Rows, layers and examples are permuted apart, drawn from the seed
+    and the example's id: the same in any batch, order or shard. Attention's gradients stay where they were.
+
+    Args:
+        of: the explainer that reads the changed attention.
+        seed: of the permutations.
+    """
+
+    floor = True
+
+    of: Explainer = field(default_factory=Attention)
+    seed: int = 0
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError where the explainer itself cannot serve the model."""
+        getattr(self.of, "check_model", lambda model: None)(model)
+
+    def __call__(self, trace: Trace) -> Tensor:  # as `of`
+        changed = copy.copy(trace)
+        for name in dir(type(trace)):  # what was kept of the true attention must not answer for this one
+            if isinstance(getattr(type(trace), name), cached_property):
+                vars(changed).pop(name, None)
+        source = self._source(trace).to(trace.attention.device)[:, :, None]  # [batch, layer, 1, query, key]
+        changed.attention = trace.attention.gather(-1, source.expand_as(trace.attention))
+        return self.of(changed)
+
+    def _source(self, trace: Trace) -> Tensor:
+        """Which key's weight each key gets, `[batch, layer, query, key]`; padding keeps its own."""
+        batch, layers, _, tokens, _ = trace.attention.shape
+        source = torch.arange(tokens).repeat(batch, layers, tokens, 1)
+        for row, example in enumerate(trace.batch.examples):
+            n = len(example.input_ids)
+            for layer in range(layers):
+                own = np.tile(np.arange(n), (n, 1))
+                drawn = generator(self.seed, example.id, layer + 1).permuted(own, axis=1)
+                source[row, layer, :n, :n] = torch.from_numpy(drawn)
+        return source

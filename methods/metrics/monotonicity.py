@@ -1,0 +1,51 @@
+"""Whether the output rises with every token that comes back, least relevant first (Arya et al. 2019).
+
+https://arxiv.org/abs/1909.03012
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from harness import check
+from harness.trace import Trace
+from methods.removal import ROUNDING, bin_counts, check_parameters, check_positions, log_curve, removable, whole
+
+STEPS = ("all", "share")
+
+
+@dataclass(frozen=True)
+class Monotonicity:
+    """From no ranked token to all of them, lowest score first: does p never fall?
+
+    With tokens of equal score the later one comes back first. A fall within a float32 model's rounding is none.
+
+    Args:
+        removal: `unk`, `mask` or `pad` in a token's place, or `delete`. The explained position is never deleted.
+        steps: 1 where `all` of the steps hold and 0 elsewhere, or the `share` of steps that hold.
+    """
+
+    removal: str = "unk"
+    steps: str = "all"
+
+    higher_is_better: ClassVar[bool] = True
+
+    def __post_init__(self):
+        check_parameters(self.removal)
+        check.choice("steps", self.steps, STEPS)
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError where a removed token would move the positions of all later ones."""
+        check_positions(self.removal, model)
+
+    def __call__(self, trace: Trace, scores: Tensor) -> Tensor:  # [batch, layer]
+        counts, counted = bin_counts(removable(trace.batch, self.removal), "counts")
+        curve = log_curve(trace, scores, self.removal, counts).exp()  # [batch, layer, bin], without the top 1 to n
+        fuller = torch.cat([whole(trace).exp().expand_as(curve[..., :1]), curve[..., :-1]], dim=-1)
+        counted = counted[:, None]
+        held = ((fuller - curve >= -ROUNDING) & counted).sum(dim=-1).double()  # [batch, layer]
+        n = counted.sum(dim=-1).double()
+        value = held / n if self.steps == "share" else (held == n).double()
+        return value.masked_fill(curve.isnan().any(dim=-1), torch.nan)

@@ -1,0 +1,102 @@
+"""Sufficiency and comprehensiveness as shares of what the model has without any token (Carton et al. 2020).
+
+https://arxiv.org/abs/2010.04736
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from harness.trace import Trace
+from methods.removal import (
+    ROUNDING,
+    bin_counts,
+    check_parameters,
+    check_positions,
+    log_curve,
+    log_probability,
+    mean_over_bins,
+    removable,
+    whole,
+)
+
+
+def null_loss(full: Tensor, empty: Tensor) -> Tensor:
+    """1 - S(x, nothing) = p(x) - p(nothing); NaN where nothing at all predicts the class as well as the input does.
+
+    There is no share to take then. A loss within a float32 model's rounding is no loss.
+    """
+    loss = full - empty
+    return loss.masked_fill(loss <= ROUNDING, torch.nan)
+
+
+def kept_share(full: Tensor, kept: Tensor, loss: Tensor) -> Tensor:
+    """Normalised sufficiency, (S(x, r) - S(x, nothing)) / (1 - S(x, nothing)) with S = 1 - max(0, p(x) - p(r))."""
+    return (1 - (full - kept).clamp(min=0.0) / loss).clamp(0.0, 1.0)
+
+
+def lost_share(full: Tensor, without: Tensor, loss: Tensor) -> Tensor:
+    """Normalised comprehensiveness, max(0, p(x) - p(x without r)) / (1 - S(x, nothing))."""
+    return ((full - without).clamp(min=0.0) / loss).clamp(0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class NormalisedSufficiency:
+    """Mean over k of the share that the top k tokens alone keep of what all ranked tokens add; each in [0, 1].
+
+    Args:
+        removal: `unk`, `mask` or `pad` in a token's place, or `delete`. The explained position is never deleted.
+        bins: k is each of 1 to n (`counts`), or 1, 5, 10, 20 and 50 % of n, rounded up (`eraser`).
+    """
+
+    removal: str = "unk"
+    bins: str = "counts"
+
+    higher_is_better: ClassVar[bool] = True
+
+    def __post_init__(self):
+        check_parameters(self.removal, self.bins)
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError where a removed token would move the positions of all later ones."""
+        check_positions(self.removal, model)
+
+    def __call__(self, trace: Trace, scores: Tensor) -> Tensor:  # [batch, layer]
+        ranked = removable(trace.batch, self.removal)
+        counts, counted = bin_counts(ranked, self.bins)
+        full = whole(trace).exp()  # [batch, 1, 1]
+        loss = null_loss(full, log_probability(trace, ranked[:, None, None], self.removal).exp())
+        kept = log_curve(trace, scores, self.removal, counts, "rest").exp()  # [batch, layer, bin]
+        return mean_over_bins(kept_share(full, kept, loss), counted)
+
+
+@dataclass(frozen=True)
+class NormalisedComprehensiveness:
+    """Mean over k of the share that removing the top k tokens loses of what all ranked tokens add; each in [0, 1].
+
+    Args:
+        removal: as in `NormalisedSufficiency`.
+        bins: as in `NormalisedSufficiency`.
+    """
+
+    removal: str = "unk"
+    bins: str = "counts"
+
+    higher_is_better: ClassVar[bool] = True
+
+    def __post_init__(self):
+        check_parameters(self.removal, self.bins)
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError where a removed token would move the positions of all later ones."""
+        check_positions(self.removal, model)
+
+    def __call__(self, trace: Trace, scores: Tensor) -> Tensor:  # [batch, layer]
+        ranked = removable(trace.batch, self.removal)
+        counts, counted = bin_counts(ranked, self.bins)
+        full = whole(trace).exp()  # [batch, 1, 1]
+        loss = null_loss(full, log_probability(trace, ranked[:, None, None], self.removal).exp())
+        without = log_curve(trace, scores, self.removal, counts).exp()  # [batch, layer, bin]
+        return mean_over_bins(lost_share(full, without, loss), counted)

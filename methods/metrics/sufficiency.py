@@ -1,0 +1,50 @@
+"""How far the predicted class falls when only the top tokens are left (DeYoung et al. 2020).
+
+https://arxiv.org/abs/1911.03429
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from harness.trace import Trace
+from methods.removal import (
+    bin_counts,
+    check_parameters,
+    check_positions,
+    log_curve,
+    mean_over_bins,
+    removable,
+    whole,
+)
+
+
+@dataclass(frozen=True)
+class Sufficiency:
+    """Mean over k of p(x) - p(x with only the top k tokens), p the probability of the predicted class.
+
+    What is not ranked, special tokens for instance, always stays. The paper divides the sum by the number of steps
+    plus one, which only scales it.
+
+    Args:
+        removal: `unk`, `mask` or `pad` in a token's place, or `delete`. The explained position is never deleted.
+        bins: k is each of 1 to n (`counts`), or 1, 5, 10, 20 and 50 % of n, rounded up (`eraser`).
+    """
+
+    removal: str = "unk"
+    bins: str = "counts"
+
+    higher_is_better: ClassVar[bool] = False
+
+    def __post_init__(self):
+        check_parameters(self.removal, self.bins)
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError where a removed token would move the positions of all later ones."""
+        check_positions(self.removal, model)
+
+    def __call__(self, trace: Trace, scores: Tensor) -> Tensor:  # [batch, layer]
+        counts, counted = bin_counts(removable(trace.batch, self.removal), self.bins)
+        alone = log_curve(trace, scores, self.removal, counts, "rest").exp()  # [batch, layer, bin]
+        return mean_over_bins(whole(trace).exp() - alone, counted)
