@@ -157,7 +157,7 @@ class Experiment:
             with _timed(seconds, "maps"):
                 chosen = examples[: self.settings.maps]
                 folder.write_maps(maps(chosen, model, served["explainers"], protocol.include, self.settings.device))
-        rows: Any = folder.table("rows")[["example", "status"]]
+        rows: Any = folder.measured()[["example", "status"]]
         manifest |= {
             "status": "stopped" if stopped else "complete",
             "seconds": dict(seconds),

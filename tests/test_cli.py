@@ -33,10 +33,12 @@ def test_a_run_leaves_tables_scores_and_a_manifest(assay, model, tmp_path: Path)
         "rows.parquet",
         "scores.parquet",
         "examples.parquet",
+        "metrics.parquet",
         "manifest.json",
         "leaderboard.md",
         "leaderboard.tex",
         "leaderboard.csv",
+        "ranking.csv",
     }
     rows = rows_of(folder)
     assert rows["example"].nunique() == 12
@@ -71,7 +73,8 @@ def test_a_run_leaves_tables_scores_and_a_manifest(assay, model, tmp_path: Path)
 def test_every_form_of_choosing_explainers_runs(assay, tmp_path: Path, model, arguments, explainers):
     status, _, err = assay(*FEW, *arguments)
     assert status == 0, err
-    assert set(rows_of(tmp_path / "run")["explainer"]) == explainers
+    rows = rows_of(tmp_path / "run")
+    assert set(rows.loc[rows["kind"] != "reference", "explainer"]) == explainers
 
 
 def test_a_parameter_on_the_command_line_reaches_the_method(assay, tmp_path: Path, model):
@@ -145,14 +148,14 @@ def _folder_of(model) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["explainers=[flo]"], "there is no 'flo' in explainers: choose from attention, "),
+        (["explainers=[flo]"], "there is no 'flo' in explainers: choose from alti, attention, "),
         (["explainers=[flo]"], "did you mean flow?"),
-        (["references=[blank]"], "there is no 'blank' in references: choose from blank_out, input_gradient"),
+        (["references=[blank]"], "there is no 'blank' in references: choose from blank_out, deletion, "),
         (["task=agreemant"], "there is no 'agreemant' in task: choose from agreement, classification, "),
         (["task=agreemant"], "did you mean agreement?"),
         (
             ["+experiment=az20_table9"],
-            "there is no 'az20_table9' in experiment: choose from az20_figure4, az20_table1, ",
+            "there is no 'az20_table9' in experiment: choose from az20_figure1, az20_figure2_3, ",
         ),
         (["explainers.rollout.residul=0.1"], "there is no setting 'explainers.rollout.residul': assay --help"),
         (
@@ -322,7 +325,12 @@ def test_help_shows_groups_and_examples():
     printed = subprocess.run(
         [sys.executable, "-m", "harness", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    for text in ("Groups and their choices", "explainers: attention, ", "assay -m seed=0,1,2", "assay resume=FOLDER"):
+    for text in (
+        "Groups and their choices",
+        "explainers: alti, attention, ",
+        "assay -m seed=0,1,2",
+        "assay resume=FOLDER",
+    ):
         assert text in printed
 
 

@@ -34,9 +34,13 @@ def build(group: str, name: str):
 
 
 def scored(scores: Tensor, trace: Trace, group: str) -> Tensor:
-    """Where scores have to be finite: a reference may leave the explained position out, by NaN."""
+    """Where scores have to be finite.
+
+    A reference may leave the explained position out, by NaN; an explainer's whole row may be undefined.
+    """
     if group == "explainers":
-        return torch.ones_like(scores, dtype=torch.bool)
+        undefined = scores.isnan() | ~trace.batch.ranked.view(len(scores), *[1] * (scores.dim() - 2), -1)
+        return ~undefined.all(dim=-1, keepdim=True).expand_as(scores)
     places = torch.arange(scores.shape[1], device=scores.device)
     return ~(scores.isnan() & (places == trace.batch.position[:, None]))
 

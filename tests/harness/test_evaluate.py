@@ -91,7 +91,8 @@ class Drawn:
     """A reference of which one half of the draws is the position and the other its square."""
 
     def __call__(self, trace: Trace) -> torch.Tensor:
-        return sum(self.halves(trace)) / 2
+        one, other = self.halves(trace)
+        return (one + other) / 2
 
     def halves(self, trace: Trace) -> tuple[torch.Tensor, torch.Tensor]:
         places = torch.arange(trace.batch.input_ids.shape[1]).double().expand(trace.batch.input_ids.shape)

@@ -1,0 +1,93 @@
+"""A layer's output as a sum over the tokens that it mixes.
+
+Attention's output at query i is a sum of one vector per key j, `sum_h a^h_ij f^h(x_j)` with `f^h(x) = v^h(x) W_O^h`,
+plus the projection's bias (Kobayashi et al. 2020, equation 3). https://arxiv.org/abs/2004.10102
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from harness.layer import LayerRun
+from harness.trace import Trace
+
+# A run, queries [batch, row] and their summands [batch, row, key, hidden] -> [batch, row, key]
+Measure = Callable[[LayerRun, Tensor, Tensor], Tensor]
+
+
+def summands(run: LayerRun, transformed: Tensor, rows: Tensor) -> Tensor:
+    """Each key's part of attention's output at queries `rows`, `[batch, row]` -> `[batch, row, key, hidden]`.
+
+    `transformed` is `f^h(x_j)`, `[batch, key, head, hidden]`. The parts and the bias of the output projection add up
+    to the attention's output.
+    """
+    weights = at_rows(run.attention.transpose(1, 2), rows)  # [batch, row, head, key]
+    return (weights.permute(0, 3, 1, 2) @ transformed).transpose(1, 2)
+
+
+def transformed(run: LayerRun) -> Tensor:
+    """`f^h(x_j)`, `[batch, key, head, hidden]`: the value vector, its bias with it, through the head's own projection.
+
+    Kobayashi et al. 2020, equation 4.
+    """
+    projection = run.layer.attention_output.weight.unflatten(1, (run.layer.heads, -1))  # [hidden, head, size]
+    return torch.einsum("bhje,dhe->bjhd", run.value, projection)
+
+
+def add_residual(run: LayerRun, rows: Tensor, parts: Tensor) -> Tensor:
+    """The same summands, x_i added where the key is the query itself."""
+    own = rows[:, :, None] == torch.arange(parts.shape[2], device=rows.device)  # [batch, row, key]
+    return parts + own[..., None] * at_rows(run.state, rows)[:, :, None]
+
+
+def linear_norm(norm: nn.LayerNorm, parts: Tensor, total: Tensor) -> Tensor:
+    """Each summand's share of a LayerNorm, `[..., key, hidden]`, under the deviation of `total`, `[..., hidden]`.
+
+    The shares and the LayerNorm's bias add up to its output. Kobayashi et al. 2021, equation 7.
+    https://arxiv.org/abs/2109.07152
+    """
+    deviation = (total.var(dim=-1, correction=0) + norm.eps).sqrt()[..., None, None]
+    return (parts - parts.mean(dim=-1, keepdim=True)) / deviation * norm.weight
+
+
+def explained_rows(trace: Trace, measure: Measure) -> Tensor:
+    """The explained position's measured row of each layer, float64, `[batch, layer, token]`, zero on padding."""
+    rows = trace.batch.position[:, None]
+    real = trace.batch.attention_mask.bool()[:, None]  # [batch, 1, token]
+    with torch.no_grad():
+        measured = [measure(run, rows, summands(run, transformed(run), rows)).double() for run in trace.layer_runs]
+    return torch.cat(measured, dim=1).masked_fill(~real, 0.0)
+
+
+def rolled_out(trace: Trace, measure: Measure) -> Tensor:
+    """The explained position's row of the product of all layers' maps up to each, `[batch, layer, token]`.
+
+    Each map is measured at every query, its rows divided by their sum: NaN where that is zero, and then for all that
+    is mixed from it. No residual is added: the measure has it. Work is cut up by queries, so that a few times
+    `token_budget` hidden states are held at once.
+    """
+    real = trace.batch.attention_mask.bool()
+    pairs = real[:, :, None] & real[:, None, :]  # [batch, query, key]
+    batch, token = real.shape
+    width = max(1, trace.token_budget // (batch * token))
+    below, rolled = torch.diag_embed(real.double()), []
+    for run in trace.layer_runs:
+        chunks = []
+        with torch.no_grad():
+            vectors = transformed(run)
+            for rows in torch.arange(token, device=real.device).expand(batch, -1).split(width, dim=1):
+                chunks.append(measure(run, rows, summands(run, vectors, rows)).double())
+        below = normalised(torch.cat(chunks, dim=1).masked_fill(~pairs, 0.0), pairs) @ below
+        rolled.append(below)
+    return trace.read_out(torch.stack(rolled, dim=1))
+
+
+def normalised(rows: Tensor, real: Tensor) -> Tensor:
+    """Rows divided by their sum, `[..., token]`: NaN where it is zero, zero where not `real`."""
+    return (rows / rows.sum(dim=-1, keepdim=True)).masked_fill(~real, 0.0)
+
+
+def at_rows(states: Tensor, rows: Tensor) -> Tensor:
+    """`[batch, token, ...]` at queries `[batch, row]`: `[batch, row, ...]`."""
+    return states[torch.arange(len(rows), device=rows.device)[:, None], rows]

@@ -1,0 +1,26 @@
+"""Which scalar a method takes the gradient of, where its paper names one that need not be the run's own."""
+
+import copy
+from functools import cached_property
+
+from harness import check
+from harness.trace import OUTPUTS, Trace
+
+CHOICES = (*OUTPUTS, "run")
+
+
+def check_output(output: str) -> None:
+    """Raise ValueError for an output that `explaining` does not take."""
+    check.choice("output", output, CHOICES)
+
+
+def explaining(trace: Trace, output: str) -> Trace:
+    """The same run of the model, explained by another scalar of the same class; `run` keeps the run's own."""
+    if output in ("run", trace.kind):
+        return trace
+    other = copy.copy(trace)
+    other.kind = output
+    # what was computed for the run's own scalar: made again when asked for
+    for name in [name for name in vars(other) if isinstance(getattr(Trace, name, None), cached_property)]:
+        del other.__dict__[name]
+    return other

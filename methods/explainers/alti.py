@@ -1,0 +1,39 @@
+"""ALTI: how near each token's summand comes to the attention block's output (Ferrando et al. 2022, section 3).
+
+https://arxiv.org/abs/2203.04212
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from harness import architecture
+from harness.layer import LayerRun
+from harness.trace import Trace
+from methods.decomposition import add_residual, at_rows, linear_norm, rolled_out
+
+
+@dataclass(frozen=True)
+class Alti:
+    """The product of all layers' contribution maps from the input up to each layer.
+
+    A token's contribution is the l1 norm of the attention block's output less the l1 distance of the token's summand
+    from it, zero where that is negative. The block's output has its biases, the summands have not. A query whose
+    every contribution is clipped has none: NaN. In a pre-LN model the block ends before the next LayerNorm.
+    """
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError for a model whose layers' parts cannot be found."""
+        architecture.layer_parts(model)
+
+    def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
+        return rolled_out(trace, _contribution)
+
+
+def _contribution(run: LayerRun, rows: Tensor, parts: Tensor) -> Tensor:
+    parts = add_residual(run, rows, parts)
+    if not run.layer.pre_norm:
+        parts = linear_norm(run.layer.attention_norm, parts, at_rows(run.attended, rows))
+    output = at_rows(run.middle, rows)[:, :, None].double()  # [batch, row, 1, hidden]
+    # Norm less distance, taken dimension by dimension: two sums of nearly the same size would lose digits
+    return (output.abs() - (output - parts).abs()).sum(dim=-1).clamp(min=0)

@@ -1,0 +1,77 @@
+"""Self-attention attribution (Hao et al. 2021, equation 5). https://arxiv.org/abs/2004.11207"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harness import check
+from harness.trace import READ_OUTS, Trace
+from methods.attention_steps import ReplacedAttention
+from methods.explained_output import check_output, explaining
+
+RULES = ("midpoint", "right", "left")
+
+
+@dataclass(frozen=True)
+class AttentionAttribution:
+    """Integrated gradients of a layer's attention from zero to itself, summed over heads.
+
+    All heads of the layer are scaled together and the other layers run on what comes of it; a scaled attention's rows
+    do not sum to 1, as published. A layer's scores before the read-out add up to the output less that of a layer
+    which attends to nothing, up to the error of the sum over steps.
+
+    `steps` forward passes for each layer, and as many backward passes that end at that layer.
+
+    Args:
+        steps: points on the path.
+        rule: where they stand, `midpoint`; the paper's sum has them at the `right` of each step, the authors' program
+            at the `left`.
+        output: the scalar that is integrated, `probability` as in the paper; `run` for the run's own.
+        read_out: the explained position's `row`, or `max`, `mean` or `sum` over all queries.
+    """
+
+    steps: int = 20
+    rule: str = "midpoint"
+    output: str = "probability"
+    read_out: str = "row"
+
+    def __post_init__(self):
+        check.count("steps", self.steps)
+        check.choice("rule", self.rule, RULES)
+        check_output(self.output)
+        check.choice("read_out", self.read_out, READ_OUTS)
+
+    def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
+        return trace.read_out(self.attribute(trace).sum(dim=2), self.read_out)
+
+    def attribute(self, trace: Trace) -> Tensor:
+        """The scores of each attention weight, float64, `[batch, layer, head, query, key]`."""
+        explained = explaining(trace, self.output)
+        examples, layers = trace.attention.shape[:2]
+        offset = {"left": 0.0, "midpoint": 0.5, "right": 1.0}[self.rule]
+        share = (torch.arange(self.steps, device=trace.attention.device) + offset) / self.steps
+        index = torch.arange(examples, device=share.device).repeat_interleave(self.steps)  # [variant]
+        share = share.repeat(examples)  # [variant]
+        at_once = max(1, trace.token_budget // trace.batch.input_ids.shape[1])
+        total = torch.zeros_like(trace.attention, dtype=torch.float64)
+        for layer in range(layers):
+            for chosen, scale in zip(index.split(at_once), share.split(at_once), strict=True):
+                gradient = self._gradient(explained, layer, chosen, scale.to(trace.attention.dtype))
+                total[:, layer].index_add_(0, chosen, gradient.double())
+        return total / self.steps * trace.attention
+
+    def _gradient(self, trace: Trace, layer: int, index: Tensor, share: Tensor) -> Tensor:
+        """Of the output at a layer's attention scaled by `share`, `[variant]`: `[variant, head, query, key]`."""
+        scaled = (trace.attention[index, layer] * share.view(-1, 1, 1, 1)).requires_grad_()
+        mode = ReplacedAttention(layer, scaled)
+        with torch.enable_grad():
+            with mode:
+                logits = trace.logits_from(trace.embedding.detach()[index], index)
+            layers = trace.attention.shape[1]
+            if mode.seen != layers:
+                raise ValueError(
+                    f"expected one softmax over the keys in each of {layers} layers, saw {mode.seen}: "
+                    "load the model with attn_implementation='eager'; an attention of another form cannot be scaled"
+                )
+            return torch.autograd.grad(trace.output(logits, index).sum(), scaled)[0]

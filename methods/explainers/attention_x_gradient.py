@@ -1,0 +1,35 @@
+"""Attention times its gradient (Grad-SAM, Barkan et al. 2021, equation 6). https://arxiv.org/abs/2204.11073"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from harness import check
+from harness.trace import READ_OUTS, Trace
+from methods.explained_output import check_output, explaining
+from methods.gradient_attention import positive_product
+
+
+@dataclass(frozen=True)
+class AttentionXGradient:
+    """The mean over heads of each layer's attention times the output's gradient there, positive parts only.
+
+    The paper adds up all layers and all queries; here each layer has a row.
+
+    One backward pass more than the trace.
+
+    Args:
+        output: the scalar whose gradient is taken, `logit` as in the paper; `run` for the run's own.
+        read_out: the explained position's `row`, or `max`, `mean` or `sum` over all queries.
+    """
+
+    output: str = "logit"
+    read_out: str = "row"
+
+    def __post_init__(self):
+        check_output(self.output)
+        check.choice("read_out", self.read_out, READ_OUTS)
+
+    def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
+        gradient = explaining(trace, self.output).attention_gradient
+        return trace.read_out(positive_product(trace.attention, gradient), self.read_out)

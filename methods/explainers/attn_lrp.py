@@ -1,0 +1,39 @@
+"""AttnLRP: relevance propagation through attention (Achtibat et al. 2024, section 3).
+
+https://arxiv.org/abs/2402.05602
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from harness.trace import Trace
+from methods.gradient_rules import check_parameters, check_rules, scores
+
+
+@dataclass(frozen=True)
+class AttnLRP:
+    """The target's logit shared out over tokens: gradient times input on a changed backward pass.
+
+    LayerNorms and activations are taken as linear, and the two factors of each of attention's products share what it
+    gets. What does not arrive at the tokens is with the biases, the position embeddings and the softmax.
+
+    One forward and one backward pass more than the trace.
+
+    Args:
+        at: `word` embedding's output, or what the `first_layer` reads, positions and all.
+        reduce: `sum` with its sign, as published, or `abs_sum`, `l2`, `l1`, `mean_abs`.
+    """
+
+    at: str = "word"
+    reduce: str = "sum"
+
+    def __post_init__(self):
+        check_parameters(self.at, self.reduce)
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError for a model with steps that have no rule."""
+        check_rules(model)
+
+    def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
+        return scores(trace, "gradient", self.at, self.reduce)

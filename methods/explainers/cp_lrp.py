@@ -1,0 +1,40 @@
+"""CP-LRP: conservative propagation, attention held constant (Ali et al. 2022, section 3).
+
+https://arxiv.org/abs/2202.07304
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from harness.trace import Trace
+from methods.gradient_rules import check_parameters, check_rules, scores
+
+
+@dataclass(frozen=True)
+class CPLRP:
+    """The target's logit shared out over tokens, with no gradient through the softmax and LayerNorm's deviation fixed.
+
+    What does not arrive at the tokens is with the biases and the position embeddings. The authors' program has no
+    feed-forward layers, and takes the plain gradient of the pooler's tanh; here every activation is taken as linear,
+    as in AttnLRP, without which the sum is not conserved.
+
+    One forward and one backward pass more than the trace.
+
+    Args:
+        at: `word` embedding's output, or what the `first_layer` reads, positions and all.
+        reduce: `sum` with its sign, as published, or `abs_sum`, `l2`, `l1`, `mean_abs`.
+    """
+
+    at: str = "word"
+    reduce: str = "sum"
+
+    def __post_init__(self):
+        check_parameters(self.at, self.reduce)
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError for a model with steps that have no rule."""
+        check_rules(model)
+
+    def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
+        return scores(trace, "constant", self.at, self.reduce)

@@ -1,0 +1,164 @@
+"""DecompX: vectors, one for each input token, carried through the whole model (Modarressi et al. 2023, section 3).
+
+https://arxiv.org/abs/2306.02873
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from harness import architecture, check
+from harness.architecture import Step
+from harness.layer import Layer, Linear
+from harness.trace import Trace
+
+PLACES = ("classifier", "layer")
+VALUE_BIASES = ("split", "key")
+TINY = 1e-30  # stands for zero, where a slope through the origin is its limit
+
+
+@dataclass(frozen=True)
+class DecompX:
+    """Each token's part of the explained logit, or of the explained position's state after each layer.
+
+    A state is the sum of one vector per input token, from the first layer's input on. Linear maps take each vector for
+    itself; a LayerNorm does so under its real deviation; an activation multiplies all by its output over its input. A
+    bias is split between the vectors in the ratio of their absolute dot products with it (evenly where all are
+    zero). So the parts of a logit add up to it, and the vectors to the state.
+
+    Args:
+        at: `classifier`, the signed part of the explained class's logit, and where the run explains a difference of
+            classes, of the logits' difference; a probability, which is no sum, is explained by its logit. Or `layer`,
+            the l2 norm of the token's vector.
+        value_bias: of the first layer, split like the others, as in the paper; or left with the `key` that the value
+            belongs to, as in the authors' program.
+    """
+
+    at: str = "classifier"
+    value_bias: str = "split"
+
+    def __post_init__(self):
+        check.choice("at", self.at, PLACES)
+        check.choice("value_bias", self.value_bias, VALUE_BIASES)
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError for a model whose parts cannot be found."""
+        architecture.layer_parts(model)
+        if self.at == "classifier":
+            architecture.logit_steps(model)
+
+    def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token], or [batch, 1, token] at the classifier
+        return self.shares(trace) if self.at == "classifier" else self._norms(trace)
+
+    def shares(self, trace: Trace) -> Tensor:
+        """Parts of the explained logit or difference of logits, float64, `[batch, 1, token]`, zero on padding."""
+        steps = architecture.logit_steps(trace.model)
+        position, width = trace.batch.position.tolist(), trace.batch.input_ids.shape[1]
+        rows = []
+        for index in range(len(position)):
+            with torch.no_grad():
+                parts = self.vectors(trace, index)[-1][position[index]]  # [source, hidden]
+                parts = through_steps(_with_classes(steps, trace, index), parts)  # [source, class]
+            off = (parts.sum(dim=0) - trace.logits[index]).norm() / trace.logits[index].norm()
+            if off > (1e-2 if parts.dtype.itemsize > 2 else 0.1):
+                raise ValueError(
+                    f"the parts of the logits add up to other logits than the model's (off by {off:.0%}): "
+                    "its head is not what harness/architecture.py says"
+                )
+            share = parts[:, trace.target[index]].double()
+            if trace.kind.endswith("difference"):
+                share = share - parts[:, trace.rival[index]].double()
+            rows.append(nn.functional.pad(share, (0, width - len(share))))
+        return torch.stack(rows)[:, None]
+
+    def _norms(self, trace: Trace) -> Tensor:  # [batch, layer, token]
+        position, width = trace.batch.position.tolist(), trace.batch.input_ids.shape[1]
+        rows = []
+        for index in range(len(position)):
+            with torch.no_grad():
+                norms = torch.stack([parts[position[index]].norm(dim=-1) for parts in self.vectors(trace, index)])
+            rows.append(nn.functional.pad(norms.double(), (0, width - norms.shape[1])))
+        return torch.stack(rows)
+
+    def vectors(self, trace: Trace, index: int) -> list[Tensor]:
+        """One example's vectors behind each layer, `[token, source, hidden]`; over sources they sum to the state."""
+        n = int(trace.batch.length[index])
+        width = max(1, trace.token_budget // n)
+        parts = torch.diag_embed(trace.hidden[index, 0, :n].T).permute(1, 2, 0).contiguous()
+        behind = []
+        for number, run in enumerate(trace.layer_runs):
+            with_key = number == 0 and self.value_bias == "key"
+            parts = through_layer(run.layer, run.attention[index, :, :n, :n], parts, width, with_key)
+            behind.append(parts)
+        return behind
+
+
+def through_layer(layer: Layer, attention: Tensor, parts: Tensor, width: int, bias_with_key: bool = False) -> Tensor:
+    """Vectors `[token, source, hidden]` through a layer under attention `[head, query, key]`, `width` queries at once.
+
+    With `bias_with_key` the value's bias stays with the source that is the key itself.
+    """
+    n = len(parts)
+    read = through_norm(layer.attention_norm, parts) if layer.pre_norm else parts
+    value = layer.value.without_bias(read)
+    bias = layer.attention_output.bias
+    if bias_with_key:
+        own = torch.arange(n, device=parts.device)
+        value[own, own] += layer.value.bias
+    else:
+        bias = bias + layer.attention_output.without_bias(layer.value.bias)  # attention's rows sum to 1
+    value = value.unflatten(-1, (layer.heads, -1)).permute(2, 0, 1, 3).flatten(2)  # [head, key, source * size]
+    pieces = []
+    for rows in torch.arange(n, device=parts.device).split(width):
+        mixed = (attention[:, rows] @ value).unflatten(-1, (n, -1))  # [head, row, source, size]
+        mixed = mixed.permute(1, 2, 0, 3).flatten(2)  # [row, source, hidden]
+        attended = add_bias(parts[rows] + layer.attention_output.without_bias(mixed), bias)
+        middle = attended if layer.pre_norm else through_norm(layer.attention_norm, attended)
+        inner = through_norm(layer.feed_forward_norm, middle) if layer.pre_norm else middle
+        summed = middle + through_steps([layer.inner, layer.activation, layer.outer], inner)
+        pieces.append(summed if layer.pre_norm else through_norm(layer.feed_forward_norm, summed))
+    return torch.cat(pieces)
+
+
+def through_steps(steps: list[Step], parts: Tensor) -> Tensor:
+    """Vectors `[..., source, in]` through linear maps, LayerNorms and activations, `[..., source, out]`."""
+    for step in steps:
+        if isinstance(step, Linear):
+            parts = add_bias(step.without_bias(parts), step.bias)
+        elif isinstance(step, nn.LayerNorm):
+            parts = through_norm(step, parts)
+        else:
+            parts = through_activation(step, parts)
+    return parts
+
+
+def through_norm(norm: nn.LayerNorm, parts: Tensor) -> Tensor:
+    """Vectors `[..., source, hidden]` through a LayerNorm under the deviation of their sum."""
+    deviation = (parts.sum(dim=-2).var(dim=-1, correction=0) + norm.eps).sqrt()[..., None, None]
+    return add_bias((parts - parts.mean(dim=-1, keepdim=True)) / deviation * norm.weight, norm.bias)
+
+
+def through_activation(activation: Callable[[Tensor], Tensor], parts: Tensor) -> Tensor:
+    """Vectors `[..., source, hidden]` times the slope from the origin to the activation of their sum."""
+    total = parts.sum(dim=-2, keepdim=True)
+    total = total.where(total != 0, TINY)
+    return parts * (activation(total) / total)
+
+
+def add_bias(parts: Tensor, bias: Tensor) -> Tensor:
+    """Split a bias `[hidden]` between vectors `[..., source, hidden]`."""
+    weights = (parts @ bias).abs()  # [..., source]
+    total = weights.sum(dim=-1, keepdim=True)
+    weights = torch.where(total > 0, weights / total, 1 / parts.shape[-2])
+    return parts + weights[..., None] * bias
+
+
+def _with_classes(steps: list[Step], trace: Trace, index: int) -> list[Step]:
+    """Of a whole vocabulary, the words that the model chooses between."""
+    last = steps[-1]
+    if "candidates" not in trace.batch.inputs or not isinstance(last, Linear):
+        return steps
+    words = trace.batch.inputs["candidates"][index]
+    return [*steps[:-1], Linear(last.weight[words], last.bias[words])]

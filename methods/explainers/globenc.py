@@ -1,0 +1,38 @@
+"""GlobEnc: norms through the whole encoder block, rolled out (Modarressi et al. 2022, section 3).
+
+https://arxiv.org/abs/2205.03286
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from harness import architecture
+from harness.layer import LayerRun
+from harness.trace import Trace
+from methods.decomposition import add_residual, at_rows, linear_norm, rolled_out
+
+
+@dataclass(frozen=True)
+class GlobEnc:
+    """The product of all layers' maps of norms from the input up to each layer.
+
+    A summand of attention and its residual goes through both LayerNorms, linear under their real deviations; of the
+    feed-forward only the residual is kept. Biases are left out. A pre-LN model has no LayerNorm on that way: there the
+    maps are N-Res.
+    """
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError for a model whose layers' parts cannot be found."""
+        architecture.layer_parts(model)
+
+    def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
+        return rolled_out(trace, _norm)
+
+
+def _norm(run: LayerRun, rows: Tensor, parts: Tensor) -> Tensor:
+    parts = add_residual(run, rows, parts)
+    if not run.layer.pre_norm:
+        parts = linear_norm(run.layer.attention_norm, parts, at_rows(run.attended, rows))
+        parts = linear_norm(run.layer.feed_forward_norm, parts, at_rows(run.summed, rows))
+    return parts.norm(dim=-1)

@@ -1,0 +1,68 @@
+"""GradientSHAP: expected gradients at random points of the path (Lundberg & Lee 2017), through Captum.
+
+https://arxiv.org/abs/1705.07874
+"""
+
+import warnings
+from dataclasses import dataclass
+
+from captum.attr import GradientShap as CaptumGradientShap
+from torch import Tensor
+
+from harness import check
+from harness.trace import Inexact, Trace
+from methods.explainers.integrated_gradients import BASELINES, GAP, IntegratedGradients
+from methods.reduction import check_reduce, reduced
+from methods.single_example import SingleExample, one_by_one
+
+
+@dataclass(frozen=True)
+class GradientShap:
+    """The gradient at random points between a baseline and the noisy input, times their difference.
+
+    Integrated gradients by chance: it estimates those of the same baseline. Points and noise are drawn from the seed
+    and the example's id. A run warns (`Inexact`) where the scores are off adding up to the output's difference between
+    input and baseline by more than 5 % of their size for half of a batch.
+
+    `samples` forward and as many backward passes.
+
+    Args:
+        baseline: the word embedding of `pad`, `unk` or `mask` in each text token's place, or `zero`.
+        samples: points.
+        noise: standard deviation of the noise on the input's embedding; none is Captum's own choice.
+        reduce: `abs_sum` or, with its sign, `sum`; or `l2`, `l1`, `mean_abs`.
+        seed: of points and noise.
+    """
+
+    baseline: str = "unk"
+    samples: int = 50
+    noise: float = 0.0
+    reduce: str = "abs_sum"
+    seed: int = 0
+
+    def __post_init__(self):
+        check.choice("baseline", self.baseline, BASELINES)
+        check.count("samples", self.samples)
+        check.number("noise", self.noise, 0, float("inf"))
+        check_reduce(self.reduce)
+        check.count("seed", self.seed, low=0)
+
+    def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
+        scores = one_by_one(trace, self.baseline, self._attribute, self.seed)
+        gap = IntegratedGradients(self.baseline).completeness_gap(trace, scores).nanmedian()
+        if gap > GAP:
+            warnings.warn(
+                f"GradientSHAP with samples={self.samples}: in half of a batch's examples the scores are off adding up "
+                f"to the output's difference by more than {GAP:.0%} of their size; raise samples",
+                Inexact,
+                stacklevel=2,
+            )
+        return reduced(scores, self.reduce, trace.batch.attention_mask)[:, None]
+
+    def _attribute(self, example: SingleExample) -> Tensor:
+        return CaptumGradientShap(example.forward).attribute(
+            example.inputs.clone().requires_grad_(),
+            baselines=example.baseline,
+            n_samples=self.samples,
+            stdevs=self.noise,
+        )

@@ -1,0 +1,84 @@
+"""Integrated gradients at each layer's output (Sundararajan et al. 2017), through Captum.
+
+https://arxiv.org/abs/1703.01365
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from captum.attr import LayerIntegratedGradients as CaptumLayerIntegratedGradients
+from torch import Tensor, nn
+
+from harness import architecture, check
+from harness.trace import Inexact, Trace
+from methods.explainers.integrated_gradients import BASELINES, GAP, IntegratedGradients
+from methods.reduction import check_reduce, reduced
+
+
+@dataclass(frozen=True)
+class LayerIntegratedGradients:
+    """Gradients at a layer's output, summed along the straight line there from the baseline's states to the input's.
+
+    The baseline keeps the sentence's special tokens and positions. Before reduction a layer's scores add up to the
+    output's difference between input and baseline, up to the error of the sum over steps: a run warns
+    (`Inexact`) where a layer's are off by more than 5 % of their size for half of a batch. After the last layer only
+    the explained position has a gradient, so the other tokens tie at zero there.
+
+    For each layer `steps` forward and backward passes and two more forward.
+
+    Args:
+        baseline: the word embedding of `pad`, `unk` or `mask` in each text token's place, or `zero`.
+        steps: points of the Gauss-Legendre quadrature.
+        reduce: `abs_sum` or, with its sign, `sum`; or `l2`, `l1`, `mean_abs`.
+    """
+
+    baseline: str = "unk"
+    steps: int = 20
+    reduce: str = "abs_sum"
+
+    def __post_init__(self):
+        check.choice("baseline", self.baseline, BASELINES)
+        check.count("steps", self.steps)
+        check_reduce(self.reduce)
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError for a model whose layers cannot be found."""
+        architecture.layer_parts(model)
+
+    def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
+        scores = self.attribute(trace)
+        exact = IntegratedGradients(self.baseline)
+        gaps = [exact.completeness_gap(trace, scores[:, layer]).nanmedian() for layer in range(scores.shape[1])]
+        worst = max(range(len(gaps)), key=lambda layer: gaps[layer])
+        if gaps[worst] > GAP:
+            warnings.warn(
+                f"integrated gradients at layer {worst + 1} with steps={self.steps}: in half of a batch's examples "
+                f"the scores are off adding up to the output's difference by more than {GAP:.0%} of their size; "
+                "raise steps",
+                Inexact,
+                stacklevel=2,
+            )
+        return reduced(scores, self.reduce, trace.batch.attention_mask)
+
+    def attribute(self, trace: Trace) -> Tensor:
+        """The scores before reduction, `[batch, layer, token, hidden]`."""
+        inputs = trace.embedding.detach()
+        baseline = IntegratedGradients(self.baseline).baseline_embedding(trace)
+        index = torch.arange(len(inputs), device=inputs.device)
+        scores = []
+        parts = architecture.layer_parts(trace.model)
+        for layer, part in zip(architecture.layers(trace.model), parts, strict=True):
+            # where a LayerNorm ends the layer, its output is the layer's; the layer's own may hold the attention too
+            place = layer if part.pre_norm else part.feed_forward_norm
+            found: Any = CaptumLayerIntegratedGradients(trace.forward_from, place).attribute(
+                inputs,
+                baselines=baseline,
+                additional_forward_args=index,
+                n_steps=self.steps,
+                internal_batch_size=max(len(inputs), trace.token_budget // inputs.shape[1]),
+                attribute_to_layer_input=False,
+            )
+            scores.append(found.detach())
+        return torch.stack(scores, dim=1)

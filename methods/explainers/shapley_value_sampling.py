@@ -1,0 +1,52 @@
+"""Shapley values by random orders of the tokens (Strumbelj & Kononenko 2010), through Captum.
+
+https://jmlr.org/papers/v11/strumbelj10a.html
+"""
+
+from dataclasses import dataclass
+
+from captum.attr import ShapleyValueSampling as CaptumShapleyValueSampling
+from torch import Tensor
+
+from harness import check
+from harness.trace import Trace
+from methods.explainers.integrated_gradients import BASELINES
+from methods.single_example import SingleExample, one_by_one
+
+
+@dataclass(frozen=True)
+class ShapleyValueSampling:
+    """Each word's mean change of the output when it joins those before it in a random order, signed.
+
+    The scores add up to the output's difference between the sentence and the baseline, which keeps the special tokens:
+    they are no players and score 0. Orders are drawn from the seed and the example's id.
+
+    `samples` forward passes for each word.
+
+    Args:
+        samples: orders.
+        baseline: what stands for an absent word, the word embedding of `pad`, `unk` or `mask`, or `zero`.
+        seed: of the orders.
+    """
+
+    samples: int = 25
+    baseline: str = "unk"
+    seed: int = 0
+
+    def __post_init__(self):
+        check.count("samples", self.samples)
+        check.choice("baseline", self.baseline, BASELINES)
+        check.count("seed", self.seed, low=0)
+
+    def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
+        # every dimension of a token has the token's own score
+        return one_by_one(trace, self.baseline, self._attribute, self.seed).mean(dim=2)[:, None]
+
+    def _attribute(self, example: SingleExample) -> Tensor:
+        return CaptumShapleyValueSampling(example.forward).attribute(
+            example.inputs,
+            baselines=example.baseline,
+            feature_mask=example.players,
+            n_samples=self.samples,
+            perturbations_per_eval=example.at_once,
+        )

@@ -1,0 +1,49 @@
+"""Value zeroing: how far a state turns when attention is denied a token's value (Mohebbi et al. 2023, section 4).
+
+https://arxiv.org/abs/2301.12971
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from harness import architecture
+from harness.layer import LayerRun
+from harness.trace import Trace
+from methods.decomposition import at_rows, explained_rows, normalised, rolled_out
+
+
+@dataclass(frozen=True)
+class ValueZeroing:
+    """Cosine distance of a layer's output from what it is with a token's value vector zero in all heads.
+
+    Each layer is re-run from its true input. Queries and keys do not see the values, so that a re-run starts behind
+    the attention weights: the token's summand is taken from attention's output, and the rest of the layer run.
+
+    Args:
+        rollout: whether to return the product of the maps up to each layer, with no residual, or each layer's own
+            row. Rows are divided by their sum, NaN where that is zero.
+    """
+
+    rollout: bool = False
+
+    def __post_init__(self):
+        if not isinstance(self.rollout, bool):
+            raise ValueError(f"rollout is true or false, got {self.rollout!r}")
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError for a model whose layers' parts cannot be found."""
+        architecture.layer_parts(model)
+
+    def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
+        if self.rollout:
+            return rolled_out(trace, _turn)
+        return normalised(explained_rows(trace, _turn), trace.batch.attention_mask.bool()[:, None])
+
+
+def _turn(run: LayerRun, rows: Tensor, parts: Tensor) -> Tensor:
+    changed = run.layer.rest(at_rows(run.attended, rows)[:, :, None] - parts)  # [batch, row, key, hidden]
+    plain = at_rows(run.output, rows)[:, :, None]
+    # 1 - cos as half the squared distance of unit vectors: the difference of two numbers near 1 would lose digits
+    apart = plain / plain.norm(dim=-1, keepdim=True) - changed / changed.norm(dim=-1, keepdim=True)
+    return apart.square().sum(dim=-1) / 2

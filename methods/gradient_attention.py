@@ -1,0 +1,28 @@
+"""Attention weighted by its gradient, and what the methods that multiply such maps over the layers share."""
+
+import torch
+from torch import Tensor
+
+from harness.trace import Trace
+
+
+def positive_product(relevance: Tensor, gradient: Tensor) -> Tensor:
+    """The mean over heads of the positive part of the product, float64.
+
+    `[batch, layer, head, query, key]` twice `-> [batch, layer, query, key]`.
+    """
+    return (relevance.double() * gradient.double()).relu().mean(dim=2)
+
+
+def without_own_entry(trace: Trace, rows: Tensor) -> Tensor:
+    """The explained position's own entry set to the least of the other tokens', `[batch, layer, token]`.
+
+    The identity that stands for the residual connection makes it larger than any other, whatever the model does.
+    """
+    batch = trace.batch
+    own = torch.zeros_like(batch.role, dtype=torch.bool)
+    own[torch.arange(len(own), device=own.device), batch.position] = True
+    others = (batch.attention_mask.bool() & ~own)[:, None]  # [batch, 1, token]
+    least = rows.masked_fill(~others, torch.inf).amin(dim=-1, keepdim=True)
+    least = torch.where(others.any(dim=-1, keepdim=True), least, 0.0)
+    return torch.where(own[:, None], least, rows)

@@ -1,0 +1,46 @@
+"""The linear models that LIME and KernelSHAP put in the place of the network, in closed form.
+
+Captum's own ask for scikit-learn; these keep to the interface that it calls: fit, representation, and a call.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class WeightedRegression:
+    """Weighted least squares with an intercept that is not penalised.
+
+    Args:
+        ridge: penalty on the sum of squares of the coefficients.
+
+    Attributes:
+        coefficients: `[feature + 1]`, the intercept last; none before `fit`.
+    """
+
+    ridge: float = 0.0
+    coefficients: Tensor | None = field(default=None, init=False)
+
+    def fit(self, train_data: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """Batches of features `[sample, feature]`, outputs `[sample]` and weights `[sample]`."""
+        parts = zip(*train_data, strict=True)
+        features, outputs, weights = (torch.cat(part).double() for part in parts)
+        design = torch.cat([features, torch.ones_like(features[:, :1])], dim=1)
+        root = weights[:, None].sqrt()
+        penalty = torch.eye(design.shape[1], dtype=torch.float64) * self.ridge**0.5
+        left = torch.cat([design * root, penalty[:-1].to(design)])
+        right = torch.cat([outputs[:, None] * root, outputs.new_zeros(len(penalty) - 1, 1)])
+        self.coefficients = torch.linalg.lstsq(left, right, driver="gelsd").solution[:, 0]
+
+    def representation(self) -> Tensor:
+        """The coefficients without the intercept, `[feature]`."""
+        if self.coefficients is None:
+            raise ValueError("fit this model before asking for its coefficients")
+        return self.coefficients[:-1]
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """`[sample, feature] -> [sample]`."""
+        return features.double() @ self.representation() + (0.0 if self.coefficients is None else self.coefficients[-1])

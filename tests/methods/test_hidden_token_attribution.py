@@ -1,0 +1,154 @@
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.autograd.functional import jacobian
+
+from harness import architecture
+from harness.batch import Batch, collate
+from harness.trace import Trace
+from methods.explainers.hidden_token_attribution import HiddenTokenAttribution
+from tests.architectures import KINDS, blanks, example, tiny
+from tests.real_model import MASKED, SST2, parts, real_model
+
+KNOWN = [kind for kind in KINDS if kind in architecture.TABLE]
+
+
+def squares_by_hand(module: Any, batch: Batch, index: int, first: nn.Module, at: nn.Module, heads: int = 0) -> Tensor:
+    """Squared norms by PyTorch's own Jacobian through the model: of what module `at` reads, by head where told.
+
+    `[token]` or `[head, token]`.
+    """
+    n, position = int(batch.length[index]), int(batch.position[index])
+    inputs = {name: value[index : index + 1] for name, value in batch.inputs.items()}
+    inputs |= {name: inputs[name][:, :n] for name in ("input_ids", "attention_mask")}
+    seen: list[Tensor] = []
+    hook = first.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    with torch.no_grad():
+        module(**inputs)
+    hook.remove()
+
+    def run(state: Tensor) -> Tensor:
+        read: list[Tensor] = []
+        hooks = [
+            first.register_forward_pre_hook(lambda _, given: (state, *given[1:])),
+            at.register_forward_pre_hook(lambda _, given: read.append(given[0])),
+        ]
+        module(**inputs)
+        for hook in hooks:
+            hook.remove()
+        return read[0][0, position]
+
+    slopes = jacobian(run, seen[0], vectorize=True)[:, 0]  # [hidden, token, hidden]
+    squares = slopes.square().sum(dim=-1)
+    return squares.unflatten(0, (heads, -1)).sum(dim=1) if heads else squares.sum(dim=0)
+
+
+def shares(squares: Tensor) -> Tensor:
+    return squares.sqrt() / squares.sqrt().sum(dim=-1, keepdim=True)
+
+
+@pytest.mark.parametrize(("name", "of"), [(SST2, "layer"), (MASKED, "layer"), (SST2, "head")])
+def test_on_a_real_model_it_is_pytorchs_jacobian(name: str, of: str):
+    module, batch = real_model(name)
+    alone = collate(batch.examples[1:], "all", batch.blank_ids)
+    module = copy.deepcopy(module)
+    del (module.distilbert.transformer if name == SST2 else module.base_model.encoder).layer[3:]  # for speed
+    ours = HiddenTokenAttribution(of)(Trace(module, alone))[0, 1]
+    layers = architecture.layers(module.double())
+    if of == "layer":
+        squares = squares_by_hand(module, alone, 0, layers[0], layers[2])
+    else:
+        squares = squares_by_hand(module, alone, 0, layers[0], parts(name, module)[1].projection, heads=12)
+    assert torch.allclose(ours, shares(squares), rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KNOWN)
+def test_at_every_layer_it_is_pytorchs_jacobian(kind: str):
+    module = copy.deepcopy(tiny(kind)).double()
+    batch = collate([example(4), example(6, seed=1)], "all", blanks(kind))
+    batch.position[1] = 3  # not the first token only
+    trace = Trace(module, batch)
+    layers = architecture.layers(module)
+    ours = HiddenTokenAttribution().squares(trace)
+    by_head = HiddenTokenAttribution(of="head").squares(trace)
+    projections = [
+        layer.attention.out_lin if kind == "distilbert" else layer.attention.output.dense for layer in layers
+    ]
+    for index, n in enumerate(batch.length.tolist()):
+        for layer in range(3):
+            if layer < 2:
+                expected = squares_by_hand(module, batch, index, layers[0], layers[layer + 1])
+                assert torch.allclose(ours[index, layer, :n], expected, rtol=1e-9)
+            expected = squares_by_hand(module, batch, index, layers[0], projections[layer], heads=4)
+            assert torch.allclose(by_head[index, layer, :, :n], expected, rtol=1e-9)
+    assert (ours[0, :, 6:] == 0).all()
+
+
+def test_of_a_pre_ln_model_it_is_pytorchs_jacobian(trace: Trace):
+    module = copy.deepcopy(trace.model).double()
+    trace = Trace(module, trace.batch)
+    n = int(trace.batch.length[4])
+    ours = HiddenTokenAttribution().squares(trace)[4, :, :n]
+    assert torch.allclose(ours, agreement_squares_by_hand(module, trace.batch, 4), rtol=1e-9)
+
+
+def agreement_squares_by_hand(module: Any, batch: Batch, index: int) -> Tensor:
+    """Squared norms of the agreement model's layers, its state replaced behind the embedding's dropout."""
+    n = int(batch.length[index])
+    inputs = {name: batch.inputs[name][index : index + 1, :n] for name in ("input_ids", "attention_mask")}
+    with torch.no_grad():
+        start = module(**inputs, output_hidden_states=True).hidden_states[0]
+
+    def run(state: Tensor) -> Tensor:
+        hook = module.dropout.register_forward_hook(lambda *_: state)
+        states = module(**inputs, output_hidden_states=True).hidden_states
+        hook.remove()
+        return torch.stack([one[0, 0] for one in states[1:]])
+
+    return jacobian(run, start, vectorize=True)[:, :, 0].square().sum(dim=(1, 3))
+
+
+@pytest.mark.parametrize("of", ["layer", "head"])
+def test_the_estimate_is_unbiased_and_converges(of: str):
+    trace = Trace(tiny("distilbert"), collate([example(4)], "all", blanks("distilbert")))
+    exact = HiddenTokenAttribution(of).squares(trace)
+    one = [HiddenTokenAttribution(of, samples=1, seed=seed).squares(trace) for seed in range(50)]
+    mean, spread = torch.stack(one).mean(dim=0), torch.stack(one).std(dim=0)
+    assert ((mean - exact).abs() <= 5 * spread / 50**0.5).all()
+    errors = [
+        ((HiddenTokenAttribution(of, samples=samples).squares(trace) - exact).norm() / exact.norm()).item()
+        for samples in (2, 32, 1024)
+    ]
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 0.1
+
+
+def test_the_token_budget_changes_nothing():
+    batch = collate([example(9), example(4, seed=1)], "all", blanks("bert"))
+    for method in (HiddenTokenAttribution(), HiddenTokenAttribution("head"), HiddenTokenAttribution(samples=3)):
+        whole, cut = method(Trace(tiny("bert"), batch)), method(Trace(tiny("bert"), batch, token_budget=60))
+        assert torch.allclose(whole.sum(dim=-1), torch.ones((), dtype=torch.float64))
+        assert torch.allclose(whole, cut, rtol=1e-4)
+
+
+def test_attention_that_is_no_softmax_of_queries_and_keys_is_refused():
+    trace = Trace(tiny("bert"), collate([example(4)], "all", blanks("bert")))
+    trace.layer_runs  # noqa: B018
+    trace.attention = trace.attention.roll(1, dims=-1)
+    with pytest.raises(ValueError, match="attention of layer 1 is not the softmax of its queries and keys alone"):
+        HiddenTokenAttribution()(trace)
+
+
+def test_a_model_whose_parts_are_not_known_is_refused():
+    with pytest.raises(ValueError, match="does not say where model type 'albert' keeps them"):
+        HiddenTokenAttribution().check_model(tiny("albert"))
+
+
+def test_unknown_options_are_refused():
+    with pytest.raises(ValueError, match="of is one of layer, head, got 'token'"):
+        HiddenTokenAttribution(of="token")
+    with pytest.raises(ValueError, match="samples is a whole number, at least 1, got 0"):
+        HiddenTokenAttribution(samples=0)
