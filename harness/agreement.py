@@ -32,8 +32,10 @@ def explainer_agreement(examples: Any, scores: Any, ranking: Any) -> pd.DataFram
     width = max(map(len, ranked))
     mask = _padded(ranked, width).bool()
     values = torch.stack([_padded(wide[name], width) for name in names], dim=1)  # [example, explainer, token]
-    columns = [np.nanmean(spearman_by_layer(values, one, mask).numpy(), axis=0) for one in values.unbind(dim=1)]
-    return pd.DataFrame(np.stack(columns, axis=1), index=names, columns=names)
+    rho = np.stack([spearman_by_layer(values, one, mask).numpy() for one in values.unbind(dim=1)], axis=2)
+    counts = (~np.isnan(rho)).sum(axis=0)
+    means = np.where(counts, np.nansum(rho, axis=0) / np.maximum(counts, 1), np.nan)
+    return pd.DataFrame(means, index=names, columns=names)
 
 
 def reference_agreement(board: Any) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from harness.statistics import ALPHA, effect_size, holm, mean_interval, sign_fli
 from harness.variants import names
 
 CELL = ["reference", "kind", "explainer", "head", "layer"]
-COLUMNS = [*CELL, "first", "second", "difference", "low", "high", "p", "effect", "n", "better"]
+COLUMNS = [*CELL, "first", "second", "difference", "low", "high", "p", "effect", "n", "unpaired", "better"]
 
 
 def main() -> None:
@@ -54,12 +54,13 @@ def of_runs(first: RunFolder, second: RunFolder) -> tuple[pd.DataFrame, str]:
     """The cells that two runs share, on the examples that both explain, and what to call the comparison.
 
     Columns `COLUMNS`: both means, the mean of the paired differences (second less first) with its 95 % bootstrap
-    interval, the sign-flip p-value with Holm's correction over all cells of the comparison, Cohen's d, and which side
-    is better, `first`, `second`, or neither where p >= .05. ValueError where they share nothing.
+    interval, the sign-flip p-value with Holm's correction over all cells of the comparison, Cohen's d, the number of
+    examples, that of the examples left out because one side alone has a value, and which side is better, `first`,
+    `second`, or neither where p >= .05. ValueError where they share nothing.
     """
     manifests = [first.manifest, second.manifest]
     ours, theirs = (_defined(folder) for folder in (first, second))
-    both = ours.merge(theirs, on=[*CELL, "example"], suffixes=("_first", "_second"))
+    both, alone = _paired(ours, theirs, [*CELL, "example"])
     if both.empty:
         raise ValueError(
             f"{first.path} and {second.path} hold no explainer and reference on the same examples "
@@ -68,7 +69,7 @@ def of_runs(first: RunFolder, second: RunFolder) -> tuple[pd.DataFrame, str]:
     called = names(manifests)
     sides = [f"{one.task}, {one.model}, seed {told['seed']}" for one, told in zip(called, manifests, strict=True)]
     title = f"first: {sides[0]} ({first.path.name}); second: {sides[1]} ({second.path.name})"
-    return _compared(both), title
+    return _compared(both, alone), title
 
 
 def of_explainers(folder: RunFolder, first: str, second: str) -> tuple[pd.DataFrame, str]:
@@ -81,18 +82,17 @@ def of_explainers(folder: RunFolder, first: str, second: str) -> tuple[pd.DataFr
             known = rows.loc[rows["kind"] != "reference", "explainer"].drop_duplicates()
             raise ValueError(f"the run holds no explainer {name!r}: choose from {', '.join(known)}")
         sides.append(side.drop(columns=["explainer", "kind"]))
-    keys = ["reference", "example", "head", "layer"]
     if (sides[0]["layer"] == 0).all() != (sides[1]["layer"] == 0).all():
         without = int((sides[1]["layer"] == 0).all())
-        sides[without] = sides[without].drop(columns=["layer", "head"])
-        keys = keys[:2]
-    both = sides[0].merge(sides[1], on=keys, suffixes=("_first", "_second"))
+        cells = sides[1 - without][["reference", "layer", "head"]].drop_duplicates()
+        sides[without] = sides[without].drop(columns=["layer", "head"]).merge(cells, on="reference")
+    sides = [side.assign(explainer=f"{first} / {second}", kind="explainer") for side in sides]
+    both, alone = _paired(*sides, [*CELL, "example"])
     if both.empty:
         raise ValueError(f"{first} and {second} have no layer and head in common: choose two of one kind")
     manifest = folder.manifest
-    both = both.assign(explainer=f"{first} / {second}", kind="explainer")
     title = f"{manifest['task']}, {manifest['model_name']}, seed {manifest['seed']}; first: {first}; second: {second}"
-    return _compared(both), title
+    return _compared(both, alone), title
 
 
 def _defined(folder: RunFolder) -> pd.DataFrame:
@@ -103,7 +103,14 @@ def _defined(folder: RunFolder) -> pd.DataFrame:
     return rows.assign(lower=rows["reference"].map(lower))[[*CELL, "example", "cluster", "rho", "lower"]]
 
 
-def _compared(both: Any) -> pd.DataFrame:
+def _paired(first: Any, second: Any, keys: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The values that both sides have, side by side, and those that one side has alone."""
+    both = first.merge(second, on=keys, suffixes=("_first", "_second"))
+    every = first[keys].merge(second[keys], how="outer", indicator="side")
+    return both, every[every["side"] != "both"]
+
+
+def _compared(both: Any, alone: Any) -> pd.DataFrame:
     both = both.assign(difference=both["rho_second"] - both["rho_first"])
     wide = both.pivot(index=["cluster_first", "example"], columns=CELL, values="difference").sort_index(level="example")
     clusters = wide.index.get_level_values("cluster_first").to_numpy()
@@ -125,6 +132,7 @@ def _compared(both: Any) -> pd.DataFrame:
         p=p,
         effect=[effect_size(column, np.zeros(len(column))) for column in values.T],
         n=(~np.isnan(values)).sum(axis=0),
+        unpaired=alone.groupby(CELL).size().reindex(at, fill_value=0).to_numpy(),
         better=np.where(p < ALPHA, np.where(upward, "second", "first"), ""),
     )
     order = {name: both[name].drop_duplicates().tolist() for name in ("reference", "kind", "explainer")}
@@ -150,6 +158,7 @@ def comparison_grid(table: Any, title: str) -> Grid:
                 "" if np.isnan(line.p) else "<.0001" if line.p < 1e-4 else f"{line.p:.4f}",
                 "" if np.isnan(line.effect) else f"{line.effect:z.2f}",
                 str(line.n),
+                str(line.unpaired),
             ],
             [5] if line.better else [],
         )
@@ -157,9 +166,10 @@ def comparison_grid(table: Any, title: str) -> Grid:
     notes = [
         f"{differ} of {len(table)} cells differ (bold)",
         "difference: second less first, mean over common examples and its 95 % bootstrap interval; p: paired sign-flip "
-        "test, Holm's correction over the cells of this table; d: mean of the differences over their std",
+        "test, Holm's correction over the cells of this table; d: mean of the differences over their std; "
+        "unpaired: examples left out because one side alone has a value",
     ]
-    columns = ["reference", "explainer", "layer", "first", "second", "difference", "p", "d", "n"]
+    columns = ["reference", "explainer", "layer", "first", "second", "difference", "p", "d", "n", "unpaired"]
     return lines.grid("", title, columns, notes, 3)
 
 

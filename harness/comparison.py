@@ -51,8 +51,11 @@ class Cells:
         return Cells(names, self.values[examples][:, cells], self.clusters[examples])
 
     def best(self) -> NDArray:
-        """Whether a cell is the table's best or cannot be told from it, `[cell]`; yardsticks are not in the running."""
-        means = np.where(self.names["kind"].isin(COMPETING), self.means, np.nan)
+        """Whether a cell is the best explainer's or another that cannot be told from it, `[cell]`.
+
+        Floors and yardsticks are not in the running.
+        """
+        means = np.where(self.names["kind"] == "explainer", self.means, np.nan)
         chosen = np.zeros(len(means), dtype=bool)
         if not np.isnan(means).all():
             top = int(np.nanargmax(means))
@@ -97,7 +100,7 @@ def the_references_own(rows: Any, names: Any) -> NDArray:
 
 
 def cells(rows: Any) -> Cells:
-    """The cells of rows of one task, model and reference, examples in the order of their ids.
+    """The cells of rows of one task, model and reference, in the order of names and of the examples' ids.
 
     Rows have the columns `example`, `cluster`, `model_seed`, `status`, `rho`, those of `NAME`, and for a metric
     `higher`, whether more is better. An example under another seed's model is another example of the same cluster.
@@ -105,6 +108,6 @@ def cells(rows: Any) -> Cells:
     value = rows["rho"].where(rows["status"] == "ok")
     value = -value if lower_is_better(rows) else value
     wide = rows.assign(value=value).set_index(["cluster", "example", "model_seed", *NAME])["value"].unstack(NAME)
-    wide = wide.sort_index(level=["example", "model_seed"])
+    wide = wide.sort_index(level=["example", "model_seed"]).sort_index(axis=1)
     names = wide.columns.to_frame(index=False)[NAME]
     return Cells(names, wide.to_numpy(dtype=float), wide.index.get_level_values("cluster").to_numpy())

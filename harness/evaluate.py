@@ -1,7 +1,6 @@
 """The one loop: examples to batches to traces to scores to rows."""
 
 import gc
-import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from harness import check
 from harness.batch import INCLUDE, Example, collate, pack
 from harness.contracts import Explainer, Metric, Model, Reference, Task
 from harness.correlation import RANKS
+from harness.cost import Cost, Meter
 from harness.rows import Scored, correlation_rows, example_table, failed, reliability_rows, score_table, tidy
 from harness.trace import OUTPUTS, TARGETS, Trace
 
@@ -61,7 +61,7 @@ class Part:
     scores: pd.DataFrame
     rows: pd.DataFrame
     metrics: pd.DataFrame
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    costs: Mapping[str, Cost] = field(default_factory=dict)
 
 
 def evaluate(
@@ -128,47 +128,50 @@ class _Batches:
         """
         protocol, ranks = self.protocol, self.protocol.ranks
         target = self.classes.index(protocol.target) if protocol.target in self.classes else protocol.target
-        seconds: dict[str, float] = defaultdict(float)
-        start = time.perf_counter()
-        batch = collate(examples, protocol.include, self.model.blank_ids, self.device)
-        trace = Trace(self.model.module, batch, target, protocol.output, budget)
-        seconds["trace"] = time.perf_counter() - start
-        scored: dict[tuple[str, str], Scored] = {}
-        for kind, methods in (("explainer", self.explainers), ("reference", self.references)):
-            for name, method in methods.items():
-                start = time.perf_counter()
-                scored[kind, name] = _scored(name, method, kind, trace, smallest)
-                seconds[f"{kind} {name}"] = time.perf_counter() - start
-        start = time.perf_counter()
-        rows = []
-        for one in scored.values():
-            against = [name for name in self.references if (one.kind, one.name) != ("reference", name)]
-            rows += [correlation_rows(batch, one, name, scored["reference", name].values, ranks) for name in against]
-            if one.halves is not None:
-                rows.append(reliability_rows(batch, one, ranks))
-        tables = example_table(trace, self.model), score_table(trace, scored)
-        seconds["correlation"] = time.perf_counter() - start
-        values = []
-        for name, metric in self.metrics.items():
-            start = time.perf_counter()
-            for explainer, method in self.explainers.items():
-                values.append(_values(trace, scored["explainer", explainer], method, name, metric, smallest))
-            seconds[f"metric {name}"] = time.perf_counter() - start
+        with Meter() as meter:
+            with meter.of("trace"):
+                batch = collate(examples, protocol.include, self.model.blank_ids, self.device)
+                trace = Trace(self.model.module, batch, target, protocol.output, budget)
+            scored: dict[tuple[str, str], Scored] = {}
+            for kind, methods in (("explainer", self.explainers), ("reference", self.references)):
+                for name, method in methods.items():
+                    scored[kind, name] = _scored(name, method, kind, trace, smallest, meter)
+            with meter.of("correlation"):
+                rows = []
+                for one in scored.values():
+                    against = [name for name in self.references if (one.kind, one.name) != ("reference", name)]
+                    rows += [
+                        correlation_rows(batch, one, name, scored["reference", name].values, ranks) for name in against
+                    ]
+                    if one.halves is not None:
+                        rows.append(reliability_rows(batch, one, ranks))
+                tables = example_table(trace, self.model), score_table(trace, scored)
+            values = []
+            for name, metric in self.metrics.items():
+                with meter.of(f"metric {name}"):
+                    for explainer, method in self.explainers.items():
+                        values.append(_values(trace, scored["explainer", explainer], method, name, metric, smallest))
         measured = pd.concat(values, ignore_index=True) if values else pd.DataFrame(columns=METRIC_COLUMNS)
-        return Part(number, *tables, pd.concat(rows, ignore_index=True), measured, dict(seconds))
+        return Part(number, *tables, pd.concat(rows, ignore_index=True), measured, dict(meter.costs))
 
 
-def _scored(name: str, method: Any, kind: str, trace: Trace, smallest: bool) -> Scored:
+def _scored(name: str, method: Any, kind: str, trace: Trace, smallest: bool, meter: Meter) -> Scored:
     """The method's scores; a cell that fails is a row that says so."""
     said = "floor" if kind == "explainer" and getattr(method, "floor", False) else kind
     try:
-        values = _checked(method(trace), kind, trace).double().cpu()
+        with meter.of(f"{kind} {name}"):
+            values = _checked(method(trace), kind, trace).double().cpu()
         halves = saturated = None
-        if hasattr(method, "halves"):
-            first, second = (_checked(half, kind, trace).double().cpu() for half in method.halves(trace))
-            halves = first, second
-        if hasattr(method, "saturated"):
-            saturated = method.saturated(trace).double().cpu()
+        with meter.of("reliability"):
+            if hasattr(method, "halves"):
+                first, second = (_checked(half, kind, trace).double().cpu() for half in method.halves(trace))
+                halves = first, second
+            if hasattr(method, "saturated"):
+                saturated = method.saturated(trace).double().cpu()
+                if saturated.shape != values.shape[:-1]:
+                    raise ValueError(
+                        f"saturated is of shape {tuple(saturated.shape)}, expected {tuple(values.shape[:-1])}"
+                    )
     except Exception as error:
         if isinstance(error, torch.OutOfMemoryError) and not smallest:
             raise
@@ -180,17 +183,17 @@ def _joined(number: int, pieces: Sequence[Part]) -> Part:
     """The pieces that one batch was cut into, as one part."""
     if len(pieces) == 1:
         return pieces[0]
-    seconds: dict[str, float] = defaultdict(float)
+    costs: dict[str, Cost] = defaultdict(Cost)
     for piece in pieces:
-        for name, value in piece.seconds.items():
-            seconds[name] += value
+        for name, cost in piece.costs.items():
+            costs[name] += cost
     return Part(
         number,
         pd.concat([piece.examples for piece in pieces], ignore_index=True),
         pd.concat([piece.scores for piece in pieces], ignore_index=True),
         pd.concat([piece.rows for piece in pieces], ignore_index=True),
         pd.concat([piece.metrics for piece in pieces], ignore_index=True),
-        dict(seconds),
+        dict(costs),
     )
 
 

@@ -13,14 +13,18 @@ from typing import Any
 import numba
 import torch
 import transformers
+from threadpoolctl import threadpool_limits
+from torch import nn
 
-from harness import check, report
+from harness import architecture, check, report
 from harness.batch import Example
 from harness.complaint import CellsFailedError, Stopped
 from harness.contracts import Explainer, Metric, Model, Reference, Source, Task
+from harness.cost_grid import GROUPS, source_of
 from harness.evaluate import Protocol, evaluate
 from harness.manifest import code_digest, peak_memory, provenance
 from harness.maps import maps
+from harness.pairs import check_pairs
 from harness.progress import SCREEN, bar
 from harness.run_folder import RunFolder
 from harness.trace import Inexact, RoundingNoise
@@ -40,6 +44,7 @@ class Settings:
         maps: of so many of the first examples, keep the scores from every position.
         figures: whether to draw figures.
         pictured: so many of the first examples are drawn one by one.
+        pairs: explainers to be held against each other, two names each.
     """
 
     task: str
@@ -53,6 +58,7 @@ class Settings:
     maps: int = 0
     figures: bool = True
     pictured: int = 3
+    pairs: Sequence[Sequence[str]] = ()
 
     def __post_init__(self):
         for name in ("seed", "maps", "pictured"):
@@ -103,6 +109,7 @@ class Experiment:
         for group in ("explainers", "references"):
             if not getattr(self, group):
                 raise ValueError(f"no {group} chosen: give at least one, '{group}=[...]'; assay --help lists them")
+        check_pairs(self.settings.pairs, self.explainers)
 
     def conduct(self, folder: RunFolder, resume: bool = False) -> None:
         """Fill the run folder and show its tables.
@@ -123,6 +130,9 @@ class Experiment:
         threads = self.settings.threads or len(os.sched_getaffinity(0))
         torch.set_num_threads(threads)
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # pyright: ignore
+        threadpool_limits(
+            1, "blas"
+        )  # of numpy and scipy: their matrices are small here, and waiting threads take a core
         transformers.utils.logging.set_verbosity_error()
 
         with _timed(seconds, "data"):
@@ -140,6 +150,7 @@ class Experiment:
             _check_same(folder, manifest)
             if folder.merged:
                 seconds.update(folder.manifest["seconds"])
+                manifest["costs"] = folder.manifest["costs"]
         folder.write_manifest(manifest)
 
         before = len(examples) if folder.merged else sum(folder.finished().values())
@@ -149,7 +160,9 @@ class Experiment:
                 warnings.simplefilter("always", category)
             stopped = not folder.merged and self._explain(folder, model, examples, protocol, served)
         if not folder.merged:
-            seconds.update(folder.seconds())
+            costs = folder.costs()
+            seconds.update({name: cost.seconds for name, cost in costs.items()})
+            manifest["costs"] = {name: asdict(cost) for name, cost in costs.items()}
         if not stopped and not folder.merged:
             with _timed(seconds, "merge"):
                 folder.merge([example.id for example in examples])
@@ -255,12 +268,26 @@ class Experiment:
             "explainers": {name: repr(method) for name, method in self.explainers.items()},
             "references": {name: repr(method) for name, method in self.references.items()},
             "metrics": {name: repr(metric) for name, metric in self.metrics.items()},
+            "sources": {
+                group: {name: source_of(method) for name, method in getattr(self, group).items()} for group in GROUPS
+            },
             "classes": list(self.task.classes),
             "examples": len(examples),
             "facts": dict(model.facts),
+            "head_size": head_size(model.module),
             "seconds": {},
+            "costs": {},
             **provenance(),
         }
+
+
+def head_size(model: nn.Module) -> int | None:
+    """Dimensions of one attention head's values; None for a model whose layers cannot be taken apart."""
+    try:
+        layer = architecture.layer_parts(model)[0]
+    except ValueError:
+        return None
+    return len(layer.value.weight) // layer.heads
 
 
 def limited(examples: list[Example], limit: int | float | None) -> list[Example]:

@@ -59,7 +59,7 @@ def latex(grid: Grid, foot: Sequence[str]) -> str:
             for index, text in enumerate(line)
         ]
         body += [r"\midrule"] * (number in grid.rules) + [" & ".join(texts) + r" \\"]
-    comments = [f"% {note}" for note in [*grid.notes, *foot]]
+    comments = [f"% {line}" for note in [*grid.notes, *foot] for line in note.splitlines()]
     return "\n".join(
         [
             *comments,
@@ -96,7 +96,7 @@ def _tex(text: str) -> str:
         "–": "--",
         "°": r"$^{\circ}$",
     }
-    replaced |= {"↑": r"$\uparrow$", "↓": r"$\downarrow$"}
+    replaced |= {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "<": "$<$", ">": "$>$", "|": r"\textbar{}"}
     replaced |= {"$": r"\$", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     replaced |= {"\\": r"\textbackslash{}"}
     return "".join(replaced.get(character, character) for character in text)

@@ -200,7 +200,10 @@ def span(counted: Any) -> str:
 
 def marks(board: Any) -> list[str]:
     """What bold and ° mean in a table."""
-    lines = ["bold: the best mean and all that cannot be told from it (paired sign-flip tests, Holm over the table)"]
+    lines = [
+        "bold: the best mean of an explainer and all explainers that cannot be told from it (paired sign-flip tests, "
+        "Holm over the table)"
+    ]
     floors = board.loc[board["kind"] == "floor", "explainer"].drop_duplicates().tolist()
     if floors:
         lines.append(f"{NOT_ABOVE} not above every floor of its layer ({', '.join(floors)})")

@@ -17,11 +17,11 @@ def leaderboard(rows: Any, examples: Any) -> pd.DataFrame:
     Rows are those of `RunFolder.measured`; of the examples the column `cluster` is read. `mean` and `std` (population,
     over examples: a spread, no standard error) are of the defined values, `low` and `high` the 95 % bootstrap interval
     of the mean over examples, clusters of examples drawn together. `n` counts the defined, `undefined` and `failed`
-    the others, `reasons` says why. `best` marks the table's best cell and all that cannot be told from it,
-    `above_floors` what is above every floor, `group` the letters of cells of one column that cannot be told apart:
-    paired sign-flip tests, Holm's correction over all pairs of the table's cells. `same` marks an explainer whose
-    every score is the reference's own. Further statistics are means over the same rows; `seed_std` is the standard
-    deviation of the means of several model seeds.
+    the others, `reasons` says why. `best` marks the best explainer's cell and all explainers' that cannot be told
+    from it, `above_floors` what is above every floor, `group` the letters of cells of one column that cannot be told
+    apart: paired sign-flip tests, Holm's correction over all pairs of the table's cells. `same` marks an explainer
+    whose every score is the reference's own. Further statistics are means over the same rows; `seed_std` is the
+    standard deviation of the means of several model seeds.
     """
     order = {
         name: rows[name].drop_duplicates().tolist() for name in ("task", "model", "kind", "explainer", "reference")

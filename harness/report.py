@@ -18,6 +18,8 @@ from harness.run_figures import draw
 from harness.run_folder import RunFolder, write_atomically
 from harness.run_tables import RunTables
 
+RUN = {"task": "task", "model": "model_name", "seed": "seed"}  # columns of a table, keys of a manifest
+
 
 def main() -> None:
     """Run the command line of `assay-report`."""
@@ -99,6 +101,7 @@ def runs(folders: Sequence[Path], out: Path, pictured: int | None) -> None:
         tables += [(grid, run.notes if place == 0 else []) for place, grid in enumerate([*shown, *run.rest()])]
     _write(pd.concat([run.board for run in made], ignore_index=True), tables, out)
     write_atomically(out / "ranking.csv", pd.concat([run.ranking for run in made]).to_csv(index=False))
+    _write_pairs(made, out)
     if pictured is not None:
         places = [out if len(made) == 1 else out / run.folder.path.name for run in made]
         for run, place in zip(made, places, strict=True):
@@ -106,6 +109,18 @@ def runs(folders: Sequence[Path], out: Path, pictured: int | None) -> None:
             screen.print(f"figures   {count} in {place}/figures", highlight=False, markup=False, soft_wrap=True)
     more = ", ranking.csv, rows.parquet, scores.parquet, examples.parquet, manifest.json" if len(folders) == 1 else ""
     _farewell(screen, out, more)
+
+
+def _write_pairs(made: Sequence[RunTables], out: Path) -> None:
+    """Write pairs.csv and pairs_by_length.csv, where a run holds explainers against each other."""
+    paired = [run for run in made if len(run.pair_board)]
+    for name in ("pairs", "pairs_by_length") if paired else ():
+        tables = []
+        for run in paired:
+            table = run.pair_board if name == "pairs" else run.pair_lengths
+            run_of = {column: run.manifest[key] for column, key in RUN.items()}
+            tables.append(pd.DataFrame(run_of, index=table.index).join(table))
+        write_atomically(out / f"{name}.csv", pd.concat(tables, ignore_index=True).to_csv(index=False))
 
 
 def _write(board: pd.DataFrame, tables: Sequence[tuple[Grid, Sequence[str]]], out: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
@@ -16,6 +17,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import conf
 from harness import sweep
 from harness.complaint import CellsFailedError, account, complain
 from harness.evaluate import Protocol
@@ -33,6 +35,7 @@ def main() -> None:
     status = 0
     try:
         sys.argv[1:] = with_additions(with_stored_overrides(sys.argv[1:]))
+        offer_all()
         # Not as a decorator: other processes find the function by its name, which must not be that of a wrapped one
         hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")(job)()
     except (Exception, KeyboardInterrupt) as error:
@@ -84,6 +87,13 @@ def outlive_killed_jobs() -> None:
             return [JobReturn(status=JobStatus.COMPLETED)]
 
     Job.results = kept  # pyright: ignore
+
+
+def offer_all() -> None:
+    """Make `explainers=all`, `references=all` and `metrics=all` mean every file of the group's folder."""
+    for group in ("explainers", "references", "metrics"):
+        names = sorted(path.stem for path in (Path(conf.__file__).parent / group).glob("*.yaml"))
+        ConfigStore.instance().store(group=group, name="all", node={"defaults": names})
 
 
 def with_stored_overrides(arguments: Sequence[str]) -> list[str]:
@@ -184,6 +194,7 @@ def conduct(cfg: DictConfig) -> None:
             maps=cfg.maps,
             figures=cfg.figures,
             pictured=cfg.pictured,
+            pairs=config["pairs"],
         ),
         config={str(key): value for key, value in config.items()},
         overrides=[override for override in running.overrides.task if not override.startswith("resume=")],

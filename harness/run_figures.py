@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from harness.agreement import explainer_agreement, reference_agreement
+from harness.pairs import PAIR
 from harness.ranking import tied_groups
 from harness.run_tables import RunTables
 
@@ -54,7 +57,23 @@ def _figures(run: RunTables, pictured: int) -> Iterator[tuple[str, Any]]:
     between = reference_agreement(correlations)
     if len(between) > 1:
         yield "reference_agreement", matrix.explainer_agreement(between, title=f"{title}, references")
+    yield from _pairs(run, title)
     yield from _examples(run, title, pictured)
+
+
+def _pairs(run: RunTables, title: str) -> Iterator[tuple[str, Any]]:
+    from harness.figures.pair_by_layer import MOST, pair_by_layer
+    from harness.figures.pair_by_length import pair_by_length
+
+    parts = [part for _, part in run.pair_board.groupby(PAIR, sort=False)]
+    for number, start in enumerate(range(0, len(parts), MOST), start=1):
+        some = pd.concat(parts[start : start + MOST])
+        yield f"pair_by_layer{f'_{number}' if number > 1 else ''}", pair_by_layer(some, title=title)
+    for (first, second), lines in run.pair_lengths.groupby(PAIR, sort=False):
+        figure = pair_by_length(
+            lines, title=f"{title}, {first} against {second}", head_size=run.manifest.get("head_size")
+        )
+        yield f"pair_by_length_{first}_{second}", figure
 
 
 def _examples(run: RunTables, title: str, pictured: int) -> Iterator[tuple[str, Any]]:

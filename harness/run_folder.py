@@ -4,6 +4,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.cost import Cost
 from harness.evaluate import Part
 
 TABLES = ("examples", "scores", "metrics", "rows")  # in the order of writing: a part counts once its rows are there
@@ -49,7 +51,8 @@ class RunFolder:
 
     def write_part(self, part: Part, names: Mapping[str, Any]) -> None:
         """Write one batch's tables, the rows last; `names` are constant columns of rows and metrics."""
-        write_atomically(self.parts / f"seconds-{part.number:05d}.json", json.dumps(dict(part.seconds)))
+        costs = {name: asdict(cost) for name, cost in part.costs.items()}
+        write_atomically(self.parts / f"costs-{part.number:05d}.json", json.dumps(costs))
         for table in TABLES:
             frame: pd.DataFrame = getattr(part, table)
             if table in ("rows", "metrics"):
@@ -79,12 +82,12 @@ class RunFolder:
         numbers = sorted(int(path.stem.split("-")[1]) for path in self.parts.glob("rows-*.parquet"))
         return {number: pq.read_metadata(self._part("examples", number)).num_rows for number in numbers}
 
-    def seconds(self) -> dict[str, float]:
+    def costs(self) -> dict[str, Cost]:
         """What the finished parts took, by phase and method."""
-        total: dict[str, float] = defaultdict(float)
+        total: dict[str, Cost] = defaultdict(Cost)
         for number in self.finished():
-            for name, value in json.loads((self.parts / f"seconds-{number:05d}.json").read_text()).items():
-                total[name] += value
+            for name, cost in json.loads((self.parts / f"costs-{number:05d}.json").read_text()).items():
+                total[name] += Cost(**cost)
         return dict(total)
 
     def _part(self, table: str, number: int) -> Path:

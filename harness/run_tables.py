@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from harness.cost_grid import cost_grid
 from harness.grid import Grid, full_grids, grids
 from harness.leaderboard import leaderboard
 from harness.notes import notes
+from harness.pair_tables import pair_board, pair_grids, pair_lengths
+from harness.pairs import pair_rows
 from harness.ranking import ranking
 from harness.referents import referent_agreement, referent_rows
 from harness.run_folder import RunFolder
@@ -56,6 +59,21 @@ class RunTables:
         return referent_agreement(referent_rows(self.examples, self.scores))
 
     @cached_property
+    def pair_rows(self) -> Any:
+        """Of the explainers that the run holds against each other."""
+        return pair_rows(self.examples, self.scores, self.manifest["config"].get("pairs") or [])
+
+    @cached_property
+    def pair_board(self) -> Any:
+        """The same by layer and head."""
+        return pair_board(self.pair_rows, self.examples)
+
+    @cached_property
+    def pair_lengths(self) -> Any:
+        """The same by layer and number of tokens."""
+        return pair_lengths(self.pair_rows, self.examples, self.manifest.get("head_size"))
+
+    @cached_property
     def notes(self) -> list[str]:
         """What stands under the tables."""
         return notes([self.folder])
@@ -63,11 +81,9 @@ class RunTables:
     def shown(self) -> list[Grid]:
         """What a terminal shows: the paper's layout for each reference, and the summaries."""
         correlations = self.board[self.board["higher"].isna()]
-        referents = referent_grid(
-            self.manifest["task"],
-            f"{self.manifest['task']}, {self.manifest['model_name']}, seed {self.manifest['seed']}",
-            {self.manifest["model_name"]: self.referents},
-        )
+        task = self.manifest["task"]
+        title = f"{task}, {self.manifest['model_name']}, seed {self.manifest['seed']}"
+        referents = referent_grid(task, title, {self.manifest["model_name"]: self.referents})
         ranked = self.ranking
         return [
             *grids(correlations, self.manifest["seconds"]),
@@ -75,6 +91,8 @@ class RunTables:
             *reference_grids(correlations),
             *metrics_grid(ranked[ranked["higher"].notna()], self.diagnosticity),
             *([] if referents is None else [referents]),
+            *pair_grids(self.pair_board, self.pair_rows, task, title),
+            cost_grid(self.manifest, self.examples["example"].nunique()),
         ]
 
     def rest(self) -> list[Grid]:

@@ -120,9 +120,10 @@ class _Block:
         self.first, self.second = first, second
         self.ours, self.theirs = ours, theirs  # [cluster, cell]
         observed = np.abs(ours.sum(axis=0)[:, None] - theirs.sum(axis=0)[None, :])  # [cell, cell]
-        squares = (ours**2).sum(axis=0)[:, None] + (theirs**2).sum(axis=0)[None, :] - 2 * ours.T @ theirs
-        with np.errstate(invalid="ignore", divide="ignore"):
-            self.z = np.nan_to_num(observed / np.sqrt(np.maximum(squares, 0.0)), posinf=0.0)
+        whole = (ours**2).sum(axis=0)[:, None] + (theirs**2).sum(axis=0)[None, :]
+        squares = whole - 2 * ours.T @ theirs
+        squares[squares <= 1e-9 * whole] = np.inf  # what cancels that far is rounding, and would promise too much
+        self.z = observed / np.sqrt(squares)
         scale = np.abs(ours).sum(axis=0)[:, None] + np.abs(theirs).sum(axis=0)[None, :]
         self.threshold = observed - 1e-12 * (scale + 1)  # a pattern that repeats the observed one must count
         self.reached = np.full(observed.shape, 0.0 if exact else 1.0)  # the observed pattern is one beside random ones
@@ -203,8 +204,9 @@ def indistinguishable(p: Values, means: Values) -> list[list[int]]:
 
 
 def effect_size(first: Values, second: Values) -> float:
-    """Cohen's d of paired differences: their mean over their standard deviation; NaN where that is not defined."""
+    """Cohen's d of paired differences: their mean over their standard deviation; NaN without spread but rounding."""
     difference = first - second
     difference = difference[~np.isnan(difference)]
     spread = difference.std(ddof=1) if len(difference) > 1 else 0.0
-    return float(difference.mean() / spread) if spread > 0 else float("nan")
+    rounding = 1e-12 * max(np.nanmax(np.abs(side), initial=0.0) for side in (first, second))
+    return float(difference.mean() / spread) if spread > rounding else float("nan")

@@ -28,7 +28,6 @@ def ranking_grids(ranking: Any) -> list[Grid]:
     for (task, model, seed, reference), part in ranking.groupby(TABLE, sort=False):
         further = [name for name in FURTHER if part[name].notna().any()]
         lines = Lines()
-        best = next((group[:1] for group in part["group"] if group), "")
         for line in part.itertuples():
             text = f"{line.mean:z.2f} {interval(line.low, line.high)}".rstrip()
             effect = "" if np.isnan(line.effect) else f"{line.effect:z.2f}"
@@ -43,13 +42,13 @@ def ranking_grids(ranking: Any) -> list[Grid]:
                     *numbers,
                     str(line.n),
                 ],
-                [2] if best in line.group and best else [],
+                [2] if _among_the_best(line.kind, line.group, part) else [],
             )
         floor = part["floor"].iloc[0]
         notes = [
             "the layer was chosen on a third of the examples and is reported on the others; in brackets the 95 % "
             "bootstrap interval of the mean; lines that share a letter cannot be told apart (paired sign-flip tests, "
-            "Holm over the pairs)"
+            "Holm over the pairs); bold: the best explainer and those that share a letter with it"
         ]
         if floor:
             notes.append(f"d: mean of the paired differences from the best floor, {floor}, over their std")
@@ -75,12 +74,11 @@ def reference_grids(board: Any) -> list[Grid]:
         if not (held["kind"] == "reference").any() and halves.empty:
             continue
         references = [name for name in names if (part.loc[part["reference"] == name, "kind"] != "reliability").any()]
-        columns = references or names
         lines = Lines()
         for name in dict.fromkeys([*references, *halves["explainer"]]):
             texts = []
-            for other in columns:
-                of = held[(held["explainer"] == name) & (held["reference"] == other)]
+            for other in references:
+                of = held[(held["explainer"] == name) & (held["reference"] == other) & (held["kind"] == "reference")]
                 texts.append(_agreement(of) if len(of) else "")
             if len(halves):
                 own = halves[halves["explainer"] == name]
@@ -96,7 +94,9 @@ def reference_grids(board: Any) -> list[Grid]:
                 "all draws; of several layers the first"
             )
         title = f"{task}, {model}, seed {seed}: references against each other"
-        result.append(lines.grid(str(task), title, ["", *columns, "halves"] if len(halves) else ["", *columns], notes))
+        result.append(
+            lines.grid(str(task), title, ["", *references, "halves"] if len(halves) else ["", *references], notes)
+        )
     return result
 
 
@@ -126,8 +126,8 @@ def metrics_grid(rankings: Any, diagnosticity: Any) -> list[Grid]:
                         texts.append("")
                         continue
                     cell = cells.loc[metric]
-                    first = next(group[:1] for group in part.loc[part["reference"] == metric, "group"] if group)
-                    bold += [place] if first in cell["group"] else []
+                    rivals = part[part["reference"] == metric]
+                    bold += [place] if _among_the_best(kind, cell["group"], rivals) else []
                     texts.append(f"{cell['mean']:z.3f} {cell['group']} {header(cell['layer'])}")
                 lines.add([explainer, *texts], bold)
         if len(diagnosticity):
@@ -138,7 +138,8 @@ def metrics_grid(rankings: Any, diagnosticity: Any) -> list[Grid]:
             )
         notes = [
             "each explainer at the layer that was best on a third of the examples, reported on the others; in one "
-            "column, lines that share a letter cannot be told apart; bold: the best group",
+            "column, lines that share a letter cannot be told apart; bold: the best explainer and those that share a "
+            "letter with it",
         ]
         if len(diagnosticity):
             notes.append(
@@ -148,6 +149,12 @@ def metrics_grid(rankings: Any, diagnosticity: Any) -> list[Grid]:
         columns = ["explainer", *(f"{metric} {'↑' if higher[metric] else '↓'}" for metric in metrics)]
         result.append(lines.grid(str(task), f"{task}, {model}, seed {seed}: metrics", columns, notes))
     return result
+
+
+def _among_the_best(kind: str, group: str, ranked: Any) -> bool:
+    """Whether a line is an explainer that shares a letter with the best explainer of its table's ranking."""
+    best = next((of for of in ranked.loc[ranked["kind"] == "explainer", "group"] if of), "")
+    return kind == "explainer" and bool(set(group) & set(best))
 
 
 def diagnosticity(rows: Any, examples: Any, random: str = "random") -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Trace: one differentiable run of the model, shared by every method."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from harness import architecture, check
 from harness.batch import NO_GOLD, TEXT_WIDE, Batch
+from harness.cost import shared
 from harness.layer import LayerRun, layer_run
 
 OUTPUTS = ("probability", "logit", "difference", "logit_difference")
@@ -133,12 +135,12 @@ class Trace:
         chosen = values.gather(1, target[:, None])[:, 0]
         return chosen - values.gather(1, rival[:, None])[:, 0] if kind.endswith("difference") else chosen
 
-    @cached_property
+    @shared
     def gradient(self) -> Tensor:
         """Of the output, with respect to the word embedding's output, `[batch, token, hidden]`."""
         return self._gradient_at([self.embedding])[0]
 
-    @cached_property
+    @shared
     def first_layer_gradient(self) -> Tensor:
         """Of the output, with respect to what the first layer reads, `[batch, token, hidden]`.
 
@@ -146,7 +148,7 @@ class Trace:
         """
         return self._gradient_at([self._first_state])[0]
 
-    @cached_property
+    @shared
     def attention_gradient(self) -> Tensor:
         """Of the output, with respect to each attention weight, `[batch, layer, head, query, key]`."""
         try:
@@ -157,7 +159,7 @@ class Trace:
             ) from error
         return torch.stack(gradients, dim=1).masked_fill(self._padded_pairs, 0.0)
 
-    @cached_property
+    @shared
     def layer_runs(self) -> tuple[LayerRun, ...]:
         """What each layer made between its input and its output, without gradients.
 
@@ -174,6 +176,19 @@ class Trace:
                     "its configuration changes a layer's arithmetic in a way that is not known there"
                 )
         return tuple(runs)
+
+    @shared
+    def by_logit(self) -> "Trace":
+        """The same run of the model, explained by the logit of the same class."""
+        other = copy.copy(self)
+        other.kind = "logit"
+        other.forget()
+        return other
+
+    def forget(self) -> None:
+        """Drop what was computed from the run, so that it is made again when asked for."""
+        for name in [name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property)]:
+            del self.__dict__[name]
 
     def _gradient_at(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         with torch.enable_grad():

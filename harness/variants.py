@@ -12,6 +12,7 @@ CHANGES_NO_NUMBER = (
     "maps",
     "figures",
     "pictured",
+    "pairs",
 )  # seeds are pooled
 METHODS = ("explainers", "references", "metrics")
 

@@ -1,7 +1,6 @@
 """Which scalar a method takes the gradient of, where its paper names one that need not be the run's own."""
 
 import copy
-from functools import cached_property
 
 from harness import check
 from harness.trace import OUTPUTS, Trace
@@ -18,9 +17,9 @@ def explaining(trace: Trace, output: str) -> Trace:
     """The same run of the model, explained by another scalar of the same class; `run` keeps the run's own."""
     if output in ("run", trace.kind):
         return trace
+    if output == "logit":
+        return trace.by_logit
     other = copy.copy(trace)
     other.kind = output
-    # what was computed for the run's own scalar: made again when asked for
-    for name in [name for name in vars(other) if isinstance(getattr(Trace, name, None), cached_property)]:
-        del other.__dict__[name]
+    other.forget()
     return other

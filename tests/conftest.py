@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from harness import run
 from harness.batch import Batch, Example, collate
@@ -45,6 +46,7 @@ def _one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     before = os.environ.get("ASSAY_CACHE")
     os.environ["ASSAY_CACHE"] = str(cache)
     torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
+    threadpool_limits(1, "blas")
     yield
     if before is None:
         del os.environ["ASSAY_CACHE"]

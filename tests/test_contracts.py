@@ -52,7 +52,8 @@ def close(ours: Tensor, theirs: Tensor) -> bool:
 
 @METHODS
 def test_scores_have_the_shape_of_the_contract_and_are_finite(group: str, name: str, trace: Trace):
-    scores = build(group, name)(trace)
+    method = build(group, name)
+    scores = method(trace)
     batch, token = trace.batch.input_ids.shape
     layers, heads = trace.attention.shape[1:3]
     if group == "references":
@@ -63,6 +64,10 @@ def test_scores_have_the_shape_of_the_contract_and_are_finite(group: str, name: 
     ranked = ranked & scored(scores, trace, group)
     assert torch.isfinite(scores[ranked]).all()
     assert scores[ranked].std() > 0
+    if hasattr(method, "saturated"):
+        assert method.saturated(trace).shape == scores.shape[:-1]
+    for half in method.halves(trace) if hasattr(method, "halves") else ():
+        assert half.shape == scores.shape
 
 
 @METHODS

@@ -50,6 +50,7 @@ class EffectiveAttention:
         positive = effective.relu()
         total = positive.sum(dim=-1, keepdim=True)
         other = copy.copy(trace)
+        other.forget()
         other.attention = positive / total.where(total > 0, 1.0)  # a row with no positive weight is padding's
         return self.of(other)
 

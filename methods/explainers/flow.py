@@ -53,16 +53,15 @@ class Flow:
         return torch.stack(rows, dim=1).unflatten(1, tops.shape[1:3])
 
     def saturated(self, trace: Trace) -> Tensor:
-        """The share of ranked tokens whose flow is all that a token can get, `[batch, layer]`, in float64.
+        """The share of ranked tokens whose flow is all that a token can get, `[batch, layer(, head)]`, in float64.
 
         That is 1, or what the first layer's mixing hands on from the token to all queries together, if that is less.
         Once each query's flow is, deeper layers add nothing, and tokens bounded by 1 tie. NaN where no token is
         ranked, and for `heads=each` or another read-out than `row`, whose scores are not one such flow.
         """
-        by_row = self.read_out == "row" and self.heads != "each"
-        layers = mixing(trace, self.residual, self.heads if by_row else "mean")  # [batch, layer, query, key]
-        if not by_row:
-            return layers.new_full(layers.shape[:2], torch.nan)
+        layers = mixing(trace, self.residual, self.heads)  # [batch, layer, (head,) query, key]
+        if self.read_out != "row" or self.heads == "each":
+            return layers.new_full(layers.shape[:-2], torch.nan)
         flow = self._maximum(trace, layers)[:, :, 0]  # [batch, layer, token]
         most = layers[:, 0].sum(dim=1).clamp(max=1.0)  # [batch, token]
         ranked = trace.batch.ranked[:, None]  # [batch, 1, token]

@@ -2,7 +2,6 @@
 
 import copy
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -38,9 +37,7 @@ class ShuffledAttention:
 
     def __call__(self, trace: Trace) -> Tensor:  # as `of`
         changed = copy.copy(trace)
-        for name in dir(type(trace)):  # what was kept of the true attention must not answer for this one
-            if isinstance(getattr(type(trace), name), cached_property):
-                vars(changed).pop(name, None)
+        changed.forget()  # what was kept of the true attention must not answer for this one
         source = self._source(trace).to(trace.attention.device)[:, :, None]  # [batch, layer, 1, query, key]
         changed.attention = trace.attention.gather(-1, source.expand_as(trace.attention))
         return self.of(changed)

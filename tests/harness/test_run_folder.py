@@ -3,6 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from harness.cost import Cost
 from harness.evaluate import Part
 from harness.run_folder import RunFolder, write_atomically
 
@@ -17,7 +18,7 @@ def part(number: int, *examples: str) -> Part:
         pd.DataFrame({"example": names, "scores": [[0.5, number] for _ in names]}),
         pd.DataFrame({"example": names, "rho": 0.1 * number, "error": None}),
         pd.DataFrame({"example": [], "metric": [], "value": []}),
-        {"trace": 1.5},
+        {"trace": Cost(1.5, 2, 1)},
     )
 
 
@@ -34,7 +35,7 @@ def test_parts_read_as_one_table_before_and_after_merging(folder: RunFolder):
     assert folder.finished() == {0: 2, 3: 1}
     assert folder.table("rows")["example"].tolist() == ["b", "d", "a"]
     assert folder.table("rows").columns.tolist() == ["task", "model", "seed", "example", "rho", "error"]
-    assert folder.seconds() == {"trace": 3.0}
+    assert folder.costs() == {"trace": Cost(3.0, 4, 2)}
     folder.merge(["a", "b", "c", "d"])
     assert folder.merged
     assert not folder.parts.exists()

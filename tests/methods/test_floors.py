@@ -355,7 +355,7 @@ def test_saturation_by_hand():
 def test_saturation_of_other_flows_is_not_defined(options: dict):
     trace = Trace(bag(), batch_of(sentence([5, 6, 7])))
     saturated = Flow(**options).saturated(trace)
-    assert saturated.shape == (1, 3)
+    assert saturated.shape == Flow(**options)(trace).shape[:-1]
     assert saturated.isnan().all()
 
 

@@ -1,0 +1,117 @@
+"""What a method costs: seconds, and passes of the model, each method counted as if it ran alone."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Work on a batch.
+
+    Args:
+        seconds: of the wall clock.
+        forward: rows of tokens that ran through a whole model, padding variants counted like others.
+        backward: rows whose logits a gradient went back from.
+
+    What runs on parts of the model alone, such as one layer's arithmetic, counts in seconds and is no pass.
+    """
+
+    seconds: float = 0.0
+    forward: int = 0
+    backward: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.seconds + other.seconds, self.forward + other.forward, self.backward + other.backward)
+
+    def __sub__(self, other: "Cost") -> "Cost":
+        return Cost(self.seconds - other.seconds, self.forward - other.forward, self.backward - other.backward)
+
+
+class Meter:
+    """Counts while it is entered; `costs` then holds what was spent, by name."""
+
+    def __init__(self):
+        self.costs: dict[str, Cost] = defaultdict(Cost)
+        self._forward = self._backward = 0
+        self._known: list[Cost] = []  # of shared parts that the method being measured has paid for
+
+    def __enter__(self) -> "Meter":
+        # for all modules, not for the one model: some methods run a copy of it
+        self._hook = register_module_forward_hook(self._ran)
+        self._token = _OPEN.set(self)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._hook.remove()
+        _OPEN.reset(self._token)
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Add to `name` what is spent inside, and what `shared` parts that it asks for have cost another before."""
+        self._known, before = [], self._now()
+        self._borrowed = Cost()
+        try:
+            yield
+        finally:
+            self.costs[name] += self._now() - before + self._borrowed
+
+    @contextmanager
+    def sharing(self) -> Iterator[list[Cost]]:
+        """Measure a shared part that is made now; the list then holds its cost."""
+        cost: list[Cost] = []
+        before = self._now()
+        yield cost
+        cost.append(self._now() - before)
+        self._known.append(cost[0])
+
+    def charge(self, cost: Cost) -> None:
+        """A shared part is asked for that is there already."""
+        if not any(known is cost for known in self._known):
+            self._known.append(cost)
+            self._borrowed += cost
+
+    def _now(self) -> Cost:
+        return Cost(time.perf_counter(), self._forward, self._backward)
+
+    def _ran(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        logits = getattr(output, "logits", None)
+        if isinstance(logits, Tensor):
+            self._forward += len(logits)
+            if logits.requires_grad:
+                logits.register_hook(self._went_back)
+
+    def _went_back(self, gradient: Tensor) -> None:
+        self._backward += len(gradient)
+
+
+_OPEN: ContextVar[Meter | None] = ContextVar("meter", default=None)
+
+
+class shared(cached_property):  # noqa: N801  used like functools.cached_property
+    """A cached property whose cost is borne by every method that asks for it, not by the first alone."""
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        meter = _OPEN.get()
+        if instance is None or meter is None:
+            return super().__get__(instance, owner)
+        kept, cost = vars(instance), f"cost of {self.attrname}"
+        if self.attrname in kept:
+            if cost in kept:
+                meter.charge(kept[cost])
+            return kept[self.attrname]
+        with meter.sharing() as spent:
+            value = super().__get__(instance, owner)
+        kept[cost] = spent[0]
+        return value
+
+    def __set__(self, _instance: Any, _value: Any) -> None:  # so that Python comes here for a value that is kept, too
+        raise AttributeError(f"{self.attrname} is computed and cannot be set")

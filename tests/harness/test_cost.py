@@ -1,0 +1,69 @@
+import pytest
+import torch
+
+from harness.batch import Batch
+from harness.contracts import Model
+from harness.cost import Cost, Meter
+from harness.trace import Trace
+from methods.explainers.attention import Attention
+from methods.explainers.generic_relevance import GenericRelevance
+from methods.explainers.integrated_gradients import IntegratedGradients
+from methods.explainers.randomised_weights import RandomisedWeights
+from methods.explainers.saliency import Saliency
+from methods.references.blank_out import BlankOut
+from methods.references.input_gradient import InputGradient
+
+
+def passes(cost: Cost) -> tuple[int, int]:
+    return cost.forward, cost.backward
+
+
+def test_passes_are_those_that_a_method_is_known_to_take(model: Model, batch: Batch):
+    words = int(batch.attention_mask.sum()) - 2 * len(batch.examples)  # all but CLS and the end token
+    methods = {
+        "attention": (Attention(), 0, 0),
+        "saliency": (Saliency(), 1, 1),
+        "integrated": (IntegratedGradients(steps=7), None, 7),
+        "blanked": (BlankOut(), None, 0),
+        "randomised": (RandomisedWeights(of=Attention()), 1, 0),
+    }
+    with Meter() as meter:
+        with meter.of("trace"):
+            trace = Trace(model.module, batch)
+        for name, (method, _, _) in methods.items():
+            with meter.of(name):
+                method(trace)
+    count = len(batch.examples)
+    assert passes(meter.costs["trace"]) == (count, 0)
+    for name, (_, forward, backward) in methods.items():
+        assert meter.costs[name].backward == backward * count
+        assert forward is None or meter.costs[name].forward == forward * count
+    assert meter.costs["integrated"].forward >= 7 * count
+    assert words <= meter.costs["blanked"].forward <= words + 2 * count
+    assert all(cost.seconds > 0 for cost in meter.costs.values())
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_two_methods_need_is_charged_to_both_in_any_order(model: Model, batch: Batch, turned: bool):
+    methods = [InputGradient(), InputGradient(reduce="l1"), GenericRelevance(), GenericRelevance(output="logit")]
+    with Meter() as meter:
+        trace = Trace(model.module, batch)
+        for number, method in list(enumerate(methods))[:: -1 if turned else 1]:
+            with meter.of(str(number)):
+                method(trace)
+                method(trace)  # itself pays once
+    assert [passes(meter.costs[str(number)]) for number in range(4)] == [(0, len(batch.examples))] * 4
+    assert meter.costs["1"].seconds > 0
+
+
+def test_nothing_is_counted_outside_and_no_hook_stays(model: Model, batch: Batch):
+    hooks = torch.nn.modules.module._global_forward_hooks
+    with Meter() as meter, meter.of("nothing"):
+        assert len(hooks) == 1
+    assert not hooks
+    Trace(model.module, batch).gradient  # noqa: B018
+    assert passes(meter.costs["nothing"]) == (0, 0)
+
+
+def test_costs_add_up():
+    assert Cost(1.5, 2, 1) + Cost(0.5, 3, 0) - Cost(1.0, 1, 1) == Cost(1.0, 4, 0)
