@@ -77,7 +77,7 @@ def top_overlap_by_layer(scores: Tensor, reference: Tensor, ranked: Tensor) -> T
     breaking ties by chance would give on average; scores by chance reach the quarter itself.
     """
     values, reference, ranked, defined = _prepared(scores, reference, ranked)
-    size = (ranked.sum(dim=-1, keepdim=True) / 4).ceil()  # [batch, 1, 1]
+    size = (ranked.sum(dim=-1, keepdim=True).double() / 4).ceil()  # [batch, 1, 1]
     shared = _top(values, ranked, size) * _top(reference, ranked, size)
     overlap = shared.sum(dim=-1) / size[..., 0]
     return overlap.view(defined.shape).masked_fill(~defined, torch.nan)

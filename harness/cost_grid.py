@@ -27,7 +27,7 @@ def cost_grid(manifest: Mapping[str, Any], examples: int) -> Grid:
                 lines.add([name, kind, source, f"{cost['seconds'] / examples:.3g}", *passes])
     trace = manifest["costs"]["trace"]
     notes = [
-        f"each method as if it ran alone, beside the one forward pass that all share ({trace['seconds'] / examples:.3g} "
+        f"each method as if it ran alone, beside the forward pass that all share ({trace['seconds'] / examples:.3g} "
         "seconds); a pass is one text through the whole model, or a gradient back from its output; work on parts of "
         "the model shows in the seconds alone"
     ]

@@ -36,10 +36,14 @@ def leaderboard(rows: Any, examples: Any) -> pd.DataFrame:
 
 
 def with_clusters(rows: Any, examples: Any) -> pd.DataFrame:
-    """Rows with the columns `cluster` and `model_seed` that `cells` asks for."""
+    """Rows with the columns `cluster` and `model_seed` that `cells` asks for.
+
+    They stand in the examples' order, so that a mean's last bit does not hang on how a run was cut up.
+    """
     clusters = examples.drop_duplicates("example").set_index("example")["cluster"]
     seeds = rows["model_seed"] if "model_seed" in rows else rows["seed"]
-    return rows.assign(cluster=rows["example"].map(clusters), model_seed=seeds)
+    rows = rows.assign(cluster=rows["example"].map(clusters), model_seed=seeds)
+    return rows.sort_values(["example", "model_seed"], kind="stable")
 
 
 def _board(table: dict[str, Any], rows: Any) -> pd.DataFrame:

@@ -251,7 +251,7 @@ def test_resume_refuses_another_configuration(assay, tmp_path: Path, model):
 
 def test_a_killed_run_has_lost_one_part_at_most(model, tmp_path: Path):
     """kill -9, then resume: nothing whole is computed again, and the table is that of an unbroken run."""
-    arguments = [sys.executable, "-m", "harness", *SMALL, "limit=200", "token_budget=100", "explainers=[random,flow]"]
+    arguments = [sys.executable, "-m", "harness", *SMALL, "limit=120", "token_budget=60", "explainers=[random,flow]"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     folder = tmp_path / "killed"
     running = subprocess.Popen(
@@ -276,7 +276,7 @@ def test_a_killed_run_has_lost_one_part_at_most(model, tmp_path: Path):
         timeout=200,
     )
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["counts"]["computed_now"] == 200 - sum(done.values())
+    assert manifest["counts"]["computed_now"] == 120 - sum(done.values())
     subprocess.run(
         [*arguments, f"hydra.run.dir={tmp_path / 'unbroken'}"],
         cwd=tmp_path,
@@ -302,6 +302,7 @@ def test_the_report_is_redone_from_the_folder_alone(assay, tmp_path: Path, model
     assert {name: (folder / name).read_text() for name in files} == before
     assert "Spearman's rho with blank_out" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", ["assay-report", str(folder), str(folder), "--out", str(tmp_path / "both")])
+    sys.argv.append("--no-figures")
     report.main()
     assert len(pd.read_csv(tmp_path / "both" / "leaderboard.csv")) == 2 * len(pd.read_csv(folder / "leaderboard.csv"))
 
@@ -327,14 +328,14 @@ def test_help_shows_groups_and_examples():
     ).stdout
     for text in (
         "Groups and their choices",
-        "explainers: alti, attention, ",
+        "explainers: all, alti, attention, ",
         "assay -m seed=0,1,2",
         "assay resume=FOLDER",
     ):
         assert text in printed
 
 
-SST2 = ("task=sst2", "threads=1", "explainers=[random,attention,flow]", "references=[input_gradient]")
+SST2 = ("task=sst2", "threads=1", "figures=false", "explainers=[random,attention,flow]", "references=[input_gradient]")
 
 
 def test_a_local_checkpoint_and_local_texts_are_explained(assay, tmp_path: Path):
@@ -350,7 +351,7 @@ def test_a_local_checkpoint_and_local_texts_are_explained(assay, tmp_path: Path)
     status, _, err = assay(*SST2, *here, "limit=4", "task.split=test", folder="unlabelled")
     assert status == 1
     assert "task.label=null where the data have no labels" in err
-    status, out, err = assay("+experiment=az20_table3", *here, "limit=4", folder="table3")
+    status, out, err = assay("+experiment=az20_table3", *here, "limit=4", "figures=false", folder="table3")
     assert status == 0, err
     assert "explained: positive class, logit; ranked tokens: all; ties: dense ranks" in out
 
@@ -359,7 +360,7 @@ def test_pronouns_are_explained_at_the_mask_with_their_referents(assay, tmp_path
     here = f"model.path={shared('checkpoints', 'bert-minilm-mlm')}"
     given = '"{John|his} asked {Mary|her} about [MASK] book.", "{Ann|her} lent {Tim|him} a coat for [MASK]."'
     own = f"task.sentences=[{given}]"
-    methods = "explainers=[random,attention,rollout]", "references=[blank_out]", "threads=1"
+    methods = "explainers=[random,attention,rollout]", "references=[blank_out]", "threads=1", "figures=false"
     status, out, err = assay("task=pronoun", here, own, *methods)
     assert status == 0, err
     assert "referent agreement" in out
@@ -368,6 +369,7 @@ def test_pronouns_are_explained_at_the_mask_with_their_referents(assay, tmp_path
     status, out, err = assay("+experiment=az20_figure4", here, folder="figure")
     assert status == 0, err
     assert rows_of(tmp_path / "figure")["example"].nunique() == 5
+    assert (tmp_path / "figure" / "figures" / "mask_to_referents_5.pdf").stat().st_size > 5000
 
 
 @pytest.mark.parametrize(
