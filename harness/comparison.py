@@ -66,21 +66,22 @@ class Cells:
     def above_floors(self) -> NDArray:
         """Whether an explainer's cell is above every floor that has no layers or the same layer, `[cell]`, by test.
 
-        True without floors; False for a floor itself.
+        True without floors; False for a floor itself. A floor that is nowhere defined is none.
         """
-        floor, layer = (self.names["kind"] == "floor").to_numpy(), self.names["layer"].to_numpy()
+        floor = (self.names["kind"] == "floor").to_numpy() & ~np.isnan(self.means)
+        layer = self.names["layer"].to_numpy()
         below = (self.means[:, None] > self.means[None, :]) & (self.p < ALPHA)  # [cell, floor]
         concerns = floor[None, :] & ((layer[None, :] == 0) | (layer[None, :] == layer[:, None]))
-        return ~floor & (below | ~concerns).all(axis=1)
+        return (self.names["kind"] != "floor").to_numpy() & (below | ~concerns).all(axis=1)
 
     def letters(self, inside: NDArray) -> list[str]:
         """A letter for each group among the cells `inside` that cannot be told apart by the table's tests.
 
-        Best mean first; no mean, no letter.
+        Best mean first; no mean, no letter, and none for groups behind the 52nd.
         """
         texts = [""] * len(inside)
-        for number, group in enumerate(indistinguishable(self.p[np.ix_(inside, inside)], self.means[inside])):
-            letter = ascii_letters[number] if number < len(ascii_letters) else "*"
+        groups = indistinguishable(self.p[np.ix_(inside, inside)], self.means[inside])
+        for letter, group in zip(ascii_letters, groups, strict=False):
             for cell in group:
                 texts[cell] += letter
         return texts

@@ -8,7 +8,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from weakref import WeakSet
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
@@ -42,6 +44,7 @@ class Meter:
     def __init__(self):
         self.costs: dict[str, Cost] = defaultdict(Cost)
         self._forward = self._backward = 0
+        self._counted: WeakSet[nn.Module] = WeakSet()  # models whose rows are counted
         self._known: list[Cost] = []  # of shared parts that the method being measured has paid for
 
     def __enter__(self) -> "Meter":
@@ -55,14 +58,17 @@ class Meter:
         _OPEN.reset(self._token)
 
     @contextmanager
-    def of(self, name: str) -> Iterator[None]:
-        """Add to `name` what is spent inside, and what `shared` parts that it asks for have cost another before."""
+    def of(self, name: str, alone: bool = False) -> Iterator[None]:
+        """Add to `name` what is spent inside.
+
+        With `alone` also what the `shared` parts that it asks for have cost another before.
+        """
         self._known, before = [], self._now()
         self._borrowed = Cost()
         try:
             yield
         finally:
-            self.costs[name] += self._now() - before + self._borrowed
+            self.costs[name] += self._now() - before + (self._borrowed if alone else Cost())
 
     @contextmanager
     def sharing(self) -> Iterator[list[Cost]]:
@@ -80,11 +86,15 @@ class Meter:
             self._borrowed += cost
 
     def _now(self) -> Cost:
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()  # what was asked for before is done before the clock is read
         return Cost(time.perf_counter(), self._forward, self._backward)
 
-    def _ran(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
+    def _ran(self, module: nn.Module, _inputs: Any, output: Any) -> None:
         logits = getattr(output, "logits", None)
-        if isinstance(logits, Tensor):
+        # a model around another gives logits of its own, made of the inner one's: those are counted already
+        if isinstance(logits, Tensor) and not any(part in self._counted for part in module.modules() if part != module):
+            self._counted.add(module)
             self._forward += len(logits)
             if logits.requires_grad:
                 logits.register_hook(self._went_back)

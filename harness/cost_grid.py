@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from harness.cost import Cost
 from harness.grid import Grid, Lines
 
 GROUPS = {"explainers": "explainer", "references": "reference"}
@@ -15,20 +16,25 @@ def source_of(method: object) -> str:
     return text.strip().split("\n")[0].split(" https:")[0].rstrip(".")
 
 
-def cost_grid(manifest: Mapping[str, Any], examples: int) -> Grid:
-    """Seconds, and runs of the whole model forward and backward, per example; and where the method is from."""
+def cost_grid(manifest: Mapping[str, Any], costs: Mapping[str, Cost], examples: int) -> Grid | None:
+    """Seconds, and runs of the whole model forward and backward, per example; and where the method is from.
+
+    None for a run that was killed between its last example and its manifest: nobody counted for it.
+    """
+    if "trace" not in costs:
+        return None
     lines = Lines()
     for group, kind in GROUPS.items():
         lines.rule()
         for name, source in manifest["sources"][group].items():
-            cost = manifest["costs"].get(f"{kind} {name}")
+            cost = costs.get(f"{kind} {name}")
             if cost is not None:
-                passes = [f"{cost[way] / examples:.1f}" for way in ("forward", "backward")]
-                lines.add([name, kind, source, f"{cost['seconds'] / examples:.3g}", *passes])
-    trace = manifest["costs"]["trace"]
+                passes = [f"{count / examples:.1f}" for count in (cost.forward, cost.backward)]
+                lines.add([name, kind, source, f"{cost.seconds / examples:.3g}", *passes])
+    shared = costs["trace"].seconds / examples
     notes = [
-        f"each method as if it ran alone, beside the forward pass that all share ({trace['seconds'] / examples:.3g} "
-        "seconds); a pass is one text through the whole model, or a gradient back from its output; work on parts of "
+        f"each method as if it ran alone, beside the forward pass that all share ({shared:.3g} seconds); "
+        "a pass is one text through the whole model, or a gradient back from its output; work on parts of "
         "the model shows in the seconds alone"
     ]
     columns = ["method", "", "source", "seconds", "forward", "backward"]

@@ -51,6 +51,19 @@ class Protocol:
         check.choice("target", self.target, [*TARGETS, *task.classes])
         return replace(self, output=task.output) if self.output == "task" else self
 
+    def trace(
+        self,
+        model: Model,
+        examples: Sequence[Example],
+        classes: Sequence[str] = (),
+        device: torch.device | str = "cpu",
+        budget: int | None = None,
+    ) -> Trace:
+        """The examples in one batch, explained as this protocol says; `budget` in the place of its own."""
+        batch = collate(examples, self.include, model.blank_ids, device)
+        target = classes.index(self.target) if self.target in classes else self.target
+        return Trace(model.module, batch, target, self.output, self.token_budget if budget is None else budget)
+
 
 @dataclass(frozen=True)
 class Part:
@@ -127,11 +140,10 @@ class _Batches:
         is a failed cell.
         """
         protocol, ranks = self.protocol, self.protocol.ranks
-        target = self.classes.index(protocol.target) if protocol.target in self.classes else protocol.target
         with Meter() as meter:
             with meter.of("trace"):
-                batch = collate(examples, protocol.include, self.model.blank_ids, self.device)
-                trace = Trace(self.model.module, batch, target, protocol.output, budget)
+                trace = protocol.trace(self.model, examples, self.classes, self.device, budget)
+                batch = trace.batch
             scored: dict[tuple[str, str], Scored] = {}
             for kind, methods in (("explainer", self.explainers), ("reference", self.references)):
                 for name, method in methods.items():
@@ -159,7 +171,7 @@ def _scored(name: str, method: Any, kind: str, trace: Trace, smallest: bool, met
     """The method's scores; a cell that fails is a row that says so."""
     said = "floor" if kind == "explainer" and getattr(method, "floor", False) else kind
     try:
-        with meter.of(f"{kind} {name}"):
+        with meter.of(f"{kind} {name}", alone=True):
             values = _checked(method(trace), kind, trace).double().cpu()
         halves = saturated = None
         with meter.of("reliability"):

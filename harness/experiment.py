@@ -163,19 +163,26 @@ class Experiment:
             costs = folder.costs()
             seconds.update({name: cost.seconds for name, cost in costs.items()})
             manifest["costs"] = {name: asdict(cost) for name, cost in costs.items()}
+            manifest["seconds"] = dict(seconds)
         if not stopped and not folder.merged:
+            folder.write_manifest(manifest)  # what merging takes apart, should it be the last that this process does
             with _timed(seconds, "merge"):
                 folder.merge([example.id for example in examples])
+        no_maps: dict[str, str] = {}
         if self.settings.maps and not stopped:
             with _timed(seconds, "maps"):
-                chosen = examples[: self.settings.maps]
-                folder.write_maps(maps(chosen, model, served["explainers"], protocol.include, self.settings.device))
+                chosen, methods = examples[: self.settings.maps], served["explainers"]
+                table, no_maps = maps(chosen, model, methods, protocol, self.task.classes, self.settings.device)
+                folder.write_maps(table)
         rows: Any = folder.measured()[["example", "status"]]
         manifest |= {
             "status": "stopped" if stopped else "complete",
             "seconds": dict(seconds),
             "peak_memory_mib": round(peak_memory()),
-            "warnings": sorted({str(warning.message) for warning in caught}),
+            "warnings": [
+                *sorted({str(warning.message) for warning in caught}),
+                *(f"no maps of {name}: {why}" for name, why in no_maps.items()),
+            ],
             "counts": {
                 "examples": rows["example"].nunique(),
                 "computed_now": rows["example"].nunique() - before,

@@ -8,32 +8,37 @@ from dataclasses import replace
 import pandas as pd
 import torch
 
-from harness.batch import Example, collate
+from harness.batch import Example
 from harness.contracts import Explainer, Model
-from harness.trace import Trace
+from harness.evaluate import Protocol
 
 
 def maps(
     examples: Sequence[Example],
     model: Model,
     explainers: Mapping[str, Explainer],
-    include: str,
+    protocol: Protocol,
+    classes: Sequence[str] = (),
     device: torch.device | str = "cpu",
-) -> pd.DataFrame:
-    """One row per example, explainer, layer and query: `scores`, a list over keys.
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """One row per example, explainer, layer and query: `scores`, a list over keys; and why an explainer has none.
 
     A query's row is what the explainer gives with that position as the explained one; explainers without layers and
     single heads have no maps. The head is still read at the example's own position.
     """
-    columns = defaultdict(list)
+    columns, failed = defaultdict(list), {}
     for example in examples:
-        batch = collate([example], include, model.blank_ids, device)
-        trace = Trace(model.module, batch)
+        trace = protocol.trace(model, [example], classes, device)
+        batch = trace.batch
         for query in range(len(example.input_ids)):
             moved = copy.copy(trace)
             moved.batch = replace(batch, position=torch.full_like(batch.position, query))
             for name, explainer in explainers.items():
-                scores = explainer(moved).detach().double().cpu()
+                try:
+                    scores = explainer(moved).detach().double().cpu()
+                except Exception as error:  # its cells of the tables say the same
+                    failed[name] = f"{type(error).__name__}: {error}"
+                    continue
                 if scores.dim() > 3 or scores.shape[1] == 1:
                     continue
                 for layer, row in enumerate(scores[0].numpy(), start=1):
@@ -42,4 +47,4 @@ def maps(
                     columns["layer"].append(layer)
                     columns["query"].append(query)
                     columns["scores"].append(row)
-    return pd.DataFrame(columns, columns=["example", "method", "layer", "query", "scores"])
+    return pd.DataFrame(columns, columns=["example", "method", "layer", "query", "scores"]), failed

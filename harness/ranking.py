@@ -65,6 +65,8 @@ def _ranked(rows: Any) -> Any:
     every = cells(rows)
     every = every.part(np.flatnonzero(~the_references_own(rows, every.names)))
     validation = is_validation(every.clusters)
+    if validation.all():  # a handful of examples: none is left to report on
+        return pd.DataFrame(columns=COLUMNS)
     chosen = _best_layers(every.part(examples=validation))
     if not chosen:
         return pd.DataFrame(columns=COLUMNS)

@@ -18,6 +18,10 @@ from harness.run_figures import draw
 from harness.run_folder import RunFolder, write_atomically
 from harness.run_tables import RunTables
 
+FILES = (
+    *("leaderboard.md", "leaderboard.tex", "leaderboard.csv", "ranking.csv", "pairs.csv", "pairs_by_length.csv"),
+    *("rows.parquet", "metrics.parquet", "scores.parquet", "maps.parquet", "examples.parquet", "manifest.json"),
+)  # in the order in which a user is told of them
 RUN = {"task": "task", "model": "model_name", "seed": "seed"}  # columns of a table, keys of a manifest
 
 
@@ -107,8 +111,7 @@ def runs(folders: Sequence[Path], out: Path, pictured: int | None) -> None:
         for run, place in zip(made, places, strict=True):
             count = draw(run, place, pictured)
             screen.print(f"figures   {count} in {place}/figures", highlight=False, markup=False, soft_wrap=True)
-    more = ", ranking.csv, rows.parquet, scores.parquet, examples.parquet, manifest.json" if len(folders) == 1 else ""
-    _farewell(screen, out, more)
+    _farewell(screen, out)
 
 
 def _write_pairs(made: Sequence[RunTables], out: Path) -> None:
@@ -155,10 +158,13 @@ def _show(screen: Console, grid: Grid) -> None:
     screen.print()
 
 
-def _farewell(screen: Console, place: Path, more: str = "") -> None:
+def _farewell(screen: Console, place: Path) -> None:
+    files = [name for name in FILES if (place / name).is_file()]
+    holds_runs = any(place.glob("manifest.json")) or any(place.glob("*/manifest.json"))
+    again = f"   assay-report {place}" if holds_runs else ""
     screen.print(
-        f"\nfiles     {place}: leaderboard.md, leaderboard.tex, leaderboard.csv{more}",
-        f"\ntry next  assay 'explainers=[random,attention,flow]' limit=200   assay --help   assay-report {place}",
+        f"\nfiles     {place}: {', '.join(files)}",
+        f"\ntry next  assay 'explainers=[random,attention,flow]' limit=200   assay --help{again}",
         highlight=False,
         markup=False,
         soft_wrap=True,

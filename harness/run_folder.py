@@ -83,7 +83,9 @@ class RunFolder:
         return {number: pq.read_metadata(self._part("examples", number)).num_rows for number in numbers}
 
     def costs(self) -> dict[str, Cost]:
-        """What the finished parts took, by phase and method."""
+        """What the examples so far took, by phase and method."""
+        if self.merged:
+            return {name: Cost(**cost) for name, cost in self.manifest["costs"].items()}
         total: dict[str, Cost] = defaultdict(Cost)
         for number in self.finished():
             for name, cost in json.loads((self.parts / f"costs-{number:05d}.json").read_text()).items():

@@ -85,6 +85,7 @@ class RunTables:
         title = f"{task}, {self.manifest['model_name']}, seed {self.manifest['seed']}"
         referents = referent_grid(task, title, {self.manifest["model_name"]: self.referents})
         ranked = self.ranking
+        costs = cost_grid(self.manifest, self.folder.costs(), self.examples["example"].nunique())
         return [
             *grids(correlations, self.manifest["seconds"]),
             *ranking_grids(ranked[ranked["higher"].isna()]),
@@ -92,7 +93,7 @@ class RunTables:
             *metrics_grid(ranked[ranked["higher"].notna()], self.diagnosticity),
             *([] if referents is None else [referents]),
             *pair_grids(self.pair_board, self.pair_rows, task, title),
-            cost_grid(self.manifest, self.examples["example"].nunique()),
+            *([] if costs is None else [costs]),
         ]
 
     def rest(self) -> list[Grid]:

@@ -31,6 +31,8 @@ def mean_interval(
     defined = ~np.isnan(values)
     sums, counts = _by_cluster(np.where(defined, values, 0.0), clusters), _by_cluster(defined.astype(float), clusters)
     n = len(sums)
+    if n == 0:
+        return np.full((values.shape[1], 2), np.nan)
     generator = np.random.default_rng(seed)
     means = []
     step = max(1, CHUNK // max(n, 1))
@@ -91,6 +93,8 @@ def pairwise_sign_flip(values: Values, clusters: NDArray | None = None, draws: i
     members = [np.flatnonzero(pattern.ravel() == index) for index in range(patterns.shape[1])]
     n = len(_by_cluster(filled[:, :1], clusters))
     exact = n <= math.log2(draws)
+    if len(members) > max(2, cells / 8):
+        return _pair_by_pair(values, clusters, exact, draws, seed)
     blocks = []
     for first in range(len(members)):
         for second in range(first, len(members)):
@@ -102,14 +106,45 @@ def pairwise_sign_flip(values: Values, clusters: NDArray | None = None, draws: i
         for block in blocks:
             block.count(signs)
     for block in blocks:
-        of_block = block.reached / (2**n if exact else draws + 1)
-        if not exact:
-            bound = 2 * RADEMACHER * ndtr(-block.z)
-            of_block = np.where(bound < 1 / (draws + 1), bound, of_block)
-        of_block = np.minimum(of_block, 1.0)
+        of_block = _p_value(block.reached, block.z, n, exact, draws)
         p[np.ix_(block.first, block.second)] = of_block
         p[np.ix_(block.second, block.first)] = of_block.T
     np.fill_diagonal(p, np.nan)
+    return p
+
+
+def _p_value(reached: Values, z: Values, n: int, exact: bool, draws: int) -> Values:
+    if exact:
+        return np.minimum(reached / 2**n, 1.0)
+    bound = 2 * RADEMACHER * ndtr(-z)
+    p = reached / (draws + 1)
+    return np.minimum(np.where(bound < 1 / (draws + 1), bound, p), 1.0)
+
+
+def _pair_by_pair(values: Values, clusters: NDArray | None, exact: bool, draws: int, seed: int) -> Values:
+    """The same for cells of which most are defined on examples of their own: the work grows with the pairs' number."""
+    cells = values.shape[1]
+    p = np.full((cells, cells), np.nan)
+    upper = np.triu_indices(cells, k=1)
+    step = max(1, CHUNK // max(1, len(values)))
+    for start in range(0, len(upper[0]), step):
+        first, second = upper[0][start : start + step], upper[1][start : start + step]
+        differences = values[:, first] - values[:, second]  # [example, pair]
+        common = ~np.isnan(differences)
+        ours, theirs, flipped = (
+            _by_cluster(np.where(common, side, 0.0), clusters)
+            for side in (values[:, first], values[:, second], differences)
+        )
+        observed = np.abs(flipped.sum(axis=0))
+        squares = (flipped**2).sum(axis=0)
+        squares[squares <= 1e-9 * ((ours**2).sum(axis=0) + (theirs**2).sum(axis=0))] = np.inf  # as in `_Block`
+        threshold = observed - 1e-12 * (np.abs(ours).sum(axis=0) + np.abs(theirs).sum(axis=0) + 1)
+        reached = np.full(len(first), 0.0 if exact else 1.0)
+        for signs in _signs(len(flipped), draws, seed):
+            for part in np.array_split(signs, max(1, len(signs) * len(first) // CHUNK)):
+                reached += (np.abs(part @ flipped) >= threshold).sum(axis=0)
+        of_pairs = _p_value(reached, observed / np.sqrt(squares), len(flipped), exact, draws)
+        p[first, second] = p[second, first] = np.where(common.any(axis=0), of_pairs, np.nan)
     return p
 
 

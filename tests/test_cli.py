@@ -267,6 +267,10 @@ def test_a_killed_run_has_lost_one_part_at_most(model, tmp_path: Path):
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("parts/rows-*.parquet")}
     assert len(kept) >= 4
     done = RunFolder(folder).finished()
+    report.runs([folder], tmp_path / "half", None)
+    half = (tmp_path / "half" / "leaderboard.md").read_text()
+    assert f"NOT COMPLETE (running): {sum(done.values())} of 120 examples" in half
+    assert f"cost per example, n {sum(done.values())}" in half
     subprocess.run(
         [sys.executable, "-m", "harness", f"resume={folder}"],
         cwd=tmp_path,

@@ -111,13 +111,13 @@ def test_letters_follow_the_corrected_p_values_where_likeness_does_not_carry_ove
     assert of.best().tolist() == [False, True, True]
 
 
-def test_more_groups_than_letters_get_a_star():
+def test_groups_behind_the_last_letter_have_none():
     count = 54
     of = table(size=100, noise=0.001, **{f"e{number}_1": number / 10 for number in range(count)})
     letters = of.letters(np.arange(count))
     assert letters[-1] == "a"
     assert letters[2:] == sorted(letters[2:], key=letters.index)
-    assert letters[:3] == ["*", "*", "Z"]
+    assert letters[:3] == ["", "", "Z"]
 
 
 def test_cells_are_the_same_bits_in_any_order_of_the_rows():
@@ -234,3 +234,16 @@ def test_the_spread_of_seeds_is_the_standard_deviation_of_their_means():
         ["  std of the seeds' means", "0.000", ""],
     ]
     assert leaderboard(rows, rows[["example", "cluster"]])["seed_std"].isna().all()
+
+
+def test_a_floor_that_is_nowhere_defined_holds_nobody_down():
+    of = table(one_1=0.9, chance_0=0.0, broken_0=0.0)
+    kinds = of.names.assign(kind=["floor" if name != "one" else "explainer" for name in of.names["explainer"]])
+    values = of.values.copy()
+    values[:, (of.names["explainer"] == "broken").to_numpy()] = np.nan
+    above = Cells(kinds, values, of.clusters).above_floors()
+    assert dict(zip(of.names["explainer"], above.tolist(), strict=True)) == {
+        "one": True,
+        "chance": False,
+        "broken": False,
+    }

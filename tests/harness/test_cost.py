@@ -12,6 +12,7 @@ from methods.explainers.randomised_weights import RandomisedWeights
 from methods.explainers.saliency import Saliency
 from methods.references.blank_out import BlankOut
 from methods.references.input_gradient import InputGradient
+from tests.real_model import MASKED, real_model, real_trace
 
 
 def passes(cost: Cost) -> tuple[int, int]:
@@ -31,7 +32,7 @@ def test_passes_are_those_that_a_method_is_known_to_take(model: Model, batch: Ba
         with meter.of("trace"):
             trace = Trace(model.module, batch)
         for name, (method, _, _) in methods.items():
-            with meter.of(name):
+            with meter.of(name, alone=True):
                 method(trace)
     count = len(batch.examples)
     assert passes(meter.costs["trace"]) == (count, 0)
@@ -49,7 +50,7 @@ def test_what_two_methods_need_is_charged_to_both_in_any_order(model: Model, bat
     with Meter() as meter:
         trace = Trace(model.module, batch)
         for number, method in list(enumerate(methods))[:: -1 if turned else 1]:
-            with meter.of(str(number)):
+            with meter.of(str(number), alone=True):
                 method(trace)
                 method(trace)  # itself pays once
     assert [passes(meter.costs[str(number)]) for number in range(4)] == [(0, len(batch.examples))] * 4
@@ -67,3 +68,15 @@ def test_nothing_is_counted_outside_and_no_hook_stays(model: Model, batch: Batch
 
 def test_costs_add_up():
     assert Cost(1.5, 2, 1) + Cost(0.5, 3, 0) - Cost(1.0, 1, 1) == Cost(1.0, 4, 0)
+
+
+def test_a_model_around_another_counts_once():
+    real_model(MASKED)  # loaded before anything is counted
+    with Meter() as meter:
+        with meter.of("trace"):
+            trace = real_trace(MASKED)
+        with meter.of("gradient", alone=True):
+            trace.gradient  # noqa: B018
+    count = len(trace.batch.examples)
+    assert passes(meter.costs["trace"]) == (count, 0)
+    assert passes(meter.costs["gradient"]) == (0, count)

@@ -307,3 +307,23 @@ def test_differences_without_spread_have_no_effect_size(size: int):
     values = np.linspace(0.1, 0.9, size)
     assert np.isnan(effect_size(values, values / 3 * 3))
     assert np.isnan(effect_size(values, values + 0.2))
+
+
+@pytest.mark.parametrize("size", [9, 60])
+@pytest.mark.parametrize("shared", [False, True])
+def test_cells_that_are_each_undefined_elsewhere_are_tested_as_pair_by_pair_alone(size: int, shared: bool):
+    """Seven cells with gaps of their own take another path than the same cells two by two."""
+    values = RNG.normal(0.2, 1, size=(size, 7)) * [1, 1, 1, 1, 1, 1, 1e-9]
+    values[RNG.random(values.shape) < 0.15] = np.nan
+    clusters = np.arange(size) // 2 if shared else None
+    together = pairwise_sign_flip(values, clusters)
+    for first in range(7):
+        for second in range(first):
+            common = ~np.isnan(values[:, [first, second]]).any(axis=1, keepdims=True)
+            alone = pairwise_sign_flip(np.where(common, values[:, [first, second]], np.nan), clusters)[0, 1]
+            assert together[first, second] == together[second, first] == pytest.approx(alone, rel=1e-9)
+    assert np.isnan(np.diagonal(together)).all()
+
+
+def test_no_examples_have_no_interval():
+    assert np.isnan(mean_interval(np.empty((0, 3)))).all()
