@@ -214,3 +214,10 @@ def test_ties_are_listed_best_first_without_yardsticks():
         }
     )
     assert tied_groups(lines) == [["a", "b"], ["b", "floor"]]
+
+
+def test_where_no_example_is_left_to_report_on_there_is_no_ranking():
+    rows = random_rows()
+    few = rows[is_validation(rows["example"].to_numpy())]
+    assert len(few)
+    assert ranking(few, alone(few)).empty
