@@ -14,6 +14,9 @@ setup: .venv/installed  ## the environment in .venv
 table: setup  ## train once, explain, print the leaderboard
 	$(BIN)/assay
 
+# two workers on two cores: torch's own threads would only wait for each other
+test test-oldest: export OMP_NUM_THREADS = 1
+
 test: setup  ## the whole test suite
 	$(BIN)/pytest --numprocesses=2 --dist=worksteal
 
