@@ -93,7 +93,7 @@ def pairwise_sign_flip(values: Values, clusters: NDArray | None = None, draws: i
     members = [np.flatnonzero(pattern.ravel() == index) for index in range(patterns.shape[1])]
     n = len(_by_cluster(filled[:, :1], clusters))
     exact = n <= math.log2(draws)
-    if len(members) > max(2, cells / 8):
+    if len(members) > max(2, cells / 2):
         return _pair_by_pair(values, clusters, exact, draws, seed)
     blocks = []
     for first in range(len(members)):
