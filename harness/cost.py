@@ -2,17 +2,19 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -106,22 +108,28 @@ class Meter:
 _OPEN: ContextVar[Meter | None] = ContextVar("meter", default=None)
 
 
+def made_once(kept: dict[Any, tuple[Part, Cost | None]], name: object, make: Callable[[], Part]) -> Part:
+    """What `kept` holds under a name, made the first time; its cost is borne by every method that asks for it."""
+    meter = _OPEN.get()
+    if name in kept:
+        part, cost = kept[name]
+        if meter is not None and cost is not None:
+            meter.charge(cost)
+    elif meter is None:
+        part = make()
+        kept[name] = (part, None)
+    else:
+        with meter.sharing() as spent:
+            part = make()
+        kept[name] = (part, spent[0])
+    return part
+
+
 class shared(cached_property):  # noqa: N801  used like functools.cached_property
     """A cached property whose cost is borne by every method that asks for it, not by the first alone."""
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        meter = _OPEN.get()
-        if instance is None or meter is None:
-            return super().__get__(instance, owner)
-        kept, cost = vars(instance), f"cost of {self.attrname}"
-        if self.attrname in kept:
-            if cost in kept:
-                meter.charge(kept[cost])
-            return kept[self.attrname]
-        with meter.sharing() as spent:
-            value = super().__get__(instance, owner)
-        kept[cost] = spent[0]
-        return value
+        return self if instance is None else made_once(vars(instance), self.attrname, lambda: self.func(instance))
 
     def __set__(self, _instance: Any, _value: Any) -> None:  # so that Python comes here for a value that is kept, too
         raise AttributeError(f"{self.attrname} is computed and cannot be set")

@@ -1,16 +1,17 @@
 """Trace: one differentiable run of the model, shared by every method."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from harness import architecture, check
 from harness.batch import NO_GOLD, TEXT_WIDE, Batch
-from harness.cost import shared
+from harness.cost import Part, made_once, shared
 from harness.layer import LayerRun, layer_run
 
 OUTPUTS = ("probability", "logit", "difference", "logit_difference")
@@ -89,6 +90,7 @@ class Trace:
         self.attention = stacked.masked_fill(self._padded_pairs, 0.0)  # [batch, layer, head, query, key]
         self.hidden = torch.stack([state.detach() for state in result.hidden_states], dim=1)
         self._first_state: Tensor = result.hidden_states[0]
+        self._made: dict[Callable[[Trace], Any], Any] = {}
         self.target = self._class(target)  # [batch]
         self.rival = self.logits.scatter(1, self.target[:, None], -torch.inf).argmax(dim=1)  # [batch]
 
@@ -185,8 +187,13 @@ class Trace:
         other.forget()
         return other
 
+    def once(self, make: Callable[["Trace"], Part]) -> Part:
+        """What a function of this trace gives, kept for the next method that asks with the same function."""
+        return made_once(self._made, make, lambda: make(self))
+
     def forget(self) -> None:
         """Drop what was computed from the run, so that it is made again when asked for."""
+        self._made = {}
         for name in [name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property)]:
             del self.__dict__[name]
 

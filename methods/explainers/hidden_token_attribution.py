@@ -4,17 +4,26 @@ https://arxiv.org/abs/1908.04211; of single heads: Pascual et al. 2021, section 
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import vjp
 
 from harness import architecture, check
 from harness.layer import Layer
 from harness.trace import Trace
+from methods.layer_jacobian import Heads, LayerJacobian, Workspace, through_rest
 
 OUTPUTS = ("layer", "head")
+
+
+class Squares(NamedTuple):
+    """Squared norms, float64, zero on padding."""
+
+    layer: Tensor  # [batch, layer, token]
+    head: Tensor  # [batch, layer, head, token]
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,9 @@ class HiddenTokenAttribution:
 
     The input is what the first layer reads: word and position embeddings together, behind their LayerNorm where the
     model has one there. A row with no derivative at all is NaN.
+
+    The Jacobian itself takes about (layers + 7) layers hidden^2 numbers a token in memory; both of its states come out
+    of one computation.
 
     Args:
         of: the state: each `layer`'s output, or each `head`'s, before the output projection.
@@ -52,130 +64,123 @@ class HiddenTokenAttribution:
 
     def squares(self, trace: Trace) -> Tensor:
         """The squared norms, or their estimates, float64, `[batch, layer, (head,) token]`, zero on padding."""
-        layers = [run.layer for run in trace.layer_runs]
-        width = trace.batch.input_ids.shape[1]
-        rows = []
-        for index, n in enumerate(trace.batch.length.tolist()):
-            states = trace.hidden[index, :, :n]  # [layer + 1, token, hidden]
-            for number, (layer, state) in enumerate(zip(layers, states, strict=False), start=1):
-                gap = (layer.attention(state) - trace.attention[index, number - 1, :, :n, :n]).abs().max()
-                if gap > 1e-3:
-                    raise ValueError(
-                        f"attention of layer {number} is not the softmax of its queries and keys alone (off by "
-                        f"{gap:.1e}), so that its derivative is not known"
-                    )
-            with torch.no_grad():
-                pulled = self._pulled(layers, states, int(trace.batch.position[index]), trace, index)
-            rows.append(nn.functional.pad(pulled, (0, width - n)))
+        if self.samples is None:
+            return getattr(trace.once(jacobian_squares), self.of)
+        layers, rows = _layers(trace), []
+        for index, states in enumerate(_states(trace, layers)):
+            directions = self._directions(trace.batch.examples[index].id, layers, states)
+            squares = self._sampled(layers, states, int(trace.batch.position[index]), directions, trace.token_budget)
+            rows.append(_padded(squares if self.of == "head" else squares[:, 0], trace))
         return torch.stack(rows)
 
-    def _pulled(self, layers: list[Layer], states: Tensor, position: int, trace: Trace, index: int) -> Tensor:
-        """One example's, `[layer, (head,) token]`: cotangents of all layers' states pulled down together."""
-        chunk = max(1, trace.token_budget // states.shape[1])
-        directions = self._directions(trace.batch.examples[index].id, layers, states)
-        pending = states.new_empty(states.shape[1], 0, states.shape[2])  # [token, row, hidden], the last layer's first
-        for layer, state, start in reversed(list(zip(layers, states, directions, strict=False))):
-            if pending.shape[1]:
-                pending = _through_layer(layer, state, pending, chunk)
-            pieces = [self._start(layer, state, position, rows) for rows in start.flatten(0, 1).split(chunk)]
-            pending = torch.cat([pending, *pieces], dim=1)
-        squares = pending.square().sum(dim=-1).double().T.unflatten(0, directions.shape[:3])
-        squares = squares.flip(0).sum(dim=2) / (self.samples or 1)  # [layer, group, token]
-        return squares if self.of == "head" else squares[:, 0]
-
-    def _directions(self, example: str, layers: list[Layer], states: Tensor) -> Tensor:
+    def _directions(self, example: str, layers: Sequence[Layer], states: Tensor) -> Tensor:
         """Cotangents at the explained state, `[layer, group, direction, hidden]`; a group is a head, or all of it."""
         groups = layers[0].heads if self.of == "head" else 1
-        hidden = states.shape[-1]
-        size = hidden // groups
-        if self.samples is None:
-            block = torch.eye(size, dtype=torch.float64).expand(len(layers), groups, size, size)
-        else:
-            digest = hashlib.sha256(f"{self.seed}:{example}".encode()).digest()
-            generator = torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
-            shape = (len(layers), groups, self.samples, size)
-            block = torch.randn(shape, dtype=torch.float64, generator=generator)
+        digest = hashlib.sha256(f"{self.seed}:{example}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
+        shape = (len(layers), groups, self.samples or 1, states.shape[-1] // groups)
+        drawn = torch.randn(shape, dtype=torch.float64, generator=generator)
         own = torch.eye(groups, dtype=torch.float64)[:, None, :, None]  # a head's directions are zero in the others
-        return (block[:, :, :, None] * own).flatten(-2).to(states)
+        return (drawn[:, :, :, None] * own).flatten(-2).to(states)
 
-    def _start(self, layer: Layer, state: Tensor, position: int, rows: Tensor) -> Tensor:
-        """From directions `[row, hidden]` at the explained state to the layer's input, `[token, row, hidden]`."""
-        query = slice(position, position + 1)
-        if self.of == "head":
-            return _through_heads(layer, state, rows[None], query)
-        return _through_attention(layer, state, _through_rest(layer, _attended(layer, state)[query], rows[None]), query)
-
-
-def _attended(layer: Layer, state: Tensor) -> Tensor:
-    return state + layer.attention_output(layer.heads_output(state, layer.attention(state)))
-
-
-def _through_layer(layer: Layer, state: Tensor, rows: Tensor, chunk: int) -> Tensor:
-    """Cotangents at a layer's output pulled to its input, `[token, row, hidden]`."""
-    attended = _attended(layer, state)
-    hidden = state.shape[1]
-    # With many rows a token's own Jacobian through the feed-forward is cheaper, made once: an eighth of the products
-    slopes = _through_rest(layer, attended) if rows.shape[1] > hidden else None  # [token, out, in]
-    pulled = []
-    for piece in rows.split(chunk, dim=1):
-        at_attended = _through_rest(layer, attended, piece) if slopes is None else piece @ slopes
-        pulled.append(_through_attention(layer, state, at_attended, slice(None)))
-    return torch.cat(pulled, dim=1)
+    def _sampled(
+        self, layers: Sequence[Layer], states: Tensor, position: int, directions: Tensor, token_budget: int
+    ) -> Tensor:
+        """One example's mean squares, `[layer, group, token]`: cotangents of all layers' states go down together."""
+        pending = states.new_empty(0, *states.shape[1:])  # [row, token, hidden], the last layer's first
+        for layer, state, start in reversed(list(zip(layers, states, directions, strict=False))):
+            rows = start.flatten(0, 1)
+            at_end = state.new_zeros(len(rows), *state.shape)
+            at_end[:, position] = rows
+            with torch.enable_grad():
+                leaf = state.detach().requires_grad_(True)
+                heads = layer.heads_output(leaf, layer.attention(leaf))
+                output = layer.rest(leaf + layer.attention_output(heads))
+            pending = torch.cat(
+                [
+                    _pulled(output, leaf, pending, token_budget),
+                    _pulled(heads if self.of == "head" else output, leaf, at_end, token_budget),
+                ]
+            )
+        squares = pending.square().sum(dim=-1).double().unflatten(0, directions.shape[:3])
+        return squares.flip(0).mean(dim=2)
 
 
-def _through_rest(layer: Layer, attended: Tensor, rows: Tensor | None = None) -> Tensor:
-    """Rows `[token, row, hidden]` at `layer.rest(attended)` pulled to `attended`; by default the identity."""
-    middle = layer.middle(attended)
-    read = layer.feed_forward_norm(middle) if layer.pre_norm else middle
-    inner = layer.inner(read)  # [token, inner]
-    (slope,) = vjp(layer.activation, inner)[1](torch.ones_like(inner))
-    if rows is None:
-        rows = torch.eye(attended.shape[1], dtype=attended.dtype, device=attended.device).expand(len(attended), -1, -1)
-    if not layer.pre_norm:
-        rows = _through_norm(layer.feed_forward_norm, middle + layer.feed_forward(middle), rows)
-    pulled = (rows @ layer.outer.weight * slope[:, None]) @ layer.inner.weight
-    if layer.pre_norm:
-        return rows + _through_norm(layer.feed_forward_norm, middle, pulled)
-    return _through_norm(layer.attention_norm, attended, rows + pulled)
+def _pulled(output: Tensor, leaf: Tensor, rows: Tensor, token_budget: int) -> Tensor:
+    """Cotangents `[row, token, hidden]` at an output as those at the leaf."""
+    pieces = rows.split(max(1, token_budget // len(leaf)))
+    return torch.cat(
+        [rows[:0]]
+        + [
+            torch.autograd.grad(output, leaf, piece, retain_graph=True, is_grads_batched=True)[0]
+            for piece in pieces
+            if len(piece)
+        ]
+    )
 
 
-def _through_norm(norm: nn.LayerNorm, state: Tensor, rows: Tensor) -> Tensor:
-    """Cotangents `[token, row, hidden]` at a LayerNorm's output pulled to its input, `[token, hidden]`."""
-    variance, mean = torch.var_mean(state, dim=-1, correction=0, keepdim=True)
-    deviation = (variance + norm.eps).sqrt()
-    unit = ((state - mean) / deviation)[..., None]  # [token, hidden, 1]
-    rows = rows * (norm.weight / deviation)[:, None]
-    return rows - rows.mean(dim=-1, keepdim=True) - (rows @ unit) * (unit.mT / state.shape[-1])
+@torch.no_grad()
+def jacobian_squares(trace: Trace) -> Squares:
+    """The squared Frobenius norms of the Jacobians of the explained position's states in every token's input."""
+    layers = _layers(trace)
+    of_layers, of_heads = [], []
+    for states, position in zip(_states(trace, layers), trace.batch.position.tolist(), strict=True):
+        jacobians = _jacobians(layers, states, position)  # [token, in, heads] of each layer
+        squares = torch.stack([one.square().sum(dim=1).double().T for one in jacobians])
+        of_heads.append(_padded(squares.unflatten(1, (layers[0].heads, -1)).sum(dim=2), trace))
+        # a layer's output is made of its heads' outputs and, by the residual, of the output of the layer before
+        squares, before = [], None
+        for layer, state in zip(layers, states, strict=False):
+            attended = state + layer.attention_output(layer.heads_output(state, layer.attention(state)))
+            rest = through_rest(layer, attended[position : position + 1])[0]  # [out, in]
+            output = jacobians.pop(0) @ (rest @ layer.attention_output.weight).T  # [token, in, out]
+            if before is None:
+                output[position] += rest.T
+            else:
+                output += before @ rest.T
+            squares.append(output.square().sum(dim=(1, 2)).double())
+            before = output
+        of_layers.append(_padded(torch.stack(squares), trace))
+    return Squares(torch.stack(of_layers), torch.stack(of_heads))
 
 
-def _through_attention(layer: Layer, state: Tensor, rows: Tensor, queries: slice) -> Tensor:
-    """Cotangents at state plus attention's output of `queries`, `[query, row, hidden]`, pulled to the state."""
-    pulled = _through_heads(layer, state, rows @ layer.attention_output.weight, queries)
-    pulled[queries] += rows
-    return pulled
+def _jacobians(layers: Sequence[Layer], states: Tensor, position: int) -> list[Tensor]:
+    """Of every layer's heads' outputs at a position in the first layer's input, `[token, in, heads]` each."""
+    jacobians: list[Tensor] = []
+    space = None
+    for layer, state in reversed(list(zip(layers, states, strict=False))):
+        if jacobians:
+            below = LayerJacobian(layer, state)
+            space = space or Workspace.of(jacobians[0], layer.heads)
+            for index, rows in enumerate(jacobians):
+                jacobians[index] = below.pull(rows, space)
+        jacobians.insert(0, Heads(layer, state).at(position))
+    return jacobians
 
 
-def _through_heads(layer: Layer, state: Tensor, rows: Tensor, queries: slice) -> Tensor:
-    """Cotangents at the heads' outputs side by side, `[query, row, hidden]`, pulled to all states.
+def _layers(trace: Trace) -> list[Layer]:
+    return [run.layer for run in trace.layer_runs]
 
-    `[token, row, hidden]`; by hand, since heads first and rows inside make every product a large one.
+
+def _states(trace: Trace, layers: Sequence[Layer]) -> list[Tensor]:
+    """Each example's layer inputs, and the last one's output, `[layer + 1, token, hidden]`.
+
+    ValueError where attention is not what the derivatives here are those of.
     """
-    read = layer.read(state)
-    query, key, value = (layer.by_head(part(read)) for part in (layer.query, layer.key, layer.value))
-    query, scale = query[:, queries], query.shape[-1] ** -0.5  # [head, query, size]
-    attention = layer.attention(state)[:, queries]  # [head, query, key]
-    count, size = rows.shape[1], value.shape[-1]
-    rows = rows.unflatten(-1, (layer.heads, -1)).permute(2, 0, 1, 3).contiguous()  # [head, query, row, size]
-    to_value = (attention.mT @ rows.flatten(2)).unflatten(2, (count, size))  # [head, key, row, size]
-    slope = (rows.flatten(1, 2) @ value.mT).unflatten(1, (-1, count))  # [head, query, row, key]
-    weights = attention[:, :, None]
-    slope = (slope - (slope * weights).sum(dim=-1, keepdim=True)) * weights * scale
-    to_query = (slope.flatten(1, 2) @ key).unflatten(1, (-1, count))  # [head, query, row, size]
-    to_key = (slope.permute(0, 3, 2, 1).flatten(1, 2) @ query).unflatten(1, (-1, count))  # [head, key, row, size]
+    examples = []
+    for index, n in enumerate(trace.batch.length.tolist()):
+        states = trace.hidden[index, :, :n]
+        for number, (layer, state) in enumerate(zip(layers, states, strict=False), start=1):
+            gap = (layer.attention(state) - trace.attention[index, number - 1, :, :n, :n]).abs().max()
+            if gap > 1e-3:
+                raise ValueError(
+                    f"attention of layer {number} is not the softmax of its queries and keys alone (off by "
+                    f"{gap:.1e}), so that its derivative is not known"
+                )
+        examples.append(states)
+    return examples
 
-    def side_by_side(parts: Tensor) -> Tensor:  # [head, token, row, size] -> [token, row, hidden]
-        return parts.permute(1, 2, 0, 3).flatten(2)
 
-    pulled = side_by_side(to_value) @ layer.value.weight + side_by_side(to_key) @ layer.key.weight
-    pulled[queries] += side_by_side(to_query) @ layer.query.weight
-    return _through_norm(layer.attention_norm, state, pulled) if layer.pre_norm else pulled
+def _padded(squares: Tensor, trace: Trace) -> Tensor:
+    """`[..., token]` as wide as the batch."""
+    return nn.functional.pad(squares, (0, trace.batch.input_ids.shape[1] - squares.shape[-1]))
