@@ -2,7 +2,7 @@
 
 import gc
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -87,6 +87,7 @@ def evaluate(
     classes: Sequence[str] = (),
     device: torch.device | str = "cpu",
     done: Collection[int] = (),
+    working: Callable[[str], None] = lambda _method: None,
 ) -> Iterator[Part]:
     """Yield a `Part` per batch but those `done`; the batches hang on the examples and the token budget alone.
 
@@ -94,9 +95,10 @@ def evaluate(
     reference, and the two halves of every method that draws by chance against each other.
 
     A method that fails gives rows with status `failed` and the error; the rest go on. Where the device's memory does
-    not hold a batch, it is cut up and the budget halved for all that follows.
+    not hold a batch, it is cut up and the budget halved for all that follows. `working` is called with each method's
+    name before its work on a batch, which may take minutes.
     """
-    batches = _Batches(model, explainers, references, metrics or {}, protocol, classes, device)
+    batches = _Batches(model, explainers, references, metrics or {}, protocol, classes, device, working)
     groups = pack([len(example.input_ids) for example in examples], protocol.token_budget)
     budget = protocol.token_budget
     for number, group in enumerate(groups):
@@ -132,6 +134,7 @@ class _Batches:
     protocol: Protocol
     classes: Sequence[str]
     device: torch.device | str
+    working: Callable[[str], None]
 
     def part(self, number: int, examples: Sequence[Example], budget: int, smallest: bool) -> Part:
         """One batch's tables.
@@ -147,6 +150,7 @@ class _Batches:
             scored: dict[tuple[str, str], Scored] = {}
             for kind, methods in (("explainer", self.explainers), ("reference", self.references)):
                 for name, method in methods.items():
+                    self.working(name)
                     scored[kind, name] = _scored(name, method, kind, trace, smallest, meter)
             with meter.of("correlation"):
                 rows = []
@@ -160,6 +164,7 @@ class _Batches:
                 tables = example_table(trace, self.model), score_table(trace, scored)
             values = []
             for name, metric in self.metrics.items():
+                self.working(name)
                 with meter.of(f"metric {name}"):
                     for explainer, method in self.explainers.items():
                         values.append(_values(trace, scored["explainer", explainer], method, name, metric, smallest))

@@ -232,21 +232,22 @@ class Experiment:
         """Write a part per batch, but those that are there; True where Ctrl-C cut it short."""
         done = folder.finished()
         names = {"task": self.settings.task, "model": self.settings.model, "seed": self.settings.seed}
-        parts = evaluate(
-            examples,
-            model,
-            served["explainers"],
-            served["references"],
-            protocol,
-            served["metrics"],
-            self.task.classes,
-            self.settings.device,
-            done=set(done),
-        )
         explained = sum(done.values())
         try:
             with bar("explaining", "examples") as progress:
                 progress(explained, len(examples), "the first run on a machine compiles the flow solver first")
+                parts = evaluate(
+                    examples,
+                    model,
+                    served["explainers"],
+                    served["references"],
+                    protocol,
+                    served["metrics"],
+                    self.task.classes,
+                    self.settings.device,
+                    done=set(done),
+                    working=lambda method: progress(explained, len(examples), method),
+                )
                 for part in parts:
                     folder.write_part(part, names)
                     explained += len(part.examples)

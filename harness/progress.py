@@ -36,17 +36,19 @@ def bar(name: str, unit: str) -> Iterator[Report]:
 
 def _lines(name: str, unit: str) -> Report:
     start = last = time.monotonic()
+    before = None  # what an earlier run had done says nothing of this one's speed
 
     def report(done: int, total: int, note: str) -> None:
-        nonlocal last
+        nonlocal last, before
         now = time.monotonic()
+        before = done if before is None else before
         if now - last < EVERY and done < total:
             return
         last = now
-        left = (now - start) / done * (total - done) if done else 0
+        left = f", about {(now - start) / (done - before) * (total - done):.0f} s left" if done > before else ""
         end = f", {note}" if note else ""
         SCREEN.print(
-            f"{name}: {done} of {total} {unit}, {now - start:.0f} s, about {left:.0f} s left{end}",
+            f"{name}: {done} of {total} {unit}, {now - start:.0f} s{left}{end}",
             highlight=False,
             soft_wrap=True,
         )

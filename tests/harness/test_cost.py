@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import Tensor
 
 from harness.batch import Batch
 from harness.contracts import Model
@@ -55,6 +56,29 @@ def test_what_two_methods_need_is_charged_to_both_in_any_order(model: Model, bat
                 method(trace)  # itself pays once
     assert [passes(meter.costs[str(number)]) for number in range(4)] == [(0, len(batch.examples))] * 4
     assert meter.costs["1"].seconds > 0
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_part_that_two_methods_bring_is_made_once_and_charged_to_both(model: Model, batch: Batch, turned: bool):
+    made = []
+
+    def part(trace: Trace) -> Tensor:
+        made.append(trace)
+        return trace.gradient + 1
+
+    with Meter() as meter:
+        trace = Trace(model.module, batch)
+        for name in ("a", "b")[:: -1 if turned else 1]:
+            with meter.of(name, alone=True):
+                assert trace.once(part) is trace.once(part)
+    assert made == [trace]
+    assert passes(meter.costs["a"]) == passes(meter.costs["b"]) == (0, len(batch.examples))
+    other = trace.by_logit
+    other.once(part)
+    assert made == [trace, other]
+    trace.forget()
+    trace.once(part)
+    assert made == [trace, other, trace]
 
 
 def test_nothing_is_counted_outside_and_no_hook_stays(model: Model, batch: Batch):
