@@ -8,6 +8,8 @@ from torch.func import vjp
 
 from harness.layer import Layer
 
+AT_ONCE = 128  # cotangents in one product: fewer make it slow, more only take memory
+
 
 class Heads:
     """The derivative of a layer's heads' outputs, side by side before the output projection, in the layer's input.
@@ -61,8 +63,8 @@ class Workspace(NamedTuple):
     def of(like: Tensor, heads: int) -> "Workspace":
         """For cotangents `[token, hidden, row]` of a layer with so many heads."""
         n, hidden, rows = like.shape
-        size = hidden // heads
-        shapes = ((n, hidden, rows), (n, 2, heads, size, rows), (n * heads, n, rows), (heads * n, size, rows))
+        width, size = min(rows, AT_ONCE), hidden // heads
+        shapes = ((n, hidden, width), (n, 2, heads, size, width), (n * heads, n, width), (heads * n, size, width))
         return Workspace(*(like.new_empty(shape) for shape in shapes))
 
 
@@ -97,6 +99,14 @@ class LayerJacobian:
 
     def pull(self, rows: Tensor, space: Workspace) -> Tensor:
         """Cotangents `[token, out, row]` at the layer's output as those at its input, `[token, in, row]`."""
+        pulled = torch.empty_like(rows)
+        for piece, out in zip(rows.split(AT_ONCE, dim=-1), pulled.split(AT_ONCE, dim=-1), strict=True):
+            if piece.shape[-1] != space.heads.shape[-1]:
+                space = Workspace.of(piece, self._heads.layer.heads)
+            self._pull(piece, space, out)
+        return pulled
+
+    def _pull(self, rows: Tensor, space: Workspace, out: Tensor) -> None:
         n, hidden, count = rows.shape
         number = self._heads.layer.heads
         torch.bmm(self._to_heads.mT, rows, out=space.heads)
@@ -106,8 +116,8 @@ class LayerJacobian:
         torch.bmm(self._turned, space.heads.view(n * number, -1, count), out=space.logits)
         torch.bmm(self._query, space.logits.view(n, number * n, count).transpose(0, 1), out=space.keys)
         space.mixed[:, 1] = space.keys.view(number, n, -1, count).transpose(0, 1)
-        pulled = torch.bmm(self._own.mT, rows)
-        return pulled.baddbmm_(self._others.mT, space.mixed.view(n, 2 * hidden, count))
+        torch.bmm(self._own.mT, rows, out=out)
+        out.baddbmm_(self._others.mT, space.mixed.view(n, 2 * hidden, count))
 
 
 def by_head(layer: Layer, weight: Tensor) -> Tensor:

@@ -33,8 +33,8 @@ class HiddenTokenAttribution:
     The input is what the first layer reads: word and position embeddings together, behind their LayerNorm where the
     model has one there. A row with no derivative at all is NaN.
 
-    The Jacobian itself takes about (layers + 7) layers hidden^2 numbers a token in memory; both of its states come out
-    of one computation.
+    The Jacobian itself holds about (layers + 6) hidden^2 numbers a token in memory; both kinds of state come out of one
+    computation.
 
     Args:
         of: the state: each `layer`'s output, or each `head`'s, before the output projection.
