@@ -40,6 +40,15 @@ class Cost:
         return Cost(self.seconds - other.seconds, self.forward - other.forward, self.backward - other.backward)
 
 
+class Bill:
+    """What a shared part costs: its `own` work, and the bills of all `parts` that went into it, itself among them."""
+
+    def __init__(self):
+        self.own = Cost()
+        self.inside = Cost()  # of the parts that were made within it
+        self.parts: set[Bill] = {self}
+
+
 class Meter:
     """Counts while it is entered; `costs` then holds what was spent, by name."""
 
@@ -47,7 +56,8 @@ class Meter:
         self.costs: dict[str, Cost] = defaultdict(Cost)
         self._forward = self._backward = 0
         self._counted: WeakSet[nn.Module] = WeakSet()  # models whose rows are counted
-        self._known: list[Cost] = []  # of shared parts that the method being measured has paid for
+        self._known: set[Bill] = set()  # of shared parts that the method being measured has paid for
+        self._open: list[Bill] = []  # of those that are being made, the outermost first
 
     def __enter__(self) -> "Meter":
         # for all modules, not for the one model: some methods run a copy of it
@@ -65,7 +75,7 @@ class Meter:
 
         With `alone` also what the `shared` parts that it asks for have cost another before.
         """
-        self._known, before = [], self._now()
+        self._known, before = set(), self._now()
         self._borrowed = Cost()
         try:
             yield
@@ -73,19 +83,28 @@ class Meter:
             self.costs[name] += self._now() - before + (self._borrowed if alone else Cost())
 
     @contextmanager
-    def sharing(self) -> Iterator[list[Cost]]:
-        """Measure a shared part that is made now; the list then holds its cost."""
-        cost: list[Cost] = []
-        before = self._now()
-        yield cost
-        cost.append(self._now() - before)
-        self._known.append(cost[0])
+    def sharing(self) -> Iterator["Bill"]:
+        """Measure a shared part that is made now; the bill is right once this is left."""
+        bill, before = Bill(), self._now()
+        self._open.append(bill)
+        try:
+            yield bill
+        finally:
+            self._open.pop()
+            whole = self._now() - before
+            bill.own = whole - bill.inside
+            self._known |= bill.parts
+            for outer in self._open[-1:]:
+                outer.inside += whole
+                outer.parts |= bill.parts
 
-    def charge(self, cost: Cost) -> None:
-        """A shared part is asked for that is there already."""
-        if not any(known is cost for known in self._known):
-            self._known.append(cost)
-            self._borrowed += cost
+    def charge(self, bill: "Bill") -> None:
+        """A shared part is asked for that is there already: whoever asks bears what it has not borne yet."""
+        for part in bill.parts - self._known:
+            self._borrowed += part.own
+        self._known |= bill.parts
+        for outer in self._open[-1:]:
+            outer.parts |= bill.parts
 
     def _now(self) -> Cost:
         if torch.cuda.is_initialized():
@@ -108,20 +127,20 @@ class Meter:
 _OPEN: ContextVar[Meter | None] = ContextVar("meter", default=None)
 
 
-def made_once(kept: dict[Any, tuple[Part, Cost | None]], name: object, make: Callable[[], Part]) -> Part:
+def made_once(kept: dict[Any, tuple[Part, Bill | None]], name: object, make: Callable[[], Part]) -> Part:
     """What `kept` holds under a name, made the first time; its cost is borne by every method that asks for it."""
     meter = _OPEN.get()
     if name in kept:
-        part, cost = kept[name]
-        if meter is not None and cost is not None:
-            meter.charge(cost)
+        part, bill = kept[name]
+        if meter is not None and bill is not None:
+            meter.charge(bill)
     elif meter is None:
         part = make()
         kept[name] = (part, None)
     else:
-        with meter.sharing() as spent:
+        with meter.sharing() as bill:
             part = make()
-        kept[name] = (part, spent[0])
+        kept[name] = (part, bill)
     return part
 
 

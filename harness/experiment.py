@@ -235,7 +235,7 @@ class Experiment:
         explained = sum(done.values())
         try:
             with bar("explaining", "examples") as progress:
-                progress(explained, len(examples), "the first run on a machine compiles the flow solver first")
+                progress(explained, len(examples), "")
                 parts = evaluate(
                     examples,
                     model,

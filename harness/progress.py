@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -17,7 +18,8 @@ EVERY = 15.0  # seconds between lines on a pipe
 def bar(name: str, unit: str) -> Iterator[Report]:
     """A function `(done, total, note)` to call as work goes on; nothing is shown before its first call."""
     if not SCREEN.is_terminal:
-        yield _lines(name, unit)
+        with _lines(name, unit) as report:
+            yield report
         return
     columns = (
         TextColumn("{task.description}"),
@@ -34,23 +36,54 @@ def bar(name: str, unit: str) -> Iterator[Report]:
         yield lambda done, total, note: shown.update(task, completed=done, total=total, note=note, visible=True)
 
 
-def _lines(name: str, unit: str) -> Report:
-    start = last = time.monotonic()
-    before = None  # what an earlier run had done says nothing of this one's speed
+@contextmanager
+def _lines(name: str, unit: str) -> Iterator[Report]:
+    """A line every `EVERY` seconds, whether anything was reported or not, and one at the end."""
+    state, over = Lines(name, unit), Event()
 
-    def report(done: int, total: int, note: str) -> None:
-        nonlocal last, before
-        now = time.monotonic()
-        before = done if before is None else before
-        if now - last < EVERY and done < total:
+    def watch() -> None:
+        while not over.wait(EVERY):
+            state.show()
+
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield state.report
+    finally:
+        over.set()
+        watcher.join()
+    if state.done == state.total:
+        state.show()
+
+
+class Lines:
+    """How far a piece of work is, in words."""
+
+    def __init__(self, name: str, unit: str):
+        self.name, self.unit, self.total, self.note = name, unit, 0, ""
+        self.done: int | None = None  # nothing is reported yet
+        self.start = time.monotonic()
+
+    def report(self, done: int, total: int, note: str) -> None:
+        """Take in how far it is."""
+        if self.done is None:
+            self.before = done  # what an earlier run had done says nothing of this one's speed
+        if self.done is None or done > self.done:
+            self.when = time.monotonic()
+        self.done, self.total, self.note = done, total, note
+
+    def show(self) -> None:
+        """Print the line, if there is anything to say."""
+        if self.done is None:
             return
-        last = now
-        left = f", about {(now - start) / (done - before) * (total - done):.0f} s left" if done > before else ""
-        end = f", {note}" if note else ""
+        now, left = time.monotonic(), ""
+        if self.done > self.before:
+            # the work since `when` belongs to what is not done yet
+            seconds = (self.when - self.start) / (self.done - self.before) * (self.total - self.done)
+            left = f", about {max(0.0, seconds - (now - self.when)):.0f} s left"
+        end = f", {self.note}" if self.note else ""
         SCREEN.print(
-            f"{name}: {done} of {total} {unit}, {now - start:.0f} s{left}{end}",
+            f"{self.name}: {self.done} of {self.total} {self.unit}, {now - self.start:.0f} s{left}{end}",
             highlight=False,
             soft_wrap=True,
         )
-
-    return report

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.linalg import vector_norm
 
 from harness import architecture, check
 from harness.layer import Layer
@@ -33,8 +34,8 @@ class HiddenTokenAttribution:
     The input is what the first layer reads: word and position embeddings together, behind their LayerNorm where the
     model has one there. A row with no derivative at all is NaN.
 
-    The Jacobian itself holds about (layers + 6) hidden^2 numbers a token in memory; both kinds of state come out of one
-    computation.
+    The memory of the Jacobian itself grows as tokens x (layers + 15) x hidden^2, whatever the token budget; both kinds
+    of state come out of one computation.
 
     Args:
         of: the state: each `layer`'s output, or each `head`'s, before the output projection.
@@ -96,12 +97,11 @@ class HiddenTokenAttribution:
                 leaf = state.detach().requires_grad_(True)
                 heads = layer.heads_output(leaf, layer.attention(leaf))
                 output = layer.rest(leaf + layer.attention_output(heads))
-            pending = torch.cat(
-                [
-                    _pulled(output, leaf, pending, token_budget),
-                    _pulled(heads if self.of == "head" else output, leaf, at_end, token_budget),
-                ]
-            )
+            if self.of == "head":
+                above, own = _pulled(output, leaf, pending, token_budget), _pulled(heads, leaf, at_end, token_budget)
+                pending = torch.cat([above, own])
+            else:
+                pending = _pulled(output, leaf, torch.cat([pending, at_end]), token_budget)
         squares = pending.square().sum(dim=-1).double().unflatten(0, directions.shape[:3])
         return squares.flip(0).mean(dim=2)
 
@@ -126,7 +126,7 @@ def jacobian_squares(trace: Trace) -> Squares:
     of_layers, of_heads = [], []
     for states, position in zip(_states(trace, layers), trace.batch.position.tolist(), strict=True):
         jacobians = _jacobians(layers, states, position)  # [token, in, heads] of each layer
-        squares = torch.stack([one.square().sum(dim=1).double().T for one in jacobians])
+        squares = torch.stack([vector_norm(one, dim=1).double().square().T for one in jacobians])
         of_heads.append(_padded(squares.unflatten(1, (layers[0].heads, -1)).sum(dim=2), trace))
         # a layer's output is made of its heads' outputs and, by the residual, of the output of the layer before
         squares, before = [], None
@@ -137,8 +137,8 @@ def jacobian_squares(trace: Trace) -> Squares:
             if before is None:
                 output[position] += rest.T
             else:
-                output += before @ rest.T
-            squares.append(output.square().sum(dim=(1, 2)).double())
+                output.flatten(0, 1).addmm_(before.flatten(0, 1), rest.T)
+            squares.append(vector_norm(output, dim=(1, 2)).double().square())
             before = output
         of_layers.append(_padded(torch.stack(squares), trace))
     return Squares(torch.stack(of_layers), torch.stack(of_heads))
@@ -147,14 +147,16 @@ def jacobian_squares(trace: Trace) -> Squares:
 def _jacobians(layers: Sequence[Layer], states: Tensor, position: int) -> list[Tensor]:
     """Of every layer's heads' outputs at a position in the first layer's input, `[token, in, heads]` each."""
     jacobians: list[Tensor] = []
-    space = None
+    spare = torch.empty(0)
     for layer, state in reversed(list(zip(layers, states, strict=False))):
+        heads = Heads(layer, state)
         if jacobians:
-            below = LayerJacobian(layer, state)
-            space = space or Workspace.of(jacobians[0], layer.heads)
+            below, space = LayerJacobian(heads), Workspace.of(jacobians[0], layer.heads)
             for index, rows in enumerate(jacobians):
-                jacobians[index] = below.pull(rows, space)
-        jacobians.insert(0, Heads(layer, state).at(position))
+                below.pull(rows, space, out=spare)
+                jacobians[index], spare = spare, rows
+        jacobians.insert(0, heads.at(position))
+        spare = torch.empty_like(jacobians[0]) if len(jacobians) == 1 else spare
     return jacobians
 
 

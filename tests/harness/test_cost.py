@@ -1,3 +1,6 @@
+import time
+from itertools import permutations
+
 import pytest
 import torch
 from torch import Tensor
@@ -58,27 +61,62 @@ def test_what_two_methods_need_is_charged_to_both_in_any_order(model: Model, bat
     assert meter.costs["1"].seconds > 0
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_a_part_that_two_methods_bring_is_made_once_and_charged_to_both(model: Model, batch: Batch, turned: bool):
+@pytest.mark.parametrize("order", list(permutations(["inner", "outer", "both", "turned"])))
+def test_a_part_made_of_another_is_charged_with_it_in_any_order(model: Model, batch: Batch, order: tuple[str, ...]):
     made = []
 
     def part(trace: Trace) -> Tensor:
         made.append(trace)
+        time.sleep(0.01)
         return trace.gradient + 1
 
+    asks = {
+        "inner": lambda: trace.gradient,
+        "outer": lambda: trace.once(part),
+        "both": lambda: (trace.once(part), trace.gradient),
+        "turned": lambda: (trace.gradient, trace.once(part)),
+    }
     with Meter() as meter:
         trace = Trace(model.module, batch)
-        for name in ("a", "b")[:: -1 if turned else 1]:
+        for name in order:
             with meter.of(name, alone=True):
-                assert trace.once(part) is trace.once(part)
+                asks[name]()
     assert made == [trace]
-    assert passes(meter.costs["a"]) == passes(meter.costs["b"]) == (0, len(batch.examples))
+    for name in order:
+        assert passes(meter.costs[name]) == (0, len(batch.examples))
+        assert (meter.costs[name].seconds > 0.01) or name == "inner"
+    assert meter.costs["both"].seconds < meter.costs["outer"].seconds + meter.costs["inner"].seconds
+
+
+def test_what_is_made_once_is_made_again_for_another_trace_or_where_it_is_forgotten(model: Model, batch: Batch):
+    made = []
+    trace = Trace(model.module, batch)
+
+    def part(trace: Trace) -> Tensor:
+        made.append(trace)
+        return trace.gradient
+
+    assert trace.once(part) is trace.once(part)
     other = trace.by_logit
-    other.once(part)
+    assert other.once(part) is not trace.once(part)
     assert made == [trace, other]
     trace.forget()
     trace.once(part)
     assert made == [trace, other, trace]
+
+
+def test_a_part_that_cannot_be_made_is_not_kept(model: Model, batch: Batch):
+    def part(_trace: Trace) -> Tensor:
+        raise ValueError("no such part")
+
+    with Meter() as meter:
+        trace = Trace(model.module, batch)
+        for _ in range(2):
+            with pytest.raises(ValueError, match="no such part"), meter.of("one", alone=True):
+                trace.once(part)
+        with meter.of("next", alone=True):
+            trace.gradient  # noqa: B018
+    assert passes(meter.costs["next"]) == (0, len(batch.examples))
 
 
 def test_nothing_is_counted_outside_and_no_hook_stays(model: Model, batch: Batch):

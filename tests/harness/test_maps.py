@@ -1,5 +1,6 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -9,6 +10,7 @@ from harness.evaluate import Protocol
 from harness.maps import maps
 from harness.trace import Trace
 from methods.explainers.attention_x_gradient import AttentionXGradient
+from methods.explainers.hidden_token_attribution import HiddenTokenAttribution
 from methods.explainers.rollout import Rollout
 
 
@@ -36,6 +38,17 @@ def test_maps_are_the_runs_own_scores_from_every_position(model: Model, examples
             assert torch.allclose(torch.from_numpy(row), methods[name](trace)[0, layer - 1].double())
     rows = table[table["method"] == "rollout"]["scores"]
     assert all(abs(row.sum() - 1) < 1e-5 for row in rows)
+
+
+def test_every_row_is_what_the_explainer_gives_at_that_position(model: Model, examples: list[Example]):
+    example = examples[2]
+    methods = {"rollout": Rollout(), "jacobian": HiddenTokenAttribution()}  # the second keeps what it made
+    table, _ = maps([example], model, methods, Protocol())
+    for query in range(len(example.input_ids)):
+        trace = Protocol().trace(model, [replace(example, position=query)])
+        for name, method in methods.items():
+            rows = table[(table["method"] == name) & (table["query"] == query)].sort_values("layer")["scores"]
+            assert torch.allclose(torch.from_numpy(np.stack(rows.tolist())), method(trace)[0].double(), atol=1e-6)
 
 
 def test_explainers_without_layers_have_no_maps(model: Model, examples: list[Example]):

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,8 @@ from torch import Tensor, nn
 from torch.autograd.functional import jacobian
 
 from harness import architecture
-from harness.batch import Batch, collate
+from harness.batch import Batch, Example, collate
+from harness.contracts import Model
 from harness.trace import Trace
 from methods.explainers.hidden_token_attribution import HiddenTokenAttribution
 from tests.architectures import KINDS, blanks, example, tiny
@@ -16,8 +18,12 @@ from tests.real_model import MASKED, SST2, parts, real_model
 KNOWN = [kind for kind in KINDS if kind in architecture.TABLE]
 
 
-def squares_by_hand(module: Any, batch: Batch, index: int, first: nn.Module, at: nn.Module, heads: int = 0) -> Tensor:
+def squares_by_hand(
+    module: Any, batch: Batch, index: int, first: nn.Module, at: nn.Module | None, heads: int = 0
+) -> Tensor:
     """Squared norms by PyTorch's own Jacobian through the model: of what module `at` reads, by head where told.
+
+    Without `at`, of the last layer's output.
 
     `[token]` or `[head, token]`.
     """
@@ -32,11 +38,10 @@ def squares_by_hand(module: Any, batch: Batch, index: int, first: nn.Module, at:
 
     def run(state: Tensor) -> Tensor:
         read: list[Tensor] = []
-        hooks = [
-            first.register_forward_pre_hook(lambda _, given: (state, *given[1:])),
-            at.register_forward_pre_hook(lambda _, given: read.append(given[0])),
-        ]
-        module(**inputs)
+        hooks = [first.register_forward_pre_hook(lambda _, given: (state, *given[1:]))]
+        if at is not None:
+            hooks.append(at.register_forward_pre_hook(lambda _, given: read.append(given[0])))
+        read.append(module(**inputs, output_hidden_states=True).hidden_states[-1])
         for hook in hooks:
             hook.remove()
         return read[0][0, position]
@@ -68,8 +73,8 @@ def test_on_a_real_model_it_is_pytorchs_jacobian(name: str, of: str):
 @pytest.mark.parametrize("kind", KNOWN)
 def test_at_every_layer_it_is_pytorchs_jacobian(kind: str):
     module = copy.deepcopy(tiny(kind)).double()
-    batch = collate([example(4), example(6, seed=1)], "all", blanks(kind))
-    batch.position[1] = 3  # not the first token only
+    batch = collate([example(0), example(4), example(6, seed=1)], "all", blanks(kind))
+    batch.position[2] = 3  # not the first token only
     trace = Trace(module, batch)
     layers = architecture.layers(module)
     ours = HiddenTokenAttribution().squares(trace)
@@ -79,36 +84,46 @@ def test_at_every_layer_it_is_pytorchs_jacobian(kind: str):
     ]
     for index, n in enumerate(batch.length.tolist()):
         for layer in range(3):
-            if layer < 2:
-                expected = squares_by_hand(module, batch, index, layers[0], layers[layer + 1])
-                assert torch.allclose(ours[index, layer, :n], expected, rtol=1e-9)
+            expected = squares_by_hand(module, batch, index, layers[0], [*layers, None][layer + 1])
+            assert torch.allclose(ours[index, layer, :n], expected, rtol=1e-9)
             expected = squares_by_hand(module, batch, index, layers[0], projections[layer], heads=4)
             assert torch.allclose(by_head[index, layer, :, :n], expected, rtol=1e-9)
     assert (ours[0, :, 6:] == 0).all()
 
 
-def test_of_a_pre_ln_model_it_is_pytorchs_jacobian(trace: Trace):
-    module = copy.deepcopy(trace.model).double()
-    trace = Trace(module, trace.batch)
-    n = int(trace.batch.length[4])
-    ours = HiddenTokenAttribution().squares(trace)[4, :, :n]
-    assert torch.allclose(ours, agreement_squares_by_hand(module, trace.batch, 4), rtol=1e-9)
+def test_of_a_pre_ln_model_it_is_pytorchs_jacobian(model: Model, examples: list[Example]):
+    module = copy.deepcopy(model.module).double()
+    batch = collate([replace(examples[4], position=2)], "all", model.blank_ids)
+    trace = Trace(module, batch)
+    for of, squares in zip(("layer", "head"), agreement_squares_by_hand(module, batch, 0), strict=True):
+        assert torch.allclose(HiddenTokenAttribution(of).squares(trace)[0], squares, rtol=1e-9)
+        drawn = [HiddenTokenAttribution(of, samples=4, seed=seed).squares(trace)[0] for seed in range(20)]
+        mean, spread = torch.stack(drawn).mean(dim=0), torch.stack(drawn).std(dim=0)
+        assert ((mean - squares).abs() <= 5 * spread / 20**0.5).all()
 
 
-def agreement_squares_by_hand(module: Any, batch: Batch, index: int) -> Tensor:
-    """Squared norms of the agreement model's layers, its state replaced behind the embedding's dropout."""
-    n = int(batch.length[index])
+def agreement_squares_by_hand(module: Any, batch: Batch, index: int) -> tuple[Tensor, Tensor]:
+    """Squared norms of the agreement model's layers and heads, its state replaced behind the embedding's dropout."""
+    n, position = int(batch.length[index]), int(batch.position[index])
     inputs = {name: batch.inputs[name][index : index + 1, :n] for name in ("input_ids", "attention_mask")}
     with torch.no_grad():
         start = module(**inputs, output_hidden_states=True).hidden_states[0]
+    projections = [layer.block.attn.c_proj for layer in architecture.layers(module)]
 
     def run(state: Tensor) -> Tensor:
-        hook = module.dropout.register_forward_hook(lambda *_: state)
+        heads: list[Tensor] = []
+        hooks = [module.dropout.register_forward_hook(lambda *_: state)]
+        hooks += [
+            one.register_forward_pre_hook(lambda _, given: heads.append(given[0].flatten(2))) for one in projections
+        ]
         states = module(**inputs, output_hidden_states=True).hidden_states
-        hook.remove()
-        return torch.stack([one[0, 0] for one in states[1:]])
+        for hook in hooks:
+            hook.remove()
+        return torch.stack([one[0, position] for one in (*states[1:], *heads)])
 
-    return jacobian(run, start, vectorize=True)[:, :, 0].square().sum(dim=(1, 3))
+    squares = jacobian(run, start, vectorize=True)[:, :, 0].square().sum(dim=-1)  # [layer + layer, hidden, token]
+    layers = len(projections)
+    return squares[:layers].sum(dim=1), squares[layers:].unflatten(1, (module.config.n_head, -1)).sum(dim=2)
 
 
 @pytest.mark.parametrize("of", ["layer", "head"])
@@ -128,7 +143,7 @@ def test_the_estimate_is_unbiased_and_converges(of: str):
 
 def test_the_token_budget_changes_nothing():
     batch = collate([example(9), example(4, seed=1)], "all", blanks("bert"))
-    for method in (HiddenTokenAttribution(), HiddenTokenAttribution("head"), HiddenTokenAttribution(samples=3)):
+    for method in (HiddenTokenAttribution(samples=3), HiddenTokenAttribution("head", samples=3)):
         whole, cut = method(Trace(tiny("bert"), batch)), method(Trace(tiny("bert"), batch, token_budget=60))
         assert torch.allclose(whole.sum(dim=-1), torch.ones((), dtype=torch.float64))
         assert torch.allclose(whole, cut, rtol=1e-4)
