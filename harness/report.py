@@ -11,6 +11,7 @@ from rich.console import Console
 from harness.complaint import complain
 from harness.formats import drawn, latex, markdown
 from harness.grid import Grid
+from harness.joined import join, shards
 from harness.merged import Merged, found, merge
 from harness.merged_grids import merged_grids
 from harness.notes import shared
@@ -29,7 +30,8 @@ def main() -> None:
     """Run the command line of `assay-report`."""
     parser = argparse.ArgumentParser(
         prog="assay-report",
-        description="Redo, without the model, the tables of run folders or the one leaderboard of a sweep.",
+        description="Redo, without the model, the tables of run folders or the one leaderboard of a sweep. "
+        "All shards of one run, with --out, become the whole run in that folder.",
     )
     parser.add_argument(
         "folder", nargs="+", type=Path, help="the folder of a run or of a sweep, as it was printed in the last lines"
@@ -42,10 +44,14 @@ def main() -> None:
         parser.error("several folders make one report: say where to write it with --out FOLDER")
     try:
         out = chosen.out or chosen.folder[0]
-        if is_merged(chosen.folder):
+        pictured = None if chosen.no_figures else chosen.pictured
+        whole = shards(found(chosen.folder)) if chosen.out else []
+        if whole:
+            runs([join(whole, out).path], out, pictured)
+        elif is_merged(chosen.folder):
             sweep(chosen.folder, out)
         else:
-            runs(chosen.folder, out, None if chosen.no_figures else chosen.pictured)
+            runs(chosen.folder, out, pictured)
     except Exception as error:
         sys.exit(complain(error))
 

@@ -14,7 +14,7 @@ import pytest
 from hydra.types import RunMode
 
 from harness import report, run
-from harness.run_folder import RunFolder
+from harness.run_folder import TABLES, RunFolder
 from tests.conftest import ROOT, SMALL
 
 QUICK = [*SMALL, "limit=40", "explainers=[random,attention]", "references=[blank_out]"]
@@ -32,6 +32,22 @@ def process(folder: Path, *arguments: str) -> tuple[int, str, str]:
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def assay_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    """Run `assay-report` in this process: exit status, standard output, standard error."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["assay-report", *arguments])
+        status = 0
+        try:
+            report.main()
+        except SystemExit as exited:
+            status = int(exited.code or 0)
+        return status, *capsys.readouterr()
+
+    return call
 
 
 def board(folder: Path) -> pd.DataFrame:
@@ -80,6 +96,43 @@ def test_shards_give_every_digit_of_the_whole_run(assay, tmp_path: Path, model):
     pd.testing.assert_frame_equal(shards[whole.columns], whole)  # as text: every digit
     assert "40 examples;" in (tmp_path / "shards" / "leaderboard.md").read_text()
     assert "NOT COMPLETE" not in (tmp_path / "shards" / "leaderboard.md").read_text()
+
+
+def test_all_shards_of_a_run_become_the_whole_run(assay, assay_report, tmp_path: Path, model):
+    quick = [*QUICK, "explainers=[random,attention,rollout]", "maps=1"]
+    assert assay("-m", *quick, "shard=1/3,2/3,3/3", "hydra.sweep.dir=shards")[0] == 0
+    assert assay(*quick, "hydra.run.dir=whole")[0] == 0
+    assert assay_report("shards/2", "shards/0", "shards/1", "--out", "joined")[0] == 0
+    for name in ("leaderboard.csv", "ranking.csv"):
+        joined, whole = (pd.read_csv(tmp_path / run / name, dtype=str) for run in ("joined", "whole"))
+        joined, whole = (table.drop(columns="seconds", errors="ignore") for table in (joined, whole))
+        pd.testing.assert_frame_equal(joined, whole)  # as text: every digit
+    for name in TABLES:
+        joined, whole = (pd.read_parquet(tmp_path / run / f"{name}.parquet") for run in ("joined", "whole"))
+        numbers = whole.select_dtypes("number").columns
+        pd.testing.assert_frame_equal(joined[numbers], whole[numbers], rtol=1e-5, atol=1e-6)
+        assert joined["example"].tolist() == whole["example"].tolist()
+    manifest = json.loads((tmp_path / "joined" / "manifest.json").read_text())
+    assert manifest["counts"]["examples"] == manifest["examples"] == 40
+    assert manifest["costs"]["reference blank_out"]["forward"] == sum(
+        json.loads((tmp_path / "shards" / shard / "manifest.json").read_text())["costs"]["reference blank_out"][
+            "forward"
+        ]
+        for shard in "012"
+    )
+    assert "cost per example, n 40" in (tmp_path / "joined" / "leaderboard.md").read_text()
+    assert assay_report("joined")[0] == 0
+    status, _, err = assay_report("shards", "--out", "joined")
+    assert status == 1
+    assert "joined holds a run already: choose another folder with --out" in err
+
+
+def test_shards_of_which_one_is_missing_make_a_leaderboard_that_says_so(assay, assay_report, tmp_path: Path, model):
+    assert assay("-m", *QUICK, "shard=1/3,3/3", "hydra.sweep.dir=shards")[0] == 0
+    status, out, _ = assay_report("shards", "--out", "joined")
+    assert status == 0
+    assert "NOT COMPLETE: shard 2/3 is missing" in out
+    assert not (tmp_path / "joined" / "manifest.json").exists()
 
 
 def test_models_of_different_depth_stand_in_one_table_by_layer_and_in_one_by_depth(assay, tmp_path: Path, model):

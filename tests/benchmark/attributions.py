@@ -11,7 +11,6 @@ from collections.abc import Callable
 from statistics import median
 
 import pandas as pd
-import rich
 import torch
 
 from harness.batch import Example, Role, collate
@@ -112,4 +111,4 @@ def table() -> pd.DataFrame:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    rich.print(table().to_string(index=False))
+    print(table().to_string(index=False))
