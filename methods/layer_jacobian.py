@@ -27,9 +27,8 @@ class Heads:
         read = layer.read(state)
         self.query, self.key, self.value = (layer.by_head(of(read)) for of in (layer.query, layer.key, layer.value))
         self.attention = layer.attention(state)  # [head, query, key]
-        weights = self.attention[..., None] * self.query.shape[-1] ** -0.5
-        self.to_logit = weights * (self.value[:, None] - (self.attention @ self.value)[:, :, None])
-        # [head, query, key, size]
+        centred = self.value[:, None] - (self.attention @ self.value)[:, :, None]  # [head, query, key, size]
+        self.to_logit = self.attention[..., None] * self.query.shape[-1] ** -0.5 * centred
 
     def through_queries(self, queries: slice = slice(None)) -> Tensor:
         """From cotangents at the heads' outputs to the same token's input, by its query, `[query, heads, in]`."""
@@ -56,7 +55,7 @@ class Heads:
 
 
 class Workspace(NamedTuple):
-    """Memory that `LayerJacobian.pull` writes into, for every call the same: fresh pages cost as much as the sums."""
+    """Memory that `LayerJacobian.pull` writes into, for every call the same, since fresh pages are slow."""
 
     heads: Tensor
     mixed: Tensor
