@@ -133,4 +133,4 @@ def check_parameters(at: str, reduce: str) -> None:
 
 def scores(trace: Trace, softmax: str, at: str, reduce: str) -> Tensor:
     """Token scores of either method, `[batch, 1, token]`."""
-    return reduced(gradient_x_input(trace, softmax, at), reduce, trace.batch.attention_mask)[:, None]
+    return reduced(gradient_x_input(trace, softmax, at), reduce, trace.batch.attention_mask, "relevance")[:, None]

@@ -2,6 +2,7 @@
 
 import warnings
 
+import torch
 from torch import Tensor
 
 from harness import check
@@ -16,12 +17,14 @@ def check_reduce(reduce: str) -> None:
     check.choice("reduce", reduce, REDUCTIONS)
 
 
-def reduced(values: Tensor, reduce: str, real: Tensor) -> Tensor:
+def reduced(values: Tensor, reduce: str, real: Tensor, what: str) -> Tensor:
     """`[..., token, hidden] -> [..., token]`: the norm (`l2`, `l1`, `mean_abs`), the `sum`, or its absolute value.
 
-    A gradient summed over hidden dimensions is zero in exact arithmetic where a LayerNorm, which ignores a shift
-    along all-ones, is all that reads the embedding. So the share left of the norm is measured over the `real`
-    tokens, `[batch, token]`, and a `RoundingNoise` warning given where its median is below 1e-4.
+    Where a LayerNorm is all that reads a state, a gradient summed over hidden dimensions is zero in exact arithmetic,
+    for a LayerNorm ignores a shift along all-ones; and so is gradient times state, but for the LayerNorm's epsilon, for
+    it ignores the state's length. So the share left of the norm is measured over the `real` tokens, `[batch, token]`,
+    in each layer where there are layers, and a `RoundingNoise` warning that says `what` it is given where its median is
+    below 1e-4.
     """
     if reduce == "l2":
         return values.norm(dim=-1)
@@ -32,10 +35,13 @@ def reduced(values: Tensor, reduce: str, real: Tensor) -> Tensor:
     total = values.sum(dim=-1)
     norm = values.norm(dim=-1)
     counted = (norm > 0) & (real != 0).view(len(real), *[1] * (norm.dim() - 2), -1)
-    if counted.any() and (total.abs()[counted] / norm[counted]).median() < NOISE:
+    shares = (total.abs() / norm).masked_fill(~counted, torch.nan).transpose(0, -2).flatten(-2)  # [(layer,) pair]
+    noisy = (shares.nanmedian(dim=-1).values < NOISE).flatten().nonzero()[:, 0] + 1
+    if len(noisy):
+        layers = f" in layer {', '.join(map(str, noisy.tolist()))}" if shares.dim() > 1 else ""
         warnings.warn(
-            f"reduce={reduce} sums numbers that cancel: less than {NOISE:g} of their norm is left, "
-            "so these scores are rounding noise; use reduce=l2",
+            f"{what} with reduce={reduce} sums numbers that cancel{layers}: less than {NOISE:g} of their norm is "
+            "left, so these scores are rounding noise, or what a LayerNorm's epsilon leaves; use reduce=l2",
             RoundingNoise,
             stacklevel=2,
         )

@@ -24,7 +24,10 @@ FILES = {
 METHODS = pytest.mark.parametrize(("group", "name"), list(FILES), ids=[f"{group}-{name}" for group, name in FILES])
 
 
-pytestmark = pytest.mark.filterwarnings("ignore::harness.trace.Inexact")  # few steps, the same few each time
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::harness.trace.Inexact"),  # few steps, the same few each time
+    pytest.mark.filterwarnings("ignore:layer gradient × activation .* cancel in layer 2, 3"),  # nothing is left there
+]
 
 
 AT_MOST = {"steps": 5, "samples": 40}  # what a contract says does not hang on them, and the suite is quicker

@@ -57,7 +57,7 @@ class GradientShap:
                 Inexact,
                 stacklevel=2,
             )
-        return reduced(scores, self.reduce, trace.batch.attention_mask)[:, None]
+        return reduced(scores, self.reduce, trace.batch.attention_mask, "GradientSHAP")[:, None]
 
     def _attribute(self, example: SingleExample) -> Tensor:
         return CaptumGradientShap(example.forward).attribute(

@@ -28,4 +28,4 @@ class InputXGradient:
         inputs = trace.embedding.detach().requires_grad_()
         index = torch.arange(len(inputs), device=inputs.device)
         product = CaptumInputXGradient(trace.forward_from).attribute(inputs, additional_forward_args=index)
-        return reduced(product, self.reduce, trace.batch.attention_mask)[:, None]
+        return reduced(product, self.reduce, trace.batch.attention_mask, "input × gradient")[:, None]

@@ -49,7 +49,7 @@ class IntegratedGradients:
                 Inexact,
                 stacklevel=2,
             )
-        return reduced(scores, self.reduce, trace.batch.attention_mask)[:, None]
+        return reduced(scores, self.reduce, trace.batch.attention_mask, "integrated gradients")[:, None]
 
     def completeness_gap(self, trace: Trace, scores: Tensor) -> Tensor:
         """How far the scores are off adding up to the output's difference, as a share of their size, `[batch]`."""

@@ -19,7 +19,9 @@ from methods.reduction import check_reduce, reduced
 class LayerGradientXActivation:
     """Each token's state after a layer times the explained output's gradient there, reduced over hidden dimensions.
 
-    After the last layer only the explained position has a gradient, so the other tokens tie at zero there.
+    After the last layer only the explained position has a gradient, so the other tokens tie at zero there. In a pre-LN
+    model the layer before is read through a LayerNorm, to which a state's length is nothing: the sum over hidden
+    dimensions is then what the LayerNorm's epsilon leaves, and a run warns (`RoundingNoise`).
 
     Args:
         reduce: `abs_sum`, `sum`, `l2`, `l1` or `mean_abs`.
@@ -41,4 +43,6 @@ class LayerGradientXActivation:
         method = CaptumLayerGradientXActivation(trace.forward_from, layers)
         products = method.attribute(inputs, additional_forward_args=index)
         states = [product[0] if isinstance(product, tuple) else product for product in products]
-        return reduced(torch.stack(states, dim=1), self.reduce, trace.batch.attention_mask)
+        return reduced(
+            torch.stack(states, dim=1), self.reduce, trace.batch.attention_mask, "layer gradient × activation"
+        )

@@ -60,7 +60,7 @@ class LayerIntegratedGradients:
                 Inexact,
                 stacklevel=2,
             )
-        return reduced(scores, self.reduce, trace.batch.attention_mask)
+        return reduced(scores, self.reduce, trace.batch.attention_mask, "layer integrated gradients")
 
     def attribute(self, trace: Trace) -> Tensor:
         """The scores before reduction, `[batch, layer, token, hidden]`."""

@@ -27,4 +27,4 @@ class Saliency:
         inputs = trace.embedding.detach().requires_grad_()
         index = torch.arange(len(inputs), device=inputs.device)
         gradient = CaptumSaliency(trace.forward_from).attribute(inputs, abs=False, additional_forward_args=index)
-        return reduced(gradient, self.reduce, trace.batch.attention_mask)[:, None]
+        return reduced(gradient, self.reduce, trace.batch.attention_mask, "saliency")[:, None]

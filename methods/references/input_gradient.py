@@ -34,4 +34,4 @@ class InputGradient:
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, token]
         gradient = trace.gradient if self.at == "word" else trace.first_layer_gradient
-        return reduced(gradient, self.reduce, trace.batch.attention_mask)
+        return reduced(gradient, self.reduce, trace.batch.attention_mask, "the input gradient")

@@ -131,7 +131,7 @@ def test_the_input_gradient_of_a_linear_model_is_its_closed_form():
 def test_a_sum_that_cancels_is_warned_of(trace: Trace):
     # a pre-LN model reads its embedding through LayerNorms alone, which ignore a shift along all-ones
     for reduce in ("sum", "abs_sum"):
-        with pytest.warns(RoundingNoise, match="rounding noise; use reduce=l2"):
+        with pytest.warns(RoundingNoise, match="rounding noise, or what a LayerNorm's epsilon leaves; use reduce=l2"):
             InputGradient(reduce)(trace)
     real = trace.batch.attention_mask.bool()
     left = trace.gradient.sum(dim=-1).abs()[real] / trace.gradient.norm(dim=-1)[real]
