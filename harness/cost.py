@@ -83,7 +83,7 @@ class Meter:
             self.costs[name] += self._now() - before + (self._borrowed if alone else Cost())
 
     @contextmanager
-    def sharing(self) -> Iterator["Bill"]:
+    def sharing(self) -> Iterator[Bill]:
         """Measure a shared part that is made now; the bill is right once this is left."""
         bill, before = Bill(), self._now()
         self._open.append(bill)
@@ -98,7 +98,7 @@ class Meter:
                 outer.inside += whole
                 outer.parts |= bill.parts
 
-    def charge(self, bill: "Bill") -> None:
+    def charge(self, bill: Bill) -> None:
         """A shared part is asked for that is there already: whoever asks bears what it has not borne yet."""
         for part in bill.parts - self._known:
             self._borrowed += part.own

@@ -26,11 +26,10 @@ from harness.manifest import code_digest, peak_memory, provenance
 from harness.maps import maps
 from harness.pairs import check_pairs
 from harness.progress import SCREEN, bar
-from harness.run_folder import RunFolder
+from harness.run_folder import MUST_MATCH, RunFolder
 from harness.trace import Inexact, RoundingNoise
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
-MUST_MATCH = ("config", "data", "model", "code")  # of a run that is gone on with
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,7 @@ from typing import Any
 import pandas as pd
 
 from harness.cost import Cost
-from harness.run_folder import TABLES, RunFolder
-
-SHARED = ("task", "task_version", "model_name", "seed", "data", "model", "code", "protocol", "classes")
+from harness.run_folder import MUST_MATCH, TABLES, RunFolder
 
 
 def shards(paths: Sequence[Path]) -> list[RunFolder]:
@@ -26,8 +24,8 @@ def shards(paths: Sequence[Path]) -> list[RunFolder]:
             return []
         part, count = map(int, str(manifest["shard"]).split("/"))
         parts[part] = folder
-        config = {key: value for key, value in manifest["config"].items() if key != "shard"}
-        runs.add(json.dumps([count, config, *(manifest[name] for name in SHARED)], sort_keys=True))
+        same = {name: manifest[name] for name in MUST_MATCH} | {"config": manifest["config"] | {"shard": None}}
+        runs.add(json.dumps([count, same], sort_keys=True))
         if len(runs) > 1:
             return []
     return [parts[part] for part in sorted(parts)] if len(parts) == len(paths) == count else []
@@ -40,7 +38,7 @@ def join(folders: Sequence[RunFolder], path: Path) -> RunFolder:
         ValueError: the folder holds a run already.
     """
     whole = RunFolder(path)
-    if whole.holds_a_run:
+    if whole.holds_a_run or whole.has_rows:  # tables that lie there would be read for these
         raise ValueError(f"{path} holds a run already: choose another folder with --out, or assay-report {path}")
     whole.open()
     for number, folder in enumerate(folders):
@@ -66,6 +64,7 @@ def _manifest(manifests: Sequence[dict[str, Any]], costs: Sequence[dict[str, Cos
         **first,
         "shard": None,
         "config": {**first["config"], "shard": None},
+        "overrides": [one for one in first["overrides"] if not one.lstrip("+").startswith("shard=")],
         "joined": [manifest["overrides"] for manifest in manifests],
         "examples": sum(manifest["examples"] for manifest in manifests),
         "seconds": dict(seconds),

@@ -27,7 +27,8 @@ class Heads:
         read = layer.read(state)
         self.query, self.key, self.value = (layer.by_head(of(read)) for of in (layer.query, layer.key, layer.value))
         self.attention = layer.attention(state)  # [head, query, key]
-        centred = self.value[:, None] - (self.attention @ self.value)[:, :, None]  # [head, query, key, size]
+        self.output = self.attention @ self.value  # [head, query, size]
+        centred = self.value[:, None] - self.output[:, :, None]  # [head, query, key, size]
         self.to_logit = self.attention[..., None] * self.query.shape[-1] ** -0.5 * centred
 
     def through_queries(self, queries: slice = slice(None)) -> Tensor:
@@ -86,7 +87,7 @@ class LayerJacobian:
     def __init__(self, heads: Heads):
         layer, state = heads.layer, heads.state
         n = len(state)
-        attended = state + layer.attention_output(layer.heads_output(state, heads.attention))
+        attended = state + layer.attention_output(heads.output.transpose(0, 1).flatten(1))
         rest = through_rest(layer, attended)
         self._to_heads = rest @ layer.attention_output.weight  # [token, out, heads]
         queries = heads.through_queries()
@@ -137,7 +138,7 @@ def through_rest(layer: Layer, attended: Tensor) -> Tensor:
         torch.mul(layer.outer.weight, its_slope, out=scaled)
         torch.mm(scaled, layer.inner.weight, out=one)
     if layer.pre_norm:
-        jacobian = through_norm_(layer.feed_forward_norm, middle, jacobian)
+        through_norm_(layer.feed_forward_norm, middle, jacobian)
         jacobian.diagonal(dim1=1, dim2=2).add_(1)
         return jacobian
     jacobian.diagonal(dim1=1, dim2=2).add_(1)
@@ -155,11 +156,11 @@ def through_norm_(norm: nn.LayerNorm, state: Tensor, rows: Tensor) -> Tensor:
     return rows.baddbmm_(rows @ plane.mT, plane, alpha=-1 / state.shape[-1])
 
 
-def _from_norm_(norm: nn.LayerNorm, state: Tensor, tangents: Tensor) -> Tensor:
+def _from_norm_(norm: nn.LayerNorm, state: Tensor, tangents: Tensor) -> None:
     """Tangents `[token, hidden, column]` at a LayerNorm's input pushed to its output, in place."""
     gain, plane = _norm_parts(norm, state)
     tangents.baddbmm_(plane.mT, plane @ tangents, alpha=-1 / state.shape[-1])
-    return tangents.mul_(gain.mT)
+    tangents.mul_(gain.mT)
 
 
 def _norm_parts(norm: nn.LayerNorm, state: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,14 +2,14 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from harness import run
+from harness import report, run
 from harness.batch import Batch, Example, collate
 from harness.contracts import Model
 from harness.trace import Trace
@@ -98,16 +98,28 @@ def assay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Captur
         places = ("resume=", "hydra.run.dir=", "hydra.sweep.dir=", "-m")
         if not any(argument.startswith(places) for argument in arguments):
             arguments = (f"hydra.run.dir={tmp_path / folder}", *arguments)
-        monkeypatch.setattr(sys, "argv", ["assay", *arguments])
-        status = 0
-        try:
-            run.main()
-        except SystemExit as exited:
-            status = int(exited.code or 0)
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
+        return _typed(run.main, ["assay", *arguments], monkeypatch, capsys)
 
     return call
+
+
+@pytest.fixture
+def assay_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    """Run `assay-report` in this process: exit status, standard output, standard error."""
+    return lambda *arguments: _typed(report.main, ["assay-report", *arguments], monkeypatch, capsys)
+
+
+def _typed(
+    main: Callable[[], None], typed: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of a command as a user types it."""
+    monkeypatch.setattr(sys, "argv", typed)
+    status = 0
+    try:
+        main()
+    except SystemExit as exited:
+        status = int(exited.code or 0)
+    return status, *capsys.readouterr()
 
 
 def shared(*parts: str) -> Path:

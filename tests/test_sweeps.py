@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from hydra.types import RunMode
 
-from harness import report, run
+from harness import run
 from harness.run_folder import TABLES, RunFolder
 from tests.conftest import ROOT, SMALL
 
@@ -32,22 +33,6 @@ def process(folder: Path, *arguments: str) -> tuple[int, str, str]:
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
-
-
-@pytest.fixture
-def assay_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
-    """Run `assay-report` in this process: exit status, standard output, standard error."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["assay-report", *arguments])
-        status = 0
-        try:
-            report.main()
-        except SystemExit as exited:
-            status = int(exited.code or 0)
-        return status, *capsys.readouterr()
-
-    return call
 
 
 def board(folder: Path) -> pd.DataFrame:
@@ -112,7 +97,13 @@ def test_all_shards_of_a_run_become_the_whole_run(assay, assay_report, tmp_path:
         numbers = whole.select_dtypes("number").columns
         pd.testing.assert_frame_equal(joined[numbers], whole[numbers], rtol=1e-5, atol=1e-6)
         assert joined["example"].tolist() == whole["example"].tolist()
+    joined, whole = (pd.read_parquet(tmp_path / run / "maps.parquet") for run in ("joined", "whole"))
+    joined = joined[joined["example"].isin(whole["example"])].reset_index(drop=True)
+    assert len(joined) > 0
+    assert joined.drop(columns="scores").equals(whole.drop(columns="scores"))
+    assert np.allclose(np.stack(joined["scores"].tolist()), np.stack(whole["scores"].tolist()), atol=1e-6)
     manifest = json.loads((tmp_path / "joined" / "manifest.json").read_text())
+    assert not any("shard" in one for one in manifest["overrides"])
     assert manifest["counts"]["examples"] == manifest["examples"] == 40
     assert manifest["costs"]["reference blank_out"]["forward"] == sum(
         json.loads((tmp_path / "shards" / shard / "manifest.json").read_text())["costs"]["reference blank_out"][
@@ -211,7 +202,9 @@ class Deadly:
 """
 
 
-def test_a_job_of_submitit_that_is_killed_is_told_of_and_can_be_gone_on_with(assay, monkeypatch, tmp_path: Path, model):
+def test_a_job_of_submitit_that_is_killed_is_told_of_and_can_be_gone_on_with(
+    assay, assay_report, monkeypatch, tmp_path: Path, model
+):
     """One of two jobs kills its own process; the other ends, and the table is made."""
     skip_without("submitit")
     (tmp_path / "deadly.py").write_text(DEADLY)
@@ -232,8 +225,7 @@ def test_a_job_of_submitit_that_is_killed_is_told_of_and_can_be_gone_on_with(ass
     monkeypatch.syspath_prepend(tmp_path)
     status, _, err = assay(f"resume={killed}")
     assert status == 0, err
-    monkeypatch.setattr(sys, "argv", ["assay-report", str(tmp_path / "swept")])
-    report.main()
+    assert assay_report("swept")[0] == 0
     text = (tmp_path / "swept" / "leaderboard.md").read_text()
     assert "40 examples;" in text
     assert "NOT COMPLETE" not in text

@@ -109,14 +109,12 @@ class HiddenTokenAttribution:
 def _pulled(output: Tensor, leaf: Tensor, rows: Tensor, token_budget: int) -> Tensor:
     """Cotangents `[row, token, hidden]` at an output as those at the leaf."""
     pieces = rows.split(max(1, token_budget // len(leaf)))
-    return torch.cat(
-        [rows[:0]]
-        + [
-            torch.autograd.grad(output, leaf, piece, retain_graph=True, is_grads_batched=True)[0]
-            for piece in pieces
-            if len(piece)
-        ]
+    pulled = (
+        torch.autograd.grad(output, leaf, piece, retain_graph=True, is_grads_batched=True)[0]
+        for piece in pieces
+        if len(piece)  # above the last layer there is nothing yet
     )
+    return torch.cat([rows[:0], *pulled])
 
 
 @torch.no_grad()
@@ -124,15 +122,16 @@ def jacobian_squares(trace: Trace) -> Squares:
     """The squared Frobenius norms of the Jacobians of the explained position's states in every token's input."""
     layers = _layers(trace)
     of_layers, of_heads = [], []
-    for states, position in zip(_states(trace, layers), trace.batch.position.tolist(), strict=True):
+    for index, states in enumerate(_states(trace, layers)):
+        position = int(trace.batch.position[index])
         jacobians = _jacobians(layers, states, position)  # [token, in, heads] of each layer
         squares = torch.stack([vector_norm(one, dim=1).double().square().T for one in jacobians])
         of_heads.append(_padded(squares.unflatten(1, (layers[0].heads, -1)).sum(dim=2), trace))
         # a layer's output is made of its heads' outputs and, by the residual, of the output of the layer before
         squares, before = [], None
-        for layer, state in zip(layers, states, strict=False):
-            attended = state + layer.attention_output(layer.heads_output(state, layer.attention(state)))
-            rest = through_rest(layer, attended[position : position + 1])[0]  # [out, in]
+        for run in trace.layer_runs:
+            layer = run.layer
+            rest = through_rest(layer, run.attended[index, position][None])[0]  # [out, in]
             output = jacobians.pop(0) @ (rest @ layer.attention_output.weight).T  # [token, in, out]
             if before is None:
                 output[position] += rest.T
@@ -147,16 +146,16 @@ def jacobian_squares(trace: Trace) -> Squares:
 def _jacobians(layers: Sequence[Layer], states: Tensor, position: int) -> list[Tensor]:
     """Of every layer's heads' outputs at a position in the first layer's input, `[token, in, heads]` each."""
     jacobians: list[Tensor] = []
-    spare = torch.empty(0)
+    spare = states.new_empty(*states.shape[1:], states.shape[-1])
+    space = Workspace.of(spare, layers[0].heads)
     for layer, state in reversed(list(zip(layers, states, strict=False))):
         heads = Heads(layer, state)
         if jacobians:
-            below, space = LayerJacobian(heads), Workspace.of(jacobians[0], layer.heads)
+            below = LayerJacobian(heads)
             for index, rows in enumerate(jacobians):
                 below.pull(rows, space, out=spare)
                 jacobians[index], spare = spare, rows
         jacobians.insert(0, heads.at(position))
-        spare = torch.empty_like(jacobians[0]) if len(jacobians) == 1 else spare
     return jacobians
 
 
