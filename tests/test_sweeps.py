@@ -15,6 +15,7 @@ import pytest
 from hydra.types import RunMode
 
 from harness import run
+from harness.joined import shards
 from harness.run_folder import TABLES, RunFolder
 from tests.conftest import ROOT, SMALL
 
@@ -77,8 +78,8 @@ def test_a_failed_job_is_a_line_of_the_one_leaderboard_and_the_rest_go_on(tmp_pa
 def test_shards_give_every_digit_of_the_whole_run(assay, tmp_path: Path, model):
     assert assay("-m", *QUICK, "shard=1/3,2/3,3/3", "hydra.sweep.dir=shards")[0] == 0
     assert assay(*QUICK, "hydra.run.dir=whole")[0] == 0
-    shards, whole = board(tmp_path / "shards"), board(tmp_path / "whole")
-    pd.testing.assert_frame_equal(shards[whole.columns], whole)  # as text: every digit
+    pieces, whole = board(tmp_path / "shards"), board(tmp_path / "whole")
+    pd.testing.assert_frame_equal(pieces[whole.columns], whole)  # as text: every digit
     assert "40 examples;" in (tmp_path / "shards" / "leaderboard.md").read_text()
     assert "NOT COMPLETE" not in (tmp_path / "shards" / "leaderboard.md").read_text()
 
@@ -116,6 +117,14 @@ def test_all_shards_of_a_run_become_the_whole_run(assay, assay_report, tmp_path:
     status, _, err = assay_report("shards", "--out", "joined")
     assert status == 1
     assert "joined holds a run already: choose another folder with --out" in err
+    (tmp_path / "joined" / "manifest.json").unlink()
+    status, _, err = assay_report("shards", "--out", "joined")  # its tables would be read for the shards'
+    assert status == 1
+    assert "joined holds a run already" in err
+    parts = [RunFolder(tmp_path / "shards" / part) for part in "012"]
+    assert [part.path for part in shards([part.path for part in parts])] == [part.path for part in parts]
+    parts[1].write_manifest(parts[1].manifest | {"code": "of another day"})
+    assert shards([part.path for part in parts]) == []
 
 
 def test_shards_of_which_one_is_missing_make_a_leaderboard_that_says_so(assay, assay_report, tmp_path: Path, model):
