@@ -7,7 +7,7 @@ from harness.batch import collate
 from harness.trace import RoundingNoise, Trace
 from methods.references.blank_out import BlankOut
 from tests.architectures import KINDS, blanks, example, tiny
-from tests.test_contracts import METHODS, build, close, scored
+from tests.test_contracts import CASES, METHODS, build, close, left_as_it_was, scored
 
 ARCHITECTURES = pytest.mark.parametrize("kind", list(KINDS))
 UNKNOWN = ("albert", "deberta-v2", "mpnet")  # not in the table: see there, or an unknown type
@@ -77,6 +77,23 @@ def test_padding_and_neighbours_change_nothing(kind: str, group: str, name: str)
         n = len(one.input_ids)
         assert close(alone[index][0], together[index][..., :n])
         assert torch.isfinite(alone[index][scored(alone[index], traces[index], group)]).all()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in UNKNOWN])
+def test_no_method_changes_the_model_or_what_another_gives(kind: str):
+    """On one trace in one order, on another in the other and under another grad mode; the shapes are the contract's."""
+    first, second = (traced(kind, example(4), example(11, seed=2)) for _ in range(2))
+    batch, layers, heads, _, token = first.attention.shape
+    forward, backward = {}, {}
+    for case in CASES:
+        with left_as_it_was(first):
+            forward[case] = build(*case)(first)
+        shapes = {(batch, 1, token), (batch, layers, token), (batch, layers, heads, token)}
+        assert tuple(forward[case].shape) in ({(batch, token)} if case[0] == "references" else shapes), case
+    with torch.no_grad():
+        for case in reversed(CASES):
+            backward[case] = build(*case)(second)
+    assert not [case for case in CASES if not close(forward[case], backward[case])]
 
 
 @pytest.mark.parametrize("kind", ["bert", "electra", "deberta-v2"])

@@ -2,6 +2,8 @@
 
 import copy
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from torch import Tensor
+from torch import Tensor, nn
 
 import conf
 from harness.batch import Batch, Example, Role, collate
@@ -21,7 +23,23 @@ CONF = Path(conf.__file__).parent
 FILES = {
     (group, path.stem): path for group in ("explainers", "references") for path in sorted((CONF / group).glob("*.yaml"))
 }
-METHODS = pytest.mark.parametrize(("group", "name"), list(FILES), ids=[f"{group}-{name}" for group, name in FILES])
+# settings that stand in no file, each a definition of its own: a file's name and what is changed
+VARIANTS = [
+    ("explainers", variant)
+    for variant in (
+        "attention heads=max",
+        "attention heads=min",
+        "rollout read_out=mean",
+        "generalized_attention_flow capacity=attention",
+        "generalized_attention_flow capacity=gradient",
+        "attention_attribution rule=left",
+        "decompx value_bias=key",
+        "hidden_token_attribution_by_head samples=8",
+    )
+]
+CASES = [*FILES, *VARIANTS]
+METHODS = pytest.mark.parametrize(("group", "name"), CASES, ids=[f"{group}-{name}" for group, name in CASES])
+IN_FILES = pytest.mark.parametrize(("group", "name"), list(FILES), ids=[f"{group}-{name}" for group, name in FILES])
 
 
 pytestmark = [
@@ -34,8 +52,10 @@ AT_MOST = {"steps": 5, "samples": 40}  # what a contract says does not hang on t
 
 
 def build(group: str, name: str):
-    """The method that a yaml file names, with few steps and samples."""
+    """The method that a yaml file names, with few steps and samples; `name` may go on with what is changed in it."""
+    name, *changes = name.split()
     config = OmegaConf.merge({"seed": 0}, OmegaConf.load(FILES[group, name]))[name]
+    config.merge_with_dotlist(changes)
     for key, most in AT_MOST.items():
         if isinstance(config.get(key), int):
             config[key] = min(config[key], most)
@@ -105,27 +125,38 @@ def test_a_batch_of_two_equals_two_batches_of_one(group: str, name: str, model: 
 def test_the_same_in_any_order_of_methods_and_under_any_grad_mode(model: Model, batch: Batch):
     """On one trace in one order, on another in the other: what a method asks first is kept as all need it."""
     first, second = Trace(model.module, batch), Trace(model.module, batch)
-    forward = {key: build(*key)(first) for key in FILES}
+    forward = {key: build(*key)(first) for key in CASES}
     with torch.no_grad():
-        backward = {key: build(*key)(second) for key in reversed(FILES)}
-    differ = [key for key in FILES if not torch.equal(forward[key].nan_to_num(-1), backward[key].nan_to_num(-1))]
+        backward = {key: build(*key)(second) for key in reversed(CASES)}
+    differ = [key for key in CASES if not torch.equal(forward[key].nan_to_num(-1), backward[key].nan_to_num(-1))]
     assert not differ
 
 
 @METHODS
-def test_the_model_and_the_trace_are_left_as_they_were(group: str, name: str, model: Model, trace: Trace):
+def test_the_model_and_the_trace_are_left_as_they_were(group: str, name: str, trace: Trace):
     method = build(group, name)
-    before = copy.deepcopy(model.module.state_dict())
+    with left_as_it_was(trace):
+        method(trace)
+
+
+def hooks_of(module: nn.Module) -> list[list[object]]:
+    """Every function that hangs on a part of a model."""
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return [list(getattr(part, kind).values()) for part in module.modules() for kind in kinds]
+
+
+@contextmanager
+def left_as_it_was(trace: Trace) -> Iterator[None]:
+    """What runs inside leaves the model's weights, gradients, modes and hooks, the trace, and chance as they were."""
+    module = trace.model
+    before, hooks = copy.deepcopy(module.state_dict()), hooks_of(module)  # transformers keeps some of its own
     kept = {key: getattr(trace, key).clone() for key in ("logits", "attention", "hidden", "embedding")}
     states = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
-    method(trace)
-    assert all(torch.equal(before[key], value) for key, value in model.module.state_dict().items())
-    assert all(parameter.grad is None and not parameter.requires_grad for parameter in model.module.parameters())
-    assert not any(module.training for module in model.module.modules())
-    assert not any(
-        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-        for module in model.module.modules()
-    )
+    yield
+    assert all(torch.equal(before[key], value) for key, value in module.state_dict().items())
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in module.parameters())
+    assert not any(part.training for part in module.modules())
+    assert hooks_of(module) == hooks
     assert all(torch.equal(getattr(trace, key), value) for key, value in kept.items())
     assert torch.equal(torch.get_rng_state(), states[0])
     assert np.random.get_state()[1].tolist() == states[1]
@@ -141,7 +172,7 @@ def test_the_repr_names_every_parameter(group: str, name: str):
         method.a_new_attribute = 1  # frozen
 
 
-@METHODS
+@IN_FILES
 def test_a_file_has_one_key_which_is_its_stem(group: str, name: str):
     text = OmegaConf.load(FILES[group, name])
     assert list(text) == [name]

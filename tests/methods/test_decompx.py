@@ -10,7 +10,7 @@ from transformers import AutoModelForMaskedLM
 from harness import architecture
 from harness.batch import Example, collate
 from harness.trace import Trace
-from methods.explainers.decompx import DecompX, add_bias, through_activation
+from methods.explainers.decompx import DecompX, add_bias, through_activation, vectors
 from tasks.masked_word_model import MaskedWordModel
 from tests.architectures import KINDS, MASK, blanks, example, tiny
 from tests.real_model import MASKED, SST2, Parts, parts, plain, real_model, real_trace
@@ -101,7 +101,7 @@ def test_decompx_is_its_definition_one_token_and_one_head_at_a_time(name, value_
     behind, logits = decomposed_by_hand(name, value_bias)
     n, position = len(logits), int(trace.batch.position[1])
     norms = DecompX(at="layer", value_bias=value_bias)(trace)
-    for layer, (ours, theirs) in enumerate(zip(method.vectors(trace, 1), behind, strict=True)):
+    for layer, (ours, theirs) in enumerate(zip(vectors(trace, 1, value_bias), behind, strict=True)):
         assert (ours.double() - theirs).norm() <= tolerance * theirs.norm()
         assert torch.allclose(norms[1, layer, :n], theirs[position].norm(dim=-1), rtol=tolerance)
     expected = logits[:, trace.target[1]] - logits[:, trace.rival[1]]
@@ -118,8 +118,8 @@ def test_vectors_add_up_to_the_state_and_shares_to_the_logit(name, dtype, tolera
         assert torch.allclose(shares.sum(dim=-1)[:, 0], explained, rtol=tolerance)
         assert (shares[1, :, int(trace.batch.length[1]) :] == 0).all()
     for index, n in enumerate(trace.batch.length.tolist()):
-        for layer, vectors in enumerate(DecompX().vectors(trace, index), start=1):
-            assert torch.allclose(vectors.sum(dim=1), trace.hidden[index, layer, :n], rtol=tolerance, atol=tolerance)
+        for layer, behind in enumerate(vectors(trace, index), start=1):
+            assert torch.allclose(behind.sum(dim=1), trace.hidden[index, layer, :n], rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("kind", KNOWN)
@@ -149,9 +149,9 @@ def test_shares_of_a_pre_ln_model_add_up_to_the_logit(trace: Trace):
     trace = Trace(copy.deepcopy(trace.model).double(), trace.batch, output="logit")
     shares = DecompX()(trace).sum(dim=-1)[:, 0]
     assert torch.allclose(shares, trace.output(trace.logits), rtol=1e-9)
-    parts = DecompX().vectors(trace, 3)
+    *_, last = vectors(trace, 3)
     n = int(trace.batch.length[3])
-    assert torch.allclose(parts[-1].sum(dim=1), trace.hidden[3, -1, :n], rtol=1e-9)
+    assert torch.allclose(last.sum(dim=1), trace.hidden[3, -1, :n], rtol=1e-9)
 
 
 def test_a_bias_is_split_by_absolute_dot_products_and_evenly_where_all_are_zero():

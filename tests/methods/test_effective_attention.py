@@ -5,7 +5,7 @@ from torch import Tensor
 from harness.batch import collate
 from harness.trace import Trace
 from methods.explainers.attention import Attention
-from methods.explainers.effective_attention import EffectiveAttention
+from methods.explainers.effective_attention import EffectiveAttention, effective_attention
 from methods.explainers.rollout import Rollout
 from tests.architectures import KINDS, blanks, example, tiny
 from tests.model_by_hand import ModelByHand, worst
@@ -25,7 +25,7 @@ def by_hand(attention: Tensor, transformed: Tensor) -> Tensor:
 def test_effective_attention_is_its_definition_one_head_at_a_time(name: str):
     """Sentences shorter than a head's 32 dimensions: attention itself, but for rounding."""
     trace = real_trace(name)
-    ours = EffectiveAttention().attention(trace)
+    ours = effective_attention(trace)
     scores = EffectiveAttention()(trace)
     for index, n in enumerate(trace.batch.length.tolist()):
         model = ModelByHand(name, index)
@@ -50,7 +50,7 @@ def test_a_long_sentences_effective_attention_brings_the_same_to_the_layers_outp
     roles = [one.roles[0], *[0] * 46, one.roles[-1]]
     long = type(one)("long", ids, roles, one.position, 0, candidates=one.candidates)
     trace = Trace(module, collate([long, one], "all", batch.blank_ids))
-    effective = EffectiveAttention().attention(trace)
+    effective = effective_attention(trace)
     for layer, run in enumerate(trace.layer_runs):
         for head in range(12):
             own = slice(head * 32, (head + 1) * 32)
@@ -81,7 +81,7 @@ def test_an_explainer_of_mixings_sees_no_negative_weight():
         return Attention()(other)
 
     rows = EffectiveAttention(of=keep)(trace)
-    effective = EffectiveAttention().attention(trace)
+    effective = effective_attention(trace)
     assert (effective < 0).any()
     assert (seen[0] >= 0).all()
     real = trace.batch.attention_mask.bool()

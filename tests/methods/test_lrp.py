@@ -116,6 +116,8 @@ def test_transformer_attribution_is_its_definition(name: str, start: int, normal
 
 def test_a_start_beyond_the_last_layer_is_refused():
     with pytest.raises(ValueError, match="start_layer is one of the model's 6 layers, got 7"):
+        TransformerAttribution(start_layer=7).check_model(real_trace(SST2).model)
+    with pytest.raises(ValueError, match="got 7"):
         TransformerAttribution(start_layer=7)(real_trace(SST2))
 
 

@@ -18,7 +18,7 @@ from tasks import hub
 from tasks.classification import Classification
 from tasks.pretrained import Pretrained
 from tests.conftest import shared
-from tests.test_contracts import METHODS, build, close
+from tests.test_contracts import IN_FILES, build, close
 
 pytestmark = pytest.mark.filterwarnings("ignore::harness.trace.Inexact")
 QUIET = {"shuffle": False, "labels": ["negative", "positive"], "text": "sentence"}
@@ -114,7 +114,7 @@ def alone_and_together(sst2, examples) -> tuple[Trace, Trace]:
     )
 
 
-@METHODS
+@IN_FILES
 def test_every_method_gives_a_real_sentence_the_same_scores_alone_and_among_others(group, name, alone_and_together):
     method = build(group, name)
     alone, together = (method(trace) for trace in alone_and_together)
