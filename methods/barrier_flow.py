@@ -8,6 +8,7 @@ over the layers, and solved as such. Capacities below `DEAD` of the largest coun
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,13 +78,16 @@ def _solve(capacity: Array, alive: NDArray[np.bool_], gap: float) -> Array:
     At the last mu, z - s + y(key) - y(query) = -[edge leaves the source], flows are conserved, and f z = w s = mu.
     """
     count = 2 * alive.sum()
-    half = np.where(alive, capacity / 2, 1.0)  # what is not alive keeps harmless ones
-    flow, room, lower, upper = half, half, np.ones_like(half), np.ones_like(half)
-    potential = np.zeros((len(capacity) - 1, capacity.shape[1]))  # of the nodes between: layers 1 to L - 1
+    flow: Array = np.where(alive, capacity / 2, 1.0)  # what is not alive keeps harmless ones
+    room: Array = flow
+    lower: Array = np.ones_like(flow)
+    upper: Array = np.ones_like(flow)
+    potential: Array = np.zeros((len(capacity) - 1, capacity.shape[1]))  # of the nodes between: layers 1 to L - 1
     gain = np.zeros_like(capacity)
     gain[-1] = alive[-1]
     for _ in range(STEPS):
-        below, above = flow * lower, room * upper
+        below: Array = flow * lower
+        above: Array = room * upper
         price = np.where(alive, gain + lower - upper + _difference(potential), 0.0)
         surplus = _surplus(np.where(alive, flow, 0.0))
         value = flow[-1][alive[-1]].sum()
@@ -172,7 +176,8 @@ class _Laplacian:
     def __init__(self, weight: Array):
         diagonal = weight[1:].sum(axis=1) + weight[:-1].sum(axis=2)
         diagonal = np.where(diagonal > 0, diagonal * (1 + 1e-14), 1.0)
-        self.weight, self.factors = weight, []
+        self.weight = weight
+        self.factors: list[Any] = []
         for block, values in enumerate(diagonal):
             matrix = np.diag(values)
             if block:

@@ -3,8 +3,9 @@
 https://arxiv.org/abs/2306.02873
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ class DecompX:
     itself; a LayerNorm does so under its real deviation; an activation multiplies all by its output over its input. A
     bias is split between the vectors in the ratio of their absolute dot products with it (evenly where all are
     zero). So the parts of a logit add up to it, and the vectors to the state.
+
+    No pass more than the trace's; memory a few times tokens^2 x hidden, of one sentence and layer at a time.
 
     Args:
         at: `classifier`, the signed part of the explained class's logit, and where the run explains a difference of
@@ -55,12 +58,11 @@ class DecompX:
     def shares(self, trace: Trace) -> Tensor:
         """Parts of the explained logit or difference of logits, float64, `[batch, 1, token]`, zero on padding."""
         steps = architecture.logit_steps(trace.model)
-        position, width = trace.batch.position.tolist(), trace.batch.input_ids.shape[1]
+        width = trace.batch.input_ids.shape[1]
         rows = []
-        for index in range(len(position)):
+        for index, vectors in enumerate(self._explained(trace)):
             with torch.no_grad():
-                parts = self.vectors(trace, index)[-1][position[index]]  # [source, hidden]
-                parts = through_steps(_with_classes(steps, trace, index), parts)  # [source, class]
+                parts = through_steps(_with_classes(steps, trace, index), vectors[-1])  # [source, class]
             off = (parts.sum(dim=0) - trace.logits[index]).norm() / trace.logits[index].norm()
             if off > (1e-2 if parts.dtype.itemsize > 2 else 0.1):
                 raise ValueError(
@@ -74,25 +76,36 @@ class DecompX:
         return torch.stack(rows)[:, None]
 
     def _norms(self, trace: Trace) -> Tensor:  # [batch, layer, token]
-        position, width = trace.batch.position.tolist(), trace.batch.input_ids.shape[1]
-        rows = []
-        for index in range(len(position)):
-            with torch.no_grad():
-                norms = torch.stack([parts[position[index]].norm(dim=-1) for parts in self.vectors(trace, index)])
-            rows.append(nn.functional.pad(norms.double(), (0, width - norms.shape[1])))
-        return torch.stack(rows)
+        width = trace.batch.input_ids.shape[1]
+        norms = [vectors.norm(dim=-1).double() for vectors in self._explained(trace)]  # [layer, source] each
+        return torch.stack([nn.functional.pad(rows, (0, width - rows.shape[1])) for rows in norms])
 
-    def vectors(self, trace: Trace, index: int) -> list[Tensor]:
-        """One example's vectors behind each layer, `[token, source, hidden]`; over sources they sum to the state."""
-        n = int(trace.batch.length[index])
-        width = max(1, trace.token_budget // n)
-        parts = torch.diag_embed(trace.hidden[index, 0, :n].T).permute(1, 2, 0).contiguous()
-        behind = []
-        for number, run in enumerate(trace.layer_runs):
-            with_key = number == 0 and self.value_bias == "key"
-            parts = through_layer(run.layer, run.attention[index, :, :n, :n], parts, width, with_key)
-            behind.append(parts)
-        return behind
+    def _explained(self, trace: Trace) -> list[Tensor]:
+        """The explained position's vectors of each example, `[layer, source, hidden]`: for both places made once."""
+        return trace.once(_of_explained_position[self.value_bias])
+
+
+def vectors(trace: Trace, index: int, value_bias: str = "split") -> Iterator[Tensor]:
+    """One example's vectors behind each layer, `[token, source, hidden]`; over sources they sum to the state."""
+    n = int(trace.batch.length[index])
+    width = max(1, trace.token_budget // n)
+    parts = torch.diag_embed(trace.hidden[index, 0, :n].T).permute(1, 2, 0).contiguous()
+    for number, run in enumerate(trace.layer_runs):
+        with_key = number == 0 and value_bias == "key"
+        parts = through_layer(run.layer, run.attention[index, :, :n, :n], parts, width, with_key)
+        yield parts
+
+
+def _explained_vectors(trace: Trace, value_bias: str) -> list[Tensor]:
+    positions = trace.batch.position.tolist()
+    with torch.no_grad():
+        return [
+            torch.stack([parts[position] for parts in vectors(trace, index, value_bias)])
+            for index, position in enumerate(positions)
+        ]
+
+
+_of_explained_position = {how: partial(_explained_vectors, value_bias=how) for how in VALUE_BIASES}
 
 
 def through_layer(layer: Layer, attention: Tensor, parts: Tensor, width: int, bias_with_key: bool = False) -> Tensor:

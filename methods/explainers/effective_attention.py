@@ -44,7 +44,7 @@ class EffectiveAttention:
         getattr(self.of, "check_model", lambda module: None)(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, (head,) token]
-        effective = self.attention(trace)
+        effective = trace.once(effective_attention)  # [batch, layer, head, query, key]
         if self.of is None:
             return trace.read_out(effective.mean(dim=2), self.read_out)
         positive = effective.relu()
@@ -54,20 +54,21 @@ class EffectiveAttention:
         other.attention = positive / total.where(total > 0, 1.0)  # a row with no positive weight is padding's
         return self.of(other)
 
-    def attention(self, trace: Trace) -> Tensor:
-        """A_eff of each head, float64, `[batch, layer, head, query, key]`."""
-        attention, length = trace.attention.double(), trace.batch.length  # [batch]
-        real = trace.batch.attention_mask.double()[:, None, :, None]  # [batch, 1, token, 1]
-        effective = []
-        for number, run in enumerate(trace.layer_runs):
-            weight = run.layer.attention_output.weight.double()  # [hidden, hidden]
-            projection = weight.unflatten(1, (run.layer.heads, -1)).transpose(0, 1)  # [head, hidden, size]
-            # T = V W = (V R') Q' with orthonormal rows in Q': the left singular vectors of T are those of V R'
-            triangle = torch.linalg.qr(projection, mode="r").R
-            narrow = run.value.double() * real @ triangle.mT  # [batch, head, token, size]
-            vectors, values, _ = torch.linalg.svd(narrow, full_matrices=False)
-            larger = length.clamp(min=len(weight)).view(-1, 1, 1)  # of token and hidden
-            kept = values > larger * EPSILON * values.amax(dim=-1, keepdim=True)  # [batch, head, size]
-            basis = vectors * kept[:, :, None]
-            effective.append(attention[:, number] @ basis @ basis.mT)
-        return torch.stack(effective, dim=1)
+
+def effective_attention(trace: Trace) -> Tensor:
+    """A_eff of each head, float64, `[batch, layer, head, query, key]`."""
+    attention, length = trace.attention.double(), trace.batch.length  # [batch]
+    real = trace.batch.attention_mask.double()[:, None, :, None]  # [batch, 1, token, 1]
+    effective = []
+    for number, run in enumerate(trace.layer_runs):
+        weight = run.layer.attention_output.weight.double()  # [hidden, hidden]
+        projection = weight.unflatten(1, (run.layer.heads, -1)).transpose(0, 1)  # [head, hidden, size]
+        # T = V W = (V R') Q' with orthonormal rows in Q': the left singular vectors of T are those of V R'
+        triangle = torch.linalg.qr(projection, mode="r").R
+        narrow = run.value.double() * real @ triangle.mT  # [batch, head, token, size]
+        vectors, values, _ = torch.linalg.svd(narrow, full_matrices=False)
+        larger = length.clamp(min=len(weight)).view(-1, 1, 1)  # of token and hidden
+        kept = values > larger * EPSILON * values.amax(dim=-1, keepdim=True)  # [batch, head, size]
+        basis = vectors * kept[:, :, None]
+        effective.append(attention[:, number] @ basis @ basis.mT)
+    return torch.stack(effective, dim=1)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from harness import check
 from harness.trace import Inexact, Trace
-from methods.explainers.integrated_gradients import BASELINES, GAP, IntegratedGradients
+from methods.explainers.integrated_gradients import BASELINES, GAP, IntegratedGradients, completeness_gap
 from methods.reduction import check_reduce, reduced
 from methods.single_example import SingleExample, one_by_one
 
@@ -24,7 +24,8 @@ class GradientShap:
     and the example's id. A run warns (`Inexact`) where the scores are off adding up to the output's difference between
     input and baseline by more than 5 % of their size for half of a batch.
 
-    `samples` forward and as many backward passes.
+    `samples` forward and as many backward passes, of one sentence at a time and all at once: memory grows with
+    samples x tokens, whatever the token budget.
 
     Args:
         baseline: the word embedding of `pad`, `unk` or `mask` in each text token's place, or `zero`.
@@ -49,7 +50,7 @@ class GradientShap:
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
         scores = one_by_one(trace, self.baseline, self._attribute, self.seed)
-        gap = IntegratedGradients(self.baseline).completeness_gap(trace, scores).nanmedian()
+        gap = completeness_gap(scores, IntegratedGradients(self.baseline).difference(trace)).nanmedian()
         if gap > GAP:
             warnings.warn(
                 f"GradientSHAP with samples={self.samples}: in half of a batch's examples the scores are off adding up "

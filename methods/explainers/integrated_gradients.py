@@ -41,7 +41,7 @@ class IntegratedGradients:
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
         scores = self.attribute(trace)
-        gap = self.completeness_gap(trace, scores).median()
+        gap = completeness_gap(scores, self.difference(trace)).median()
         if gap > GAP:
             warnings.warn(
                 f"integrated gradients with steps={self.steps}: in half of a batch's examples the scores are off "
@@ -51,13 +51,11 @@ class IntegratedGradients:
             )
         return reduced(scores, self.reduce, trace.batch.attention_mask, "integrated gradients")[:, None]
 
-    def completeness_gap(self, trace: Trace, scores: Tensor) -> Tensor:
-        """How far the scores are off adding up to the output's difference, as a share of their size, `[batch]`."""
-        index = torch.arange(len(scores), device=scores.device)
+    def difference(self, trace: Trace) -> Tensor:
+        """The output's, between input and baseline, `[batch]`."""
+        index = torch.arange(len(trace.embedding), device=trace.embedding.device)
         with torch.no_grad():
-            difference = trace.output(trace.logits) - trace.forward_from(self.baseline_embedding(trace), index)
-        by_token = scores.double().sum(dim=2)  # [batch, token]
-        return (by_token.sum(dim=1) - difference).abs() / by_token.abs().sum(dim=1)
+            return trace.output(trace.logits) - trace.forward_from(self.baseline_embedding(trace), index)
 
     def attribute(self, trace: Trace) -> Tensor:
         """The scores before reduction, `[batch, token, hidden]`."""
@@ -86,3 +84,9 @@ class IntegratedGradients:
                 f"set baseline to one of {', '.join([*known, 'zero'])}"
             )
         return torch.where(text, trace.word_vector(blank_id), inputs)
+
+
+def completeness_gap(scores: Tensor, difference: Tensor) -> Tensor:
+    """How far scores `[batch, token, hidden]` are off adding up to a difference, as shares of their size, `[batch]`."""
+    by_token = scores.double().sum(dim=2)  # [batch, token]
+    return (by_token.sum(dim=1) - difference).abs() / by_token.abs().sum(dim=1)

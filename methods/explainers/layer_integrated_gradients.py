@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from harness import architecture, check
 from harness.trace import Inexact, Trace
-from methods.explainers.integrated_gradients import BASELINES, GAP, IntegratedGradients
+from methods.explainers.integrated_gradients import BASELINES, GAP, IntegratedGradients, completeness_gap
 from methods.reduction import check_reduce, reduced
 
 
@@ -26,7 +26,7 @@ class LayerIntegratedGradients:
     (`Inexact`) where a layer's are off by more than 5 % of their size for half of a batch. After the last layer only
     the explained position has a gradient, so the other tokens tie at zero there.
 
-    For each layer `steps` forward and backward passes and two more forward.
+    For each layer `steps` forward and backward passes and two more forward; one more forward in all.
 
     Args:
         baseline: the word embedding of `pad`, `unk` or `mask` in each text token's place, or `zero`.
@@ -49,8 +49,8 @@ class LayerIntegratedGradients:
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
         scores = self.attribute(trace)
-        exact = IntegratedGradients(self.baseline)
-        gaps = [exact.completeness_gap(trace, scores[:, layer]).nanmedian() for layer in range(scores.shape[1])]
+        difference = IntegratedGradients(self.baseline).difference(trace)
+        gaps = [completeness_gap(scores[:, layer], difference).nanmedian() for layer in range(scores.shape[1])]
         worst = max(range(len(gaps)), key=lambda layer: gaps[layer])
         if gaps[worst] > GAP:
             warnings.warn(

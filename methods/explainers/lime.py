@@ -23,10 +23,11 @@ UNCHANGED = 1e-12
 class Lime:
     """Coefficients of a ridge regression on sentences with words left out by chance, near ones counting more, signed.
 
-    As in the authors' program for texts: a sentence's weight is exp(-d^2 / width^2), d its cosine distance times 100
-    from the whole sentence, both as vectors of ones and zeros; words are left out one by one with probability 1/2
-    (Captum's rule; theirs draws the number of words first). All words are kept as features. Special tokens are
-    always there and score 0. All is drawn from the seed and the example's id.
+    A sentence's weight is the paper's, exp(-d^2 / width^2), with the distance and the width of the authors' program
+    for texts: d is 100 times the cosine distance from the whole sentence, both as vectors of ones and zeros. That
+    program takes the root of it, a width larger by the root of 2; it puts the whole sentence among the samples, and
+    draws the number of words first, where Captum leaves out one by one with probability 1/2. All words are kept as
+    features. Special tokens are always there and score 0. All is drawn from the seed and the example's id.
 
     `samples` forward passes.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from harness import check
+from harness import architecture, check
 from harness.trace import Trace
 from methods.explained_output import explaining
 from methods.gradient_attention import positive_product, without_own_entry
@@ -40,15 +40,17 @@ class TransformerAttribution:
         check.choice("normalize", self.normalize, (True, False))
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError for a model with steps that have no rule."""
+        """Raise ValueError for a model with steps that have no rule, or with fewer layers than `start_layer`."""
         check_rules(model)
+        layers = len(architecture.layers(model))
+        if self.start_layer > layers:
+            raise ValueError(f"start_layer is one of the model's {layers} layers, got {self.start_layer}")
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
+        self.check_model(trace.model)
         gradient = explaining(trace, "logit").attention_gradient
         maps = positive_product(self.relevance(trace), gradient)  # [batch, layer, query, key]
         layers = maps.shape[1]
-        if self.start_layer > layers:
-            raise ValueError(f"start_layer is one of the model's {layers} layers, got {self.start_layer}")
         identity = torch.diag_embed(trace.batch.attention_mask.to(maps.dtype))  # [batch, query, key]
         maps = maps + identity[:, None]
         if self.normalize:
