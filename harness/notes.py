@@ -31,6 +31,7 @@ def notes(folders: Sequence[RunFolder]) -> list[str]:
             explained = folder.table("examples")["example"].nunique()
             where = f" in {folder.path}" if pooled else ""
             lines.append(f"NOT COMPLETE ({manifest['status']}): {explained} of {manifest['examples']} examples{where}")
+    lines += _reductions(manifests)
     lines += _by_seed(manifests)
     examples: Any = pd.concat([folder.table("examples") for folder in folders])
     labelled = examples[examples["gold"] != NO_GOLD]
@@ -67,6 +68,20 @@ def shared(by_model: Mapping[str, Sequence[str]]) -> list[str]:
         for line in lines:
             models[line].append(model)
     return [line if len(who) == len(by_model) else f"{', '.join(who)}: {line}" for line, who in models.items()]
+
+
+def _reductions(manifests: Iterable[Mapping[str, Any]]) -> list[str]:
+    """How methods with a number per hidden dimension come to one per token, which changes ranks."""
+    by_rule: dict[str, dict[str, None]] = defaultdict(dict)
+    for manifest in manifests:
+        for group in ("explainers", "references"):
+            for name, method in (manifest["config"].get(group) or {}).items():
+                inner = method.get("of")  # of a method that runs another
+                rule = method.get("reduce") or (inner.get("reduce") if isinstance(inner, Mapping) else None)
+                if rule and name not in manifest["left_out"]:
+                    by_rule[rule][f"reference {name}" if group == "references" else name] = None
+    texts = [f"{rule} ({', '.join(names)})" for rule, names in by_rule.items()]
+    return [f"numbers per hidden dimension are reduced by {', '.join(texts)}"] if texts else []
 
 
 def _by_seed(manifests: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -78,9 +78,16 @@ def rolled_out(trace: Trace, measure: Measure) -> Tensor:
             vectors = transformed(run)
             for rows in torch.arange(token, device=real.device).expand(batch, -1).split(width, dim=1):
                 chunks.append(measure(run, rows, summands(run, vectors, rows)).double())
-        below = normalised(torch.cat(chunks, dim=1).masked_fill(~pairs, 0.0), pairs) @ below
+        below = mixed(normalised(torch.cat(chunks, dim=1).masked_fill(~pairs, 0.0), pairs), below)
         rolled.append(below)
     return trace.read_out(torch.stack(rolled, dim=1))
+
+
+def mixed(maps: Tensor, below: Tensor) -> Tensor:
+    """`[batch, query, key]` times `[batch, key, token]`; of an undefined row only what gives it weight is undefined."""
+    lost = below.isnan().any(dim=-1)  # [batch, key]
+    reached = ((maps != 0) & lost[:, None]).any(dim=-1, keepdim=True)
+    return (maps @ below.nan_to_num(0.0)).masked_fill(reached, torch.nan)
 
 
 def normalised(rows: Tensor, real: Tensor) -> Tensor:

@@ -129,6 +129,7 @@ def test_a_paper_table_on_the_published_sentences(assay, tmp_path: Path, model):
     assert status == 0, err
     assert f"linzen, {_folder_of(model).name}" in out
     assert "the input gradient with reduce=abs_sum sums numbers that cancel: " in out
+    assert "numbers per hidden dimension are reduced by abs_sum (reference input_gradient)" in out
     rows = rows_of(tmp_path / "run")
     assert rows["example"].nunique() == 30
     status, out, _ = assay("+experiment=az20_table1", *trained, "limit=30", folder="other")

@@ -1,4 +1,4 @@
-"""Seconds of norms, decompositions and Jacobians beside one forward and backward run, and beside their arithmetic.
+"""Seconds of norms, relevance, decompositions and Jacobians beside forward and backward runs, and their arithmetic.
 
     python -m tests.benchmark.attributions
 
@@ -17,7 +17,9 @@ from harness.batch import Example, Role, collate
 from harness.contracts import Explainer
 from harness.trace import Trace
 from methods.explainers.alti import Alti
+from methods.explainers.attention_attribution import AttentionAttribution
 from methods.explainers.decompx import DecompX
+from methods.explainers.generic_relevance import GenericRelevance
 from methods.explainers.globenc import GlobEnc
 from methods.explainers.hidden_token_attribution import HiddenTokenAttribution
 from methods.explainers.norm_based import NormBased
@@ -30,6 +32,8 @@ METHODS = {
     "norm_residual_layer_norm": NormBased("layer_norm"),
     "globenc": GlobEnc(),
     "alti": Alti(),
+    "generic_relevance": GenericRelevance(),
+    "attention_attribution": AttentionAttribution(steps=20),
     "value_zeroing": ValueZeroing(),
     "value_zeroing_rollout": ValueZeroing(rollout=True),
     "decompx": DecompX(),
@@ -37,6 +41,8 @@ METHODS = {
     "hidden_token_attribution": HiddenTokenAttribution(),
     "hidden_token_attribution_by_head": HiddenTokenAttribution("head"),
 }
+LAYERS = 6
+PASSES = {"attention_attribution": 20 * LAYERS}  # forward and backward, where a method's definition asks for many
 
 
 def seconds(call: Callable[[], object], repeats: int = 3) -> float:
@@ -81,14 +87,16 @@ def table() -> pd.DataFrame:
     if subject is None:
         return pd.DataFrame()
     subject = stacked(subject)
-    layers, hidden = 6, 384
+    hidden = subject.module.config.dim
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # one, as processor time counts them together
 
     def forward_and_backward() -> None:
         trace = Trace(subject.module, subject.batch)
         assert trace.gradient.isfinite().all()
 
     run = seconds(forward_and_backward)
-    reruns = layers_arithmetic(hidden, layers) / matrix_product_rate()
+    reruns = layers_arithmetic(hidden, LAYERS) / matrix_product_rate()
     rows = []
     for name, method in METHODS.items():
         trace = Trace(subject.module, subject.batch)
@@ -103,12 +111,13 @@ def table() -> pd.DataFrame:
                 "method": name,
                 "milliseconds an example": round(1000 * taken / EXAMPLES, 1),
                 "of forward and backward": round(taken / run, 2),
+                "of all its forward and backward": round(taken / run / PASSES.get(name, 1), 2),
                 "of the arithmetic of n re-runs of each layer": round(taken / reruns, 3),
             }
         )
+    torch.set_num_threads(threads)
     return pd.DataFrame(rows)
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     print(table().to_string(index=False))

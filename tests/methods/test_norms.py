@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from harness.batch import collate
 from harness.layer import Layer, Linear, layer_run
 from harness.trace import Trace
-from methods.decomposition import add_residual, linear_norm, normalised, rolled_out, summands, transformed
+from methods.decomposition import add_residual, linear_norm, mixed, normalised, rolled_out, summands, transformed
 from methods.explainers.alti import Alti
 from methods.explainers.globenc import GlobEnc
 from methods.explainers.norm_based import NormBased
@@ -151,6 +151,14 @@ def test_a_query_whose_contributions_are_all_clipped_is_undefined():
 
     assert rolled_out(One(), measure).isnan().all()
     assert normalised(torch.tensor([[0.0, 0.0], [1.0, 3.0]]), torch.ones(2, 2).bool())[1].tolist() == [0.25, 0.75]
+
+
+def test_an_undefined_row_undoes_those_alone_that_give_it_weight():
+    below = torch.tensor([[[0.5, 0.5, 0.0], [torch.nan] * 3, [0.0, 0.0, 1.0]]])
+    maps = torch.tensor([[[0.5, 0.0, 0.5], [0.2, 0.8, 0.0], [torch.nan] * 3]])
+    product = mixed(maps, below)[0]
+    assert product[0].tolist() == [0.25, 0.25, 0.5]
+    assert product[1:].isnan().all()
 
 
 @pytest.mark.parametrize("method", [GlobEnc(), Alti()], ids=repr)
