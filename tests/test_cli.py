@@ -250,13 +250,15 @@ def test_resume_refuses_another_configuration(assay, tmp_path: Path, model):
     assert "cannot be gone on with: its config was another" in err
 
 
-def test_a_killed_run_has_lost_one_part_at_most(model, tmp_path: Path):
+def test_a_killed_run_has_lost_one_part_at_most(assay, model, tmp_path: Path):
     """kill -9, then resume: nothing whole is computed again, and the table is that of an unbroken run."""
-    arguments = [sys.executable, "-m", "harness", *SMALL, "limit=120", "token_budget=60", "explainers=[random,flow]"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    arguments = [*SMALL, "limit=120", "token_budget=60", "explainers=[random,flow]"]
     folder = tmp_path / "killed"
     running = subprocess.Popen(
-        [*arguments, f"hydra.run.dir={folder}"], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "harness", *arguments, f"hydra.run.dir={folder}"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 100
     while len(list(folder.glob("parts/rows-*.parquet"))) < 4:
@@ -272,24 +274,11 @@ def test_a_killed_run_has_lost_one_part_at_most(model, tmp_path: Path):
     half = (tmp_path / "half" / "leaderboard.md").read_text()
     assert f"NOT COMPLETE (running): {sum(done.values())} of 120 examples" in half
     assert f"cost per example, n {sum(done.values())}" in half
-    subprocess.run(
-        [sys.executable, "-m", "harness", f"resume={folder}"],
-        cwd=tmp_path,
-        env=environment,
-        check=True,
-        capture_output=True,
-        timeout=200,
-    )
+    status, _, err = assay(f"resume={folder}")
+    assert status == 0, err
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["counts"]["computed_now"] == 120 - sum(done.values())
-    subprocess.run(
-        [*arguments, f"hydra.run.dir={tmp_path / 'unbroken'}"],
-        cwd=tmp_path,
-        env=environment,
-        check=True,
-        capture_output=True,
-        timeout=200,
-    )
+    assert assay(*arguments, "hydra.run.dir=unbroken")[0] == 0
     pd.testing.assert_frame_equal(rows_of(folder), rows_of(tmp_path / "unbroken"))
     tables = [(place / "leaderboard.csv").read_text() for place in (folder, tmp_path / "unbroken")]
     assert tables[0] == tables[1]
