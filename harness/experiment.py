@@ -327,7 +327,7 @@ def _check_same(folder: RunFolder, manifest: Mapping[str, Any]) -> None:
     differs = [name for name in MUST_MATCH if before[name] != manifest[name]]
     if differs:
         raise ValueError(
-            f"the run in {folder.path} cannot be gone on with: its {' and '.join(differs)} "
+            f"the run in {folder.path} cannot be gone on with: its {' and '.join(differs).replace('_', ' ')} "
             f"{'was' if len(differs) == 1 else 'were'} another. Run assay resume={folder.path} alone, on the same "
             "code and data, or start a new run"
         )

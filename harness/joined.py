@@ -35,11 +35,13 @@ def join(folders: Sequence[RunFolder], path: Path) -> RunFolder:
     """Write the tables and the manifest of the whole run; its seconds and passes are the shards' sums.
 
     Raises:
-        ValueError: the folder holds a run already.
+        ValueError: the folder holds a run already, or tables of one.
     """
     whole = RunFolder(path)
-    if whole.holds_a_run or whole.has_rows:  # tables that lie there would be read for these
+    if whole.holds_a_run:
         raise ValueError(f"{path} holds a run already: choose another folder with --out, or assay-report {path}")
+    if whole.has_rows:  # which would be read for the shards'
+        raise ValueError(f"{path} holds tables without a manifest: remove them, or choose another folder with --out")
     whole.open()
     for number, folder in enumerate(folders):
         for name in TABLES:

@@ -1,5 +1,6 @@
 """What stands under the tables of a run, or of runs that are pooled: protocol, accuracy, warnings, errors, cost."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -74,12 +75,10 @@ def _reductions(manifests: Iterable[Mapping[str, Any]]) -> list[str]:
     """How methods with a number per hidden dimension come to one per token, which changes ranks."""
     by_rule: dict[str, dict[str, None]] = defaultdict(dict)
     for manifest in manifests:
-        for group in ("explainers", "references"):
-            for name, method in (manifest["config"].get(group) or {}).items():
-                inner = method.get("of")  # of a method that runs another
-                rule = method.get("reduce") or (inner.get("reduce") if isinstance(inner, Mapping) else None)
-                if rule and name not in manifest["left_out"]:
-                    by_rule[rule][f"reference {name}" if group == "references" else name] = None
+        for group, prefix in (("explainers", ""), ("references", "reference ")):
+            for name, method in manifest[group].items():
+                if rule := re.search(r"\breduce='(\w+)'", method):  # its own, or of the method that it runs
+                    by_rule[rule[1]][prefix + name] = None
     texts = [f"{rule} ({', '.join(names)})" for rule, names in by_rule.items()]
     return [f"numbers per hidden dimension are reduced by {', '.join(texts)}"] if texts else []
 

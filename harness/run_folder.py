@@ -17,7 +17,8 @@ from harness.evaluate import Part
 
 TABLES = ("examples", "scores", "metrics", "rows")  # in the order of writing: a part counts once its rows are there
 MANIFEST = "manifest.json"
-MUST_MATCH = ("config", "data", "model", "code")  # of a run that is gone on with, and of the shards of one
+# of a run and what goes on with it, and of all shards of a run
+MUST_MATCH = ("config", "task_version", "data", "model", "code")
 FORMAT = 3  # of these tables; raised when a column comes or goes
 
 

@@ -120,7 +120,7 @@ def test_all_shards_of_a_run_become_the_whole_run(assay, assay_report, tmp_path:
     (tmp_path / "joined" / "manifest.json").unlink()
     status, _, err = assay_report("shards", "--out", "joined")  # its tables would be read for the shards'
     assert status == 1
-    assert "joined holds a run already" in err
+    assert "joined holds tables without a manifest: remove them" in err
     parts = [RunFolder(tmp_path / "shards" / part) for part in "012"]
     assert [part.path for part in shards([part.path for part in parts])] == [part.path for part in parts]
     parts[1].write_manifest(parts[1].manifest | {"code": "of another day"})

@@ -97,12 +97,15 @@ def vectors(trace: Trace, index: int, value_bias: str = "split") -> Iterator[Ten
 
 
 def _explained_vectors(trace: Trace, value_bias: str) -> list[Tensor]:
-    positions = trace.batch.position.tolist()
-    with torch.no_grad():
-        return [
-            torch.stack([parts[position] for parts in vectors(trace, index, value_bias)])
-            for index, position in enumerate(positions)
-        ]
+    explained = []
+    for index, position in enumerate(trace.batch.position.tolist()):
+        n = int(trace.batch.length[index])
+        rows = trace.hidden.new_empty(len(trace.layer_runs), n, trace.hidden.shape[-1])
+        with torch.no_grad():
+            for layer, parts in enumerate(vectors(trace, index, value_bias)):
+                rows[layer] = parts[position]  # copied: a view would keep all of its layer's vectors
+        explained.append(rows)
+    return explained
 
 
 _of_explained_position = {how: partial(_explained_vectors, value_bias=how) for how in VALUE_BIASES}

@@ -30,6 +30,8 @@ def run(path: Path, examples: str = "abcd", layers: int = 2, config: Any = None,
         "data": "d",
         "model": "m",
         "code": "c",
+        "explainers": {"flow": "Flow(residual=0.5)", "floor": "RandomisedWeights(of=Saliency(reduce='l2'), seed=0)"},
+        "references": {"input_gradient": "InputGradient(reduce='abs_sum', at='word')"},
         "examples": len(examples),
         "left_out": {},
         "facts": {"accuracy": 0.5},
@@ -90,6 +92,8 @@ def test_shards_are_pooled_into_the_whole_run(tmp_path: Path):
     pd.testing.assert_frame_equal(shards.board, whole.board, check_exact=True)
     assert shards.seconds == {("agreement", "small", "flow"): 4.5}
     lines = shards.notes["agreement", "small"]
+    reduced = "numbers per hidden dimension are reduced by l2 (floor), abs_sum (reference input_gradient)"
+    assert lines.count(reduced) == 1
     assert lines[0].startswith("5 examples; explained")
     assert lines.count("WARNING careful") == 1
     assert lines[-1] == "seconds: trace 3.0; peak memory 300 MiB"

@@ -1,4 +1,5 @@
 import copy
+import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -19,14 +20,17 @@ KNOWN = [kind for kind in KINDS if kind in architecture.TABLE]
 
 
 def squares_by_hand(
-    module: Any, batch: Batch, index: int, first: nn.Module, at: nn.Module | None, heads: int = 0
+    module: Any, batch: Batch, index: int, first: nn.Module, at: nn.Module | None, heads: int = 1
 ) -> Tensor:
-    """Squared norms by PyTorch's own Jacobian through the model: of what module `at` reads, by head where told.
+    """Squared norms by PyTorch's own Jacobian through the model, of what module `at` reads, `[head, token]`.
 
     Without `at`, of the last layer's output.
-
-    `[token]` or `[head, token]`.
     """
+    return jacobian_by_hand(module, batch, index, first, at).square().sum(dim=-1).unflatten(0, (heads, -1)).sum(dim=1)
+
+
+def jacobian_by_hand(module: Any, batch: Batch, index: int, first: nn.Module, at: nn.Module | None) -> Tensor:
+    """The same Jacobian, `[hidden, token, hidden]`."""
     n, position = int(batch.length[index]), int(batch.position[index])
     inputs = {name: value[index : index + 1] for name, value in batch.inputs.items()}
     inputs |= {name: inputs[name][:, :n] for name in ("input_ids", "attention_mask")}
@@ -46,9 +50,7 @@ def squares_by_hand(
             hook.remove()
         return read[0][0, position]
 
-    slopes = jacobian(run, seen[0], vectorize=True)[:, 0]  # [hidden, token, hidden]
-    squares = slopes.square().sum(dim=-1)
-    return squares.unflatten(0, (heads, -1)).sum(dim=1) if heads else squares.sum(dim=0)
+    return jacobian(run, seen[0], vectorize=True)[:, 0]
 
 
 def shares(squares: Tensor) -> Tensor:
@@ -61,13 +63,17 @@ def test_on_a_real_model_it_is_pytorchs_jacobian(name: str, of: str):
     alone = collate(batch.examples[1:], "all", batch.blank_ids)
     module = copy.deepcopy(module)
     del (module.distilbert.transformer if name == SST2 else module.base_model.encoder).layer[3:]  # for speed
-    ours = HiddenTokenAttribution(of)(Trace(module, alone))[0, 1]
+    trace = Trace(module, alone)
+    ours, drawn = HiddenTokenAttribution(of)(trace)[0, 1], HiddenTokenAttribution(of, samples=3, seed=5)(trace)[0, 1]
     layers = architecture.layers(module.double())
-    if of == "layer":
-        squares = squares_by_hand(module, alone, 0, layers[0], layers[2])
-    else:
-        squares = squares_by_hand(module, alone, 0, layers[0], parts(name, module)[1].projection, heads=12)
-    assert torch.allclose(ours, shares(squares), rtol=1e-4)
+    heads, at = (1, layers[2]) if of == "layer" else (12, parts(name, module)[1].projection)
+    slopes = jacobian_by_hand(module, alone, 0, layers[0], at).unflatten(0, (heads, -1))  # [head, out, token, in]
+    assert torch.allclose(ours, shares(slopes.square().sum(dim=(1, 3))).squeeze(0), rtol=1e-4)
+    seed = int.from_bytes(hashlib.sha256(f"5:{alone.examples[0].id}".encode()).digest()[:8]) >> 1
+    generator = torch.Generator().manual_seed(seed)
+    directions = torch.randn(3, heads, 3, slopes.shape[1], dtype=torch.float64, generator=generator)[1]
+    squares = torch.einsum("hso,hoti->hsti", directions, slopes).square().sum(dim=-1).mean(dim=1)
+    assert torch.allclose(drawn, shares(squares).squeeze(0), rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KNOWN)
@@ -85,7 +91,7 @@ def test_at_every_layer_it_is_pytorchs_jacobian(kind: str):
     for index, n in enumerate(batch.length.tolist()):
         for layer in range(3):
             expected = squares_by_hand(module, batch, index, layers[0], [*layers, None][layer + 1])
-            assert torch.allclose(ours[index, layer, :n], expected, rtol=1e-9)
+            assert torch.allclose(ours[index, layer, :n], expected[0], rtol=1e-9)
             expected = squares_by_hand(module, batch, index, layers[0], projections[layer], heads=4)
             assert torch.allclose(by_head[index, layer, :, :n], expected, rtol=1e-9)
     assert (ours[0, :, 6:] == 0).all()
