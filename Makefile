@@ -25,12 +25,11 @@ test: setup  ## the whole test suite
 	$(BIN)/pip install --quiet --no-deps --target .oldest --requirement constraints-oldest.txt
 	touch $@
 
-# every method on every architecture, and real checkpoints; what hangs on our own code alone is tested once, by `test`
+OLDEST ?= tests/test_contracts.py tests/test_architectures.py tests/harness/test_trace.py \
+	tests/tasks/test_pretrained.py tests/tasks/test_masked_word_model.py
+
 test-oldest: .oldest/installed  ## what touches a model, under the oldest supported transformers
-	PYTHONPATH=.oldest $(BIN)/pytest --numprocesses=2 -W ignore::pytest.PytestUnraisableExceptionWarning \
-		-k 'not batch_of_two and not left_as_they_were and not repr and not one_key and not real_sentence' \
-		tests/test_contracts.py tests/test_architectures.py tests/harness/test_trace.py tests/tasks/test_pretrained.py \
-		tests/tasks/test_masked_word_model.py
+	PYTHONPATH=.oldest $(BIN)/pytest --numprocesses=2 -W ignore::pytest.PytestUnraisableExceptionWarning $(OLDEST)
 
 check: setup  ## style and types
 	$(BIN)/ruff check .
