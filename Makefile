@@ -25,7 +25,7 @@ test: setup  ## the whole test suite
 	$(BIN)/pip install --quiet --no-deps --target .oldest --requirement constraints-oldest.txt
 	touch $@
 
-OLDEST ?= tests/test_contracts.py tests/test_architectures.py tests/harness/test_trace.py \
+OLDEST ?= tests/test_contracts.py tests/test_architectures.py tests/harness/tracing/test_run.py \
 	tests/tasks/test_pretrained.py tests/tasks/test_masked_word_model.py
 
 test-oldest: .oldest/installed  ## what touches a model, under the oldest supported transformers

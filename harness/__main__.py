@@ -1,6 +1,6 @@
 """`python -m harness` is `assay`."""
 
-from harness.run import main
+from harness.cli.assay import main
 
 if __name__ == "__main__":
     main()

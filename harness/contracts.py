@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from harness.batch import Example
-from harness.trace import Trace
+from harness.tracing.batch import Example
+from harness.tracing.run import Trace
 
 Progress = Callable[[int, int, str], None]  # done, total, note
 

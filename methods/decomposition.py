@@ -9,8 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from harness.layer import LayerRun
-from harness.trace import Trace
+from harness.tracing.layer import LayerRun
+from harness.tracing.run import Trace
 
 # A run, queries [batch, row] and their summands [batch, row, key, hidden] -> [batch, row, key]
 Measure = Callable[[LayerRun, Tensor, Tensor], Tensor]

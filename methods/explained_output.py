@@ -3,7 +3,7 @@
 import copy
 
 from harness import check
-from harness.trace import OUTPUTS, Trace
+from harness.tracing.run import OUTPUTS, Trace
 
 CHOICES = (*OUTPUTS, "run")
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from harness.trace import Trace
+from harness.tracing.run import Trace
 
 
 def positive_product(relevance: Tensor, gradient: Tensor) -> Tensor:

@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from harness import architecture, check
-from harness.trace import Trace
+from harness import check
+from harness.tracing import architecture
+from harness.tracing.run import Trace
 from methods.attention_steps import PRODUCT, SOFTMAX
 from methods.explained_output import explaining
 from methods.reduction import check_reduce, reduced

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vjp
 
-from harness.layer import Layer
+from harness.tracing.layer import Layer
 
 AT_ONCE = 128  # cotangents in one product: fewer make it slow, more only take memory
 

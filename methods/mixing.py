@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from harness import check
-from harness.trace import READ_OUTS, Trace
+from harness.tracing.run import READ_OUTS, Trace
 
 HEADS = ("mean", "max", "min", "each")
 

@@ -5,9 +5,10 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from harness import architecture, check
-from harness.batch import TEXT_WIDE, Batch
-from harness.trace import Trace
+from harness import check
+from harness.tracing import architecture
+from harness.tracing.batch import TEXT_WIDE, Batch
+from harness.tracing.run import Trace
 
 REMOVALS = ("unk", "mask", "pad", "delete")
 BINS = ("counts", "eraser")

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.batch import Role
-from harness.trace import Trace
+from harness.tracing.batch import Role
+from harness.tracing.run import Trace
 from methods.explainers.integrated_gradients import IntegratedGradients
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from torch import nn
 
 from harness import check
-from harness.batch import NO_GOLD, Example, Role
 from harness.contracts import Model
+from harness.tracing.batch import NO_GOLD, Example, Role
 from tasks import table
 
 

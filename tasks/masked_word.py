@@ -13,8 +13,8 @@ from functools import cached_property
 from torch import nn
 
 from harness import check
-from harness.batch import Example
 from harness.contracts import Model
+from harness.tracing.batch import Example
 from tasks.masked_word_model import MaskedWordModel
 from tasks.pronouns import embedded, gap, marked, winobias, winogender
 from tasks.pronouns.encoding import encoded

@@ -10,8 +10,8 @@ import transformers
 from torch import nn
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from harness import architecture
 from harness.contracts import Model, Progress
+from harness.tracing import architecture
 from tasks import hub
 
 HEADS = {"classification": AutoModelForSequenceClassification, "masked_lm": AutoModelForMaskedLM}

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from harness.batch import Example, Role
+from harness.tracing.batch import Example, Role
 
 SIZES = {
     "vocab_size": 60,

@@ -9,10 +9,11 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from harness import report, run
-from harness.batch import Batch, Example, collate
+from harness.cli import assay as command
 from harness.contracts import Model
-from harness.trace import Trace
+from harness.report import write
+from harness.tracing.batch import Batch, Example, collate
+from harness.tracing.run import Trace
 from tasks.agreement.agreement import Agreement
 from tasks.agreement.agreement_transformer import AgreementTransformer
 from tasks.agreement.grammar import Grammar
@@ -98,7 +99,7 @@ def assay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Captur
         places = ("resume=", "hydra.run.dir=", "hydra.sweep.dir=", "-m")
         if not any(argument.startswith(places) for argument in arguments):
             arguments = (f"hydra.run.dir={tmp_path / folder}", *arguments)
-        return _typed(run.main, ["assay", *arguments], monkeypatch, capsys)
+        return _typed(command.main, ["assay", *arguments], monkeypatch, capsys)
 
     return call
 
@@ -106,7 +107,7 @@ def assay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Captur
 @pytest.fixture
 def assay_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     """Run `assay-report` in this process: exit status, standard output, standard error."""
-    return lambda *arguments: _typed(report.main, ["assay-report", *arguments], monkeypatch, capsys)
+    return lambda *arguments: _typed(write.main, ["assay-report", *arguments], monkeypatch, capsys)
 
 
 def _typed(

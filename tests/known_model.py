@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from harness.batch import Batch, Example, Role, collate
+from harness.tracing.batch import Batch, Example, Role, collate
 
 PAD, CLS, FINAL, UNKNOWN = 0, 1, 2, 3
 BLANKS = {"unk": UNKNOWN, "mask": None, "pad": PAD}

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging
 
-from harness.batch import Batch, Example, Role, collate
-from harness.trace import Trace
+from harness.tracing.batch import Batch, Example, Role, collate
+from harness.tracing.run import Trace
 from tasks.masked_word_model import MaskedWordModel
 from tests.conftest import shared
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from harness.batch import collate
-from harness.trace import RoundingNoise, Trace
+from harness.tracing.batch import collate
+from harness.tracing.run import RoundingNoise, Trace
 from methods.references.blank_out import BlankOut
 from tests.architectures import KINDS, blanks, example, tiny
 from tests.test_contracts import CASES, METHODS, build, close, left_as_it_was, scored
@@ -12,7 +12,7 @@ from tests.test_contracts import CASES, METHODS, build, close, left_as_it_was, s
 ARCHITECTURES = pytest.mark.parametrize("kind", list(KINDS))
 UNKNOWN = ("albert", "deberta-v2", "mpnet")  # not in the table: see there, or an unknown type
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::harness.trace.Inexact"),
+    pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact"),
     pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning"),  # transformers' own, in DeBERTa
 ]
 

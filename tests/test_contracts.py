@@ -14,9 +14,9 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 import conf
-from harness.batch import Batch, Example, Role, collate
 from harness.contracts import Model
-from harness.trace import Trace
+from harness.tracing.batch import Batch, Example, Role, collate
+from harness.tracing.run import Trace
 from tests.conftest import BLANKS
 
 CONF = Path(conf.__file__).parent
@@ -43,7 +43,7 @@ IN_FILES = pytest.mark.parametrize(("group", "name"), list(FILES), ids=[f"{group
 
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::harness.trace.Inexact"),  # few steps, the same few each time
+    pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact"),  # few steps, the same few each time
     pytest.mark.filterwarnings("ignore:layer gradient × activation .* cancel in layer [23]"),  # nothing is left there
 ]
 

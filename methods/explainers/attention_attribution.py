@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from harness import check
-from harness.trace import READ_OUTS, Trace
+from harness.tracing.run import READ_OUTS, Trace
 from methods.attention_steps import ReplacedAttention
 from methods.explained_output import check_output, explaining
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from harness import check
-from harness.trace import READ_OUTS, Trace
+from harness.tracing.run import READ_OUTS, Trace
 from methods.explained_output import check_output, explaining
 from methods.gradient_attention import positive_product
 

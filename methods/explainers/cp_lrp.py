@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from harness.trace import Trace
+from harness.tracing.run import Trace
 from methods.gradient_rules import check_parameters, check_rules, scores
 
 

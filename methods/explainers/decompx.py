@@ -10,10 +10,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from harness import architecture, check
-from harness.architecture import Step
-from harness.layer import Layer, Linear
-from harness.trace import Trace
+from harness import check
+from harness.tracing import architecture
+from harness.tracing.architecture import Step
+from harness.tracing.layer import Layer, Linear
+from harness.tracing.run import Trace
 
 PLACES = ("classifier", "layer")
 VALUE_BIASES = ("split", "key")
@@ -67,7 +68,7 @@ class DecompX:
             if off > (1e-2 if parts.dtype.itemsize > 2 else 0.1):
                 raise ValueError(
                     f"the parts of the logits add up to other logits than the model's (off by {off:.0%}): "
-                    "its head is not what harness/architecture.py says"
+                    "its head is not what harness/tracing/architecture.py says"
                 )
             share = parts[:, trace.target[index]].double()
             if trace.kind.endswith("difference"):

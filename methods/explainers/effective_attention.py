@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness import architecture, check
-from harness.trace import READ_OUTS, Trace
+from harness import check
+from harness.tracing import architecture
+from harness.tracing.run import READ_OUTS, Trace
 
 EPSILON = torch.finfo(torch.float64).eps
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from harness import check
-from harness.trace import Trace
+from harness.tracing.run import Trace
 from methods.maximum_flow import maximum_flow_all_batch, maximum_flow_batch
 from methods.mixing import check_parameters, mixing
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from harness import check
-from harness.trace import Trace
+from harness.tracing.run import Trace
 from methods.barrier_flow import central_flow
 from methods.explained_output import check_output, explaining
 from methods.gradient_attention import positive_product

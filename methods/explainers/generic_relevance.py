@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.trace import Trace
+from harness.tracing.run import Trace
 from methods.explained_output import check_output, explaining
 from methods.gradient_attention import positive_product, without_own_entry
 

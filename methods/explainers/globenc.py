@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from harness import architecture
-from harness.layer import LayerRun
-from harness.trace import Trace
+from harness.tracing import architecture
+from harness.tracing.layer import LayerRun
+from harness.tracing.run import Trace
 from methods.decomposition import add_residual, at_rows, linear_norm, rolled_out
 
 

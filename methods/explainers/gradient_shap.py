@@ -10,7 +10,7 @@ from captum.attr import GradientShap as CaptumGradientShap
 from torch import Tensor
 
 from harness import check
-from harness.trace import Inexact, Trace
+from harness.tracing.run import Inexact, Trace
 from methods.explainers.integrated_gradients import BASELINES, GAP, IntegratedGradients, completeness_gap
 from methods.reduction import check_reduce, reduced
 from methods.single_example import SingleExample, one_by_one

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.linalg import vector_norm
 
-from harness import architecture, check
-from harness.layer import Layer
-from harness.trace import Trace
+from harness import check
+from harness.tracing import architecture
+from harness.tracing.layer import Layer
+from harness.tracing.run import Trace
 from methods.layer_jacobian import Heads, LayerJacobian, Workspace, through_rest
 
 OUTPUTS = ("layer", "head")

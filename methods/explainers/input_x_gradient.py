@@ -6,7 +6,7 @@ import torch
 from captum.attr import InputXGradient as CaptumInputXGradient
 from torch import Tensor
 
-from harness.trace import Trace
+from harness.tracing.run import Trace
 from methods.reduction import check_reduce, reduced
 
 

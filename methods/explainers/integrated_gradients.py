@@ -8,8 +8,8 @@ from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 from torch import Tensor
 
 from harness import check
-from harness.batch import Role
-from harness.trace import Inexact, Trace
+from harness.tracing.batch import Role
+from harness.tracing.run import Inexact, Trace
 from methods.reduction import check_reduce, reduced
 
 GAP = 0.05

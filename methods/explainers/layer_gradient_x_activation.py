@@ -10,8 +10,8 @@ import torch
 from captum.attr import LayerGradientXActivation as CaptumLayerGradientXActivation
 from torch import Tensor, nn
 
-from harness import architecture
-from harness.trace import Trace
+from harness.tracing import architecture
+from harness.tracing.run import Trace
 from methods.reduction import check_reduce, reduced
 
 

@@ -11,8 +11,9 @@ import torch
 from captum.attr import LayerIntegratedGradients as CaptumLayerIntegratedGradients
 from torch import Tensor, nn
 
-from harness import architecture, check
-from harness.trace import Inexact, Trace
+from harness import check
+from harness.tracing import architecture
+from harness.tracing.run import Inexact, Trace
 from methods.explainers.integrated_gradients import BASELINES, GAP, IntegratedGradients, completeness_gap
 from methods.reduction import check_reduce, reduced
 

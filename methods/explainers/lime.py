@@ -11,7 +11,7 @@ from captum.attr import Lime as CaptumLime
 from torch import Tensor
 
 from harness import check
-from harness.trace import Trace
+from harness.tracing.run import Trace
 from methods.explainers.integrated_gradients import BASELINES
 from methods.single_example import SingleExample, one_by_one
 from methods.surrogate import WeightedRegression

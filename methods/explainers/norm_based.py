@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from harness import architecture, check
-from harness.layer import LayerRun
-from harness.trace import Trace
+from harness import check
+from harness.tracing import architecture
+from harness.tracing.layer import LayerRun
+from harness.tracing.run import Trace
 from methods.decomposition import add_residual, at_rows, explained_rows, linear_norm
 
 BLOCKS = ("attention", "residual", "layer_norm")

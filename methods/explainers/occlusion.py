@@ -9,7 +9,7 @@ from captum.attr import Occlusion as CaptumOcclusion
 from torch import Tensor
 
 from harness import check
-from harness.trace import Trace
+from harness.tracing.run import Trace
 from methods.explainers.integrated_gradients import BASELINES
 from methods.single_example import SingleExample, one_by_one
 

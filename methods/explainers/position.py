@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.trace import Trace
+from harness.tracing.run import Trace
 
 
 @dataclass(frozen=True)

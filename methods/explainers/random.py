@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.trace import Trace
+from harness.tracing.run import Trace
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from harness.contracts import Explainer
-from harness.trace import Trace
+from harness.tracing.run import Trace
 from methods.explainers.attention import Attention
 
 

@@ -13,8 +13,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from harness.batch import Example
-from harness.trace import Trace
+from harness.tracing.batch import Example
+from harness.tracing.run import Trace
 
 NEEDED = ("example", "layer", "scores")
 WHOLE = ("layer", "head")  # columns of whole numbers

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.contracts import Explainer
-from harness.trace import Trace
+from harness.tracing.run import Trace
 from methods.explainers.attention import Attention
 from methods.explainers.random import generator
 

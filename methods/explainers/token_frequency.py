@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from harness.trace import Trace
+from harness.tracing.run import Trace
 
 
 @dataclass(frozen=True)

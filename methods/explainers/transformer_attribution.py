@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from harness import architecture, check
-from harness.trace import Trace
+from harness import check
+from harness.tracing import architecture
+from harness.tracing.run import Trace
 from methods.explained_output import explaining
 from methods.gradient_attention import positive_product, without_own_entry
 from methods.gradient_rules import check_rules

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import check
-from harness.trace import Trace
+from harness.tracing.run import Trace
 from methods.metrics.subsets import of_share
 from methods.removal import ROUNDING, check_parameters, check_positions, defined, log_probability, removable, whole
 

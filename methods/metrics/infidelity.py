@@ -11,7 +11,7 @@ from captum.metrics import infidelity
 from torch import Tensor, nn
 
 from harness import check
-from harness.trace import Trace
+from harness.tracing.run import Trace
 from methods.metrics.subsets import coin_flips
 from methods.removal import check_parameters, check_positions, defined, log_probability, removable
 

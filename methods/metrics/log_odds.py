@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from harness.trace import Trace
+from harness.tracing.run import Trace
 from methods.removal import (
     bin_counts,
     check_parameters,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import check
-from harness.trace import Trace
+from harness.tracing.run import Trace
 from methods.removal import ROUNDING, bin_counts, check_parameters, check_positions, log_curve, removable, whole
 
 STEPS = ("all", "share")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import check
-from harness.trace import Trace
+from harness.tracing.run import Trace
 from methods.metrics.comprehensiveness import Comprehensiveness
 from methods.removal import ROUNDING, check_parameters, check_positions, log_probability, removable, whole
 

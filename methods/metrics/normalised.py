@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from harness.trace import Trace
+from harness.tracing.run import Trace
 from methods.removal import (
     ROUNDING,
     bin_counts,

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from harness import check
-from harness.batch import Batch, Role
-from harness.trace import Trace
+from harness.tracing.batch import Batch, Role
+from harness.tracing.run import Trace
 from methods.removal import defined
 
 SCALES = ("raw", "range")

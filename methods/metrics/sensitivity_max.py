@@ -13,7 +13,7 @@ from torch import Tensor
 
 from harness import check
 from harness.contracts import Explainer
-from harness.trace import Trace
+from harness.tracing.run import Trace
 from methods.explainers.random import generator
 from methods.removal import defined
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from harness import check
-from harness.trace import Trace
+from harness.tracing.run import Trace
 from methods.explainers.random import generator
 from methods.metrics.normalised import kept_share, lost_share, null_loss
 from methods.removal import defined, whole

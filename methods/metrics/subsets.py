@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from harness.batch import Batch
+from harness.tracing.batch import Batch
 from methods.explainers.random import generator
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from harness import architecture, check
-from harness.batch import Batch, Role, without
-from harness.trace import Trace
+from harness import check
+from harness.tracing import architecture
+from harness.tracing.batch import Batch, Role, without
+from harness.tracing.run import Trace
 
 BLANK_TOKENS = ("unk", "mask", "pad", "delete")
 BLANK_CLASSES = ("target", "gold", "predicted", "difference")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from harness.trace import Trace
+from harness.tracing.run import Trace
 from methods.explainers import integrated_gradients
 
 

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness import architecture, check
-from harness.batch import Batch
-from harness.trace import Trace
+from harness import check
+from harness.tracing import architecture
+from harness.tracing.batch import Batch
+from harness.tracing.run import Trace
 from methods.explainers.random import generator
 
 BLANK_TOKENS = ("unk", "mask", "pad")

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from harness import check
-from harness.batch import Example, Role
 from harness.contracts import Model
+from harness.tracing.batch import Example, Role
 from tasks.agreement.grammar import Grammar
 from tasks.agreement.linzen import Linzen
 from tasks.agreement.sentence import Sentence

@@ -16,8 +16,9 @@ from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from harness import cache, check
+from harness import check
 from harness.contracts import Model, Progress
+from tasks import cache
 from tasks.agreement import encoder, tokenizer, training
 from tasks.agreement.agreement import Agreement
 from tasks.agreement.encoder import Architecture, Encoder

@@ -3,7 +3,7 @@
 from itertools import takewhile
 from typing import Any
 
-from harness.batch import NO_GOLD, Example, Role
+from harness.tracing.batch import NO_GOLD, Example, Role
 from tasks.pronouns.sentence import MaskedSentence, referent_name
 
 

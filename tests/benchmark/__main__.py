@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from rich.console import Console
 
-from harness.manifest import provenance
+from harness.results.provenance import provenance
 from tests.benchmark import attributions, blank_out, flow, rank_correlation, tables
 
 RESULTS = Path(__file__).with_name("results.md")

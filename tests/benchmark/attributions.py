@@ -13,9 +13,9 @@ from statistics import median
 import pandas as pd
 import torch
 
-from harness.batch import Example, Role, collate
 from harness.contracts import Explainer
-from harness.trace import Trace
+from harness.tracing.batch import Example, Role, collate
+from harness.tracing.run import Trace
 from methods.explainers.alti import Alti
 from methods.explainers.attention_attribution import AttentionAttribution
 from methods.explainers.decompx import DecompX

@@ -9,8 +9,8 @@ import torch
 from captum.attr import FeatureAblation
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.batch import Batch
-from harness.trace import Trace
+from harness.tracing.batch import Batch
+from harness.tracing.run import Trace
 from methods.references.blank_out import BlankOut
 from tests.benchmark.models import Subject, subjects
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from harness.batch import Batch, collate
-from harness.progress import bar
+from harness.cli.progress import bar
+from harness.tracing.batch import Batch, collate
 from tasks.agreement.agreement import Agreement
 from tasks.agreement.agreement_transformer import AgreementTransformer
 from tasks.agreement.training import Training

@@ -9,8 +9,8 @@ import numpy as np
 from rich.console import Console
 from scipy.stats import rankdata
 
-from harness.progress import bar
-from harness.statistics import ALPHA, holm_of_pairs, mean_interval, pairwise_sign_flip
+from harness.cli.progress import bar
+from harness.statistics.tests import ALPHA, holm_of_pairs, mean_interval, pairwise_sign_flip
 
 TABLES, EXAMPLES, TOKENS = 1000, 200, 7
 

@@ -4,7 +4,7 @@ import pandas as pd
 import scipy.stats
 import torch
 
-from harness.correlation import spearman_by_layer
+from harness.statistics.correlation import spearman_by_layer
 from tests.benchmark.blank_out import seconds
 
 SIZES = ((200, 6, 10), (200, 6, 30), (100, 12, 128))

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from harness.batch import collate
-from harness.trace import Trace
+from harness.tracing.batch import collate
+from harness.tracing.run import Trace
 from methods.attention_steps import ReplacedAttention
 from methods.explained_output import explaining
 from methods.explainers.attention_attribution import AttentionAttribution

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.batch import Role, collate
-from harness.trace import Inexact, Trace
+from harness.tracing.batch import Role, collate
+from harness.tracing.run import Inexact, Trace
 from methods.explainers.gradient_shap import GradientShap
 from methods.explainers.integrated_gradients import IntegratedGradients
 from methods.explainers.kernel_shap import KernelShap
@@ -125,7 +125,7 @@ def test_kernel_shap_adds_up_and_comes_near_the_shapley_values(name: str):
     assert worst(ours, exact) < 0.15
 
 
-@pytest.mark.filterwarnings("ignore::harness.trace.Inexact")
+@pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact")
 def test_gradient_shap_comes_near_integrated_gradients():
     module, batch = real_model(MASKED)
     trace = Trace(module, collate(batch.examples[1:], "all", batch.blank_ids))

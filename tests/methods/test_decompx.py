@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM
 
-from harness import architecture
-from harness.batch import Example, collate
-from harness.trace import Trace
+from harness.tracing import architecture
+from harness.tracing.batch import Example, collate
+from harness.tracing.run import Trace
 from methods.explainers.decompx import DecompX, add_bias, through_activation, vectors
 from tasks.masked_word_model import MaskedWordModel
 from tests.architectures import KINDS, MASK, blanks, example, tiny

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.batch import Role
+from harness.tracing.batch import Role
 from methods.explainers.attention import Attention
 from methods.explainers.flow import Flow
 from methods.explainers.gradient_shap import GradientShap
@@ -25,7 +25,9 @@ from tests.real_model import MASKED, SST2, plain, real_model, real_trace
 
 pytestmark = [
     pytest.mark.parametrize("name", [SST2, MASKED]),
-    pytest.mark.filterwarnings("ignore::harness.trace.Inexact"),  # few steps and samples, the same few on both sides
+    pytest.mark.filterwarnings(
+        "ignore::harness.tracing.run.Inexact"
+    ),  # few steps and samples, the same few on both sides
 ]
 
 

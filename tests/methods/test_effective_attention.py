@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.batch import collate
-from harness.trace import Trace
+from harness.tracing.batch import collate
+from harness.tracing.run import Trace
 from methods.explainers.attention import Attention
 from methods.explainers.effective_attention import EffectiveAttention, effective_attention
 from methods.explainers.rollout import Rollout

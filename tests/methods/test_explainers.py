@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from harness.batch import Batch, collate
 from harness.contracts import Model
-from harness.trace import Inexact, RoundingNoise, Trace
+from harness.tracing.batch import Batch, collate
+from harness.tracing.run import Inexact, RoundingNoise, Trace
 from methods.explainers.attention import Attention
 from methods.explainers.flow import Flow
 from methods.explainers.input_x_gradient import InputXGradient

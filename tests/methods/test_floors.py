@@ -13,9 +13,9 @@ from torch import nn
 from transformers import AutoModelForMaskedLM, DebertaConfig, DebertaForMaskedLM
 from transformers.pytorch_utils import Conv1D
 
-from harness.batch import collate
 from harness.contracts import Model
-from harness.trace import Trace
+from harness.tracing.batch import collate
+from harness.tracing.run import Trace
 from methods.explainers.attention import Attention
 from methods.explainers.flow import Flow
 from methods.explainers.layer_gradient_x_activation import LayerGradientXActivation

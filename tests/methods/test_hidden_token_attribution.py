@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.functional import jacobian
 
-from harness import architecture
-from harness.batch import Batch, Example, collate
 from harness.contracts import Model
-from harness.trace import Trace
+from harness.tracing import architecture
+from harness.tracing.batch import Batch, Example, collate
+from harness.tracing.run import Trace
 from methods.explainers.hidden_token_attribution import HiddenTokenAttribution
 from tests.architectures import KINDS, blanks, example, tiny
 from tests.real_model import MASKED, SST2, parts, real_model

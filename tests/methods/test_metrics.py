@@ -16,8 +16,8 @@ from scipy.stats import pearsonr, rankdata
 from torch import Tensor
 
 import conf
-from harness.batch import Batch, Example, Role, collate
-from harness.trace import Trace
+from harness.tracing.batch import Batch, Example, Role, collate
+from harness.tracing.run import Trace
 from methods.explainers.attention import Attention
 from methods.explainers.random import generator
 from methods.explainers.saliency import Saliency

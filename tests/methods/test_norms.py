@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.batch import collate
-from harness.layer import Layer, Linear, layer_run
-from harness.trace import Trace
+from harness.tracing.batch import collate
+from harness.tracing.layer import Layer, Linear, layer_run
+from harness.tracing.run import Trace
 from methods.decomposition import add_residual, linear_norm, mixed, normalised, rolled_out, summands, transformed
 from methods.explainers.alti import Alti
 from methods.explainers.globenc import GlobEnc

@@ -3,9 +3,9 @@ import copy
 import pytest
 import torch
 
-from harness.batch import NO_GOLD
 from harness.contracts import Model
-from harness.trace import RoundingNoise, Trace
+from harness.tracing.batch import NO_GOLD
+from harness.tracing.run import RoundingNoise, Trace
 from methods.references.blank_out import BlankOut
 from methods.references.input_gradient import InputGradient
 from tests.known_model import CLS, FINAL, UNKNOWN, bag, batch_of, sentence
@@ -144,7 +144,7 @@ def test_abs_sum_is_the_size_of_sum(trace: Trace):
 
 
 def test_the_gradient_equals_a_finite_difference(model: Model, examples):
-    from harness.batch import collate
+    from harness.tracing.batch import collate
     from tests.conftest import BLANKS
 
     module = copy.deepcopy(model.module).double()

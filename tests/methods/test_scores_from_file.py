@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.batch import collate
 from harness.contracts import Model
-from harness.evaluate import Protocol, evaluate
-from harness.trace import Trace
+from harness.measure.evaluate import Protocol, evaluate
+from harness.tracing.batch import collate
+from harness.tracing.run import Trace
 from methods.explainers import scores_from_file
 from methods.explainers.attention import Attention
 from methods.explainers.rollout import Rollout

@@ -7,9 +7,9 @@ import pytest
 import torch
 from captum.attr import ShapleyValues
 
-from harness.batch import collate
 from harness.contracts import Model
-from harness.trace import Trace
+from harness.tracing.batch import collate
+from harness.tracing.run import Trace
 from methods.explainers.integrated_gradients import IntegratedGradients as Explainer
 from methods.references.integrated_gradients import IntegratedGradients
 from methods.references.shapley import Shapley
@@ -247,7 +247,7 @@ def test_a_blank_that_cannot_serve_is_refused_with_the_remedy():
     Shapley(blank_token="pad").check_model(tiny("bert"))
 
 
-@pytest.mark.filterwarnings("ignore::harness.trace.Inexact")
+@pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact")
 def test_integrated_gradients_are_the_explainers(short: Trace):
     theirs = Explainer(baseline="mask", steps=5, reduce="sum")(short)
     assert torch.equal(IntegratedGradients(baseline="mask", steps=5, reduce="sum")(short), theirs[:, 0])

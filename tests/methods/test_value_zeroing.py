@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.batch import collate
-from harness.trace import Trace
+from harness.tracing.batch import collate
+from harness.tracing.run import Trace
 from methods.explainers.value_zeroing import ValueZeroing
 from tests.architectures import blanks, example, tiny
 from tests.real_model import MASKED, SST2, parts, plain, real_model, real_trace

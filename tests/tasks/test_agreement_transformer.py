@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness import cache
-from harness.batch import Role
 from harness.contracts import Model
+from harness.tracing.batch import Role
+from tasks import cache
 from tasks.agreement.agreement import Agreement
 from tasks.agreement.agreement_transformer import FACTS, WEIGHTS, AgreementTransformer
 from tasks.agreement.encoder import Architecture, Encoder

@@ -10,8 +10,8 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from harness.batch import NO_GOLD, Role
 from harness.contracts import Model
+from harness.tracing.batch import NO_GOLD, Role
 from tasks.classification import Classification
 from tests.conftest import shared
 

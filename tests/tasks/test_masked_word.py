@@ -8,9 +8,9 @@ import torch
 import transformers
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from harness.batch import NO_GOLD, Batch, Example, Role, collate, pack, without
 from harness.contracts import Model
-from harness.trace import Trace
+from harness.tracing.batch import NO_GOLD, Batch, Example, Role, collate, pack, without
+from harness.tracing.run import Trace
 from tasks.masked_word import MaskedWord
 from tasks.masked_word_model import MaskedWordModel
 from tests.conftest import shared

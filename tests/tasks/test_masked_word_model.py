@@ -3,8 +3,8 @@ import torch
 import transformers
 from torch import nn
 
-from harness.batch import Batch, Example, Role, collate
-from harness.trace import Trace
+from harness.tracing.batch import Batch, Example, Role, collate
+from harness.tracing.run import Trace
 from tasks.masked_word_model import MaskedWordModel
 
 SMALL = {

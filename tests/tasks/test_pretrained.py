@@ -10,8 +10,8 @@ import torch
 from captum.attr import LayerIntegratedGradients
 from transformers import AutoModelForSequenceClassification
 
-from harness.batch import Role, collate
-from harness.trace import Trace
+from harness.tracing.batch import Role, collate
+from harness.tracing.run import Trace
 from methods.explainers.integrated_gradients import IntegratedGradients
 from methods.references.blank_out import BlankOut
 from tasks import hub
@@ -20,7 +20,7 @@ from tasks.pretrained import Pretrained
 from tests.conftest import shared
 from tests.test_contracts import IN_FILES, build, close
 
-pytestmark = pytest.mark.filterwarnings("ignore::harness.trace.Inexact")
+pytestmark = pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact")
 QUIET = {"shuffle": False, "labels": ["negative", "positive"], "text": "sentence"}
 
 

@@ -1,0 +1,1 @@
+"""Traces to scores to rows: the evaluation loop."""

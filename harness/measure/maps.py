@@ -1,0 +1,51 @@
+"""An explainer's scores from every position of a sentence, for pictures of whole layers."""
+
+import copy
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+import torch
+
+from harness.contracts import Explainer, Model
+from harness.measure.evaluate import Protocol
+from harness.tracing.batch import Example
+
+
+def maps(
+    examples: Sequence[Example],
+    model: Model,
+    explainers: Mapping[str, Explainer],
+    protocol: Protocol,
+    classes: Sequence[str] = (),
+    device: torch.device | str = "cpu",
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """One row per example, explainer, layer and query: `scores`, a list over keys; and why an explainer has none.
+
+    A query's row is what the explainer gives with that position as the explained one; explainers without layers and
+    single heads have no maps. The head is still read at the example's own position.
+    """
+    columns, failed = defaultdict(list), {}
+    for example in examples:
+        trace = protocol.trace(model, [example], classes, device)
+        batch = trace.batch
+        for query in range(len(example.input_ids)):
+            moved = copy.copy(trace)
+            moved.batch = replace(batch, position=torch.full_like(batch.position, query))
+            moved.forget()  # what a method kept may hang on the position
+            for name, explainer in explainers.items():
+                try:
+                    scores = explainer(moved).detach().double().cpu()
+                except Exception as error:  # its cells of the tables say the same
+                    failed[name] = f"{type(error).__name__}: {error}"
+                    continue
+                if scores.dim() > 3 or scores.shape[1] == 1:
+                    continue
+                for layer, row in enumerate(scores[0].numpy(), start=1):
+                    columns["example"].append(example.id)
+                    columns["method"].append(name)
+                    columns["layer"].append(layer)
+                    columns["query"].append(query)
+                    columns["scores"].append(row)
+    return pd.DataFrame(columns, columns=["example", "method", "layer", "query", "scores"]), failed

@@ -1,0 +1,1 @@
+"""Run folders on disk: their tables, manifests, shards and pools."""

@@ -1,0 +1,1 @@
+"""Rows to means, intervals, tests and rankings; neither torch nor files."""

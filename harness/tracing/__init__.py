@@ -1,0 +1,1 @@
+"""One differentiable run of the model, and what is read from it."""

@@ -1,0 +1,326 @@
+"""Trace: one differentiable run of the model, shared by every method."""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness import check
+from harness.tracing import architecture
+from harness.tracing.batch import NO_GOLD, TEXT_WIDE, Batch
+from harness.tracing.layer import LayerRun, layer_run
+from harness.tracing.meter import Part, made_once, shared
+
+OUTPUTS = ("probability", "logit", "difference", "logit_difference")
+READ_OUTS = ("row", "max", "mean", "sum")
+TARGETS = ("predicted", "gold")
+REMEDY = "load the model with attn_implementation='eager'"
+
+
+class RoundingNoise(UserWarning):
+    """Scores that are zero in exact arithmetic."""
+
+
+class Inexact(UserWarning):
+    """Scores that are further from their definition than a reader would think."""
+
+
+class Trace:
+    """The model's run on one batch, with gradients.
+
+    All tensors on the graph are made in the constructor: what is computed later from them is the same in any order
+    and under any grad mode.
+
+    Args:
+        model: in eval mode, eager attention, called as transformers models are.
+        batch: the examples.
+        target: which class is explained, `predicted` (on the unchanged input), `gold`, the index of one, or a tensor
+            `[batch]` with the index of each example's.
+        output: the scalar of that class: `probability`, `logit`, or `difference`, its probability less that of the
+            strongest other class, or `logit_difference`, the same of logits.
+        token_budget: tokens in one re-run, at most.
+        causal: whether the model's queries see earlier keys only; checked.
+        embedding: `[batch, token, hidden]`, put in the place of the word embedding's output; see `moved`.
+
+    Attributes:
+        logits: `[batch, class]`.
+        attention: `[batch, layer, head, query, key]`, zero in the rows and columns of padding.
+        hidden: `[batch, layer + 1, token, hidden]`; 0 is the first layer's input.
+        embedding: `[batch, token, hidden]`, the word embedding's output, a leaf of the graph.
+        target: `[batch]`, the explained class.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batch: Batch,
+        target: str | int | Tensor = "predicted",
+        output: str = "difference",
+        token_budget: int = 8192,
+        causal: bool = False,
+        embedding: Tensor | None = None,
+    ):
+        if not isinstance(target, int | Tensor):
+            check.choice("target", target, TARGETS)
+        check.choice("output", output, OUTPUTS)
+        if model.training:
+            raise ValueError(
+                "the model is in train mode, where dropout makes every run another: call model.eval() first"
+            )
+        self.model, self.batch, self.kind, self.token_budget = model, batch, output, token_budget
+        self.causal, self.moves_embedding = causal, embedding is not None
+        leaf = None if embedding is None else embedding.detach().requires_grad_(True)
+        with torch.enable_grad(), self._word_embedding(leaf) as seen:
+            result = model(**batch.inputs, output_attentions=True, output_hidden_states=True)
+        if len(seen) != 1:
+            raise ValueError(
+                f"the model called its word embedding {len(seen)} times in one run; expected once, "
+                "since gradients are taken at that one place"
+            )
+        self.embedding = seen[0]  # [batch, token, hidden]
+        self.logits = _finite(result.logits.detach())  # [batch, class]
+        self._live_logits: Tensor = result.logits
+        self._attentions: tuple[Tensor, ...] = _checked_attentions(result.attentions, batch, causal)
+        real = batch.attention_mask.bool()
+        self._padded_pairs = ~(real[:, :, None] & real[:, None, :])[:, None, None]  # [batch, 1, 1, query, key]
+        stacked = torch.stack([layer.detach() for layer in self._attentions], dim=1)
+        self.attention = stacked.masked_fill(self._padded_pairs, 0.0)  # [batch, layer, head, query, key]
+        self.hidden = torch.stack([state.detach() for state in result.hidden_states], dim=1)
+        self._first_state: Tensor = result.hidden_states[0]
+        self._made: dict[Callable[[Trace], Any], Any] = {}
+        self.target = self._class(target)  # [batch]
+        self.rival = self.logits.scatter(1, self.target[:, None], -torch.inf).argmax(dim=1)  # [batch]
+
+    @property
+    def predicted(self) -> Tensor:
+        """The class with the highest logit, `[batch]`."""
+        return self.logits.argmax(dim=1)
+
+    @property
+    def gold(self) -> Tensor:
+        """The right class, `[batch]`; ValueError where the data do not tell it."""
+        if (self.batch.gold == NO_GOLD).any():
+            raise ValueError(
+                "the data do not tell the right class of every example: explain the predicted class or a given one, "
+                "target=predicted or target=<class>, and set blank_class=target"
+            )
+        return self.batch.gold
+
+    def _class(self, target: str | int | Tensor) -> Tensor:
+        if isinstance(target, str):
+            return self.gold if target == "gold" else self.predicted
+        classes, examples = self.logits.shape[1], len(self.batch.examples)
+        chosen = torch.as_tensor(target, device=self.logits.device)
+        if chosen.dtype != torch.long or chosen.shape not in ((), (examples,)):
+            raise ValueError(
+                f"target is a class, or one for each of the {examples} examples as a tensor of int64, "
+                f"got {chosen.dtype} of shape {tuple(chosen.shape)}"
+            )
+        for wrong in chosen[(chosen < 0) | (chosen >= classes)].tolist():
+            raise ValueError(f"the model has {classes} classes, so target is one of 0 to {classes - 1}, got {wrong}")
+        return chosen.expand(examples).clone()
+
+    def output(self, logits: Tensor, index: Tensor | None = None, kind: str | None = None) -> Tensor:
+        """The explained scalar of each row of logits, `[variant, class] -> [variant]`, in float64.
+
+        `index` says which example each row belongs to; without it, rows are the batch's examples in order. The
+        softmax is taken in float64, since the probabilities of a sure model differ only past float32's last digit.
+        """
+        target = self.target if index is None else self.target[index]
+        rival = self.rival if index is None else self.rival[index]
+        kind = self.kind if kind is None else kind
+        logits = logits.double()
+        values = logits if kind.startswith("logit") else logits.softmax(dim=-1)
+        chosen = values.gather(1, target[:, None])[:, 0]
+        return chosen - values.gather(1, rival[:, None])[:, 0] if kind.endswith("difference") else chosen
+
+    @shared
+    def gradient(self) -> Tensor:
+        """Of the output, with respect to the word embedding's output, `[batch, token, hidden]`."""
+        return self._gradient_at([self.embedding])[0]
+
+    @shared
+    def first_layer_gradient(self) -> Tensor:
+        """Of the output, with respect to what the first layer reads, `[batch, token, hidden]`.
+
+        That is word and position embeddings together, behind the LayerNorm where the model has one there.
+        """
+        return self._gradient_at([self._first_state])[0]
+
+    @shared
+    def attention_gradient(self) -> Tensor:
+        """Of the output, with respect to each attention weight, `[batch, layer, head, query, key]`."""
+        try:
+            gradients = self._gradient_at(self._attentions)
+        except RuntimeError as error:
+            raise ValueError(
+                f"the model's output does not come from the attention that it returned ({error}); {REMEDY}"
+            ) from error
+        return torch.stack(gradients, dim=1).masked_fill(self._padded_pairs, 0.0)
+
+    @shared
+    def layer_runs(self) -> tuple[LayerRun, ...]:
+        """What each layer made between its input and its output, without gradients.
+
+        ValueError for a model type that `architecture` does not hold, or whose layers do something else.
+        """
+        real = self.batch.attention_mask.bool()
+        runs = []
+        for index, layer in enumerate(architecture.layer_parts(self.model)):
+            runs.append(layer_run(layer, self.hidden[:, index], self.attention[:, index]))
+            ours, theirs = runs[-1].output[real], self.hidden[:, index + 1][real]
+            if (ours - theirs).norm() > (1e-3 if ours.dtype.itemsize > 2 else 5e-2) * theirs.norm():
+                raise ValueError(
+                    f"layer {index + 1} of the model makes other states than its parts do in harness/tracing: "
+                    "its configuration changes a layer's arithmetic in a way that is not known there"
+                )
+        return tuple(runs)
+
+    @shared
+    def by_logit(self) -> "Trace":
+        """The same run of the model, explained by the logit of the same class."""
+        other = copy.copy(self)
+        other.kind = "logit"
+        other.forget()
+        return other
+
+    def once(self, make: Callable[["Trace"], Part]) -> Part:
+        """What a function of this trace gives, kept for the next method that asks with the same function."""
+        return made_once(self._made, make, lambda: make(self))
+
+    def forget(self) -> None:
+        """Drop what was computed from the run, so that it is made again when asked for."""
+        self._made = {}
+        for name in [name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property)]:
+            del self.__dict__[name]
+
+    def _gradient_at(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        with torch.enable_grad():
+            return torch.autograd.grad(self.output(self._live_logits).sum(), tensors, retain_graph=True)
+
+    def read_out(self, mixing: Tensor, how: str = "row") -> Tensor:
+        """`[batch, layer, (head,) query, key] -> [batch, layer, (head,) key]`.
+
+        `row` takes the explained position's row; `max`, `mean` and `sum` reduce over all queries of the example.
+        """
+        check.choice("read_out", how, READ_OUTS)
+        shape = [mixing.shape[0], *[1] * (mixing.dim() - 3)]
+        if how == "row":
+            index = self.batch.position.view(*shape, 1, 1).expand(*mixing.shape[:-2], 1, mixing.shape[-1])
+            return mixing.gather(-2, index).squeeze(-2)
+        real = self.batch.attention_mask.bool().view(*shape, -1, 1)  # [batch, 1.., query, 1]
+        if how == "max":
+            return mixing.masked_fill(~real, -torch.inf).amax(dim=-2)
+        total = mixing.masked_fill(~real, 0.0).sum(dim=-2)
+        return total / real.sum(dim=-2) if how == "mean" else total
+
+    def rerun(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Logits of changed inputs (`Batch.at`), `[variant, class]`, no gradients, in chunks of like length."""
+        if self.moves_embedding:
+            raise ValueError(
+                "this trace runs on a changed word embedding, of which a re-run on token ids knows nothing: "
+                "choose a method that does not re-run the model"
+            )
+        lengths = inputs["attention_mask"].sum(dim=1)
+        order = lengths.argsort(stable=True)
+        logits = self.logits.new_empty(len(order), self.logits.shape[1])
+        start = 0
+        while start < len(order):
+            # the longest that fits: widths grow along the order, so the last one counted sets the padding
+            room = torch.arange(1, len(order) - start + 1, device=order.device) * lengths[order[start:]]
+            stop = start + max(1, int((room <= self.token_budget).sum()))
+            chunk = order[start:stop]
+            width = int(lengths[chunk[-1]])
+            with torch.no_grad():
+                logits[chunk] = self.model(
+                    **{
+                        name: value[chunk, :width] if name in TEXT_WIDE else value[chunk]
+                        for name, value in inputs.items()
+                    }
+                ).logits
+            start = stop
+        return _finite(logits)
+
+    def forward_from(self, embedding: Tensor, index: Tensor) -> Tensor:
+        """Output `[variant]` from word-embedding outputs `[variant, token, hidden]`; differentiable.
+
+        `index` says which example of the batch each variant belongs to. This is the forward function for Captum.
+        """
+        return self.output(self.logits_from(embedding, index), index)
+
+    def logits_from(self, embedding: Tensor, index: Tensor) -> Tensor:
+        """Logits `[variant, class]` from word-embedding outputs, as in `forward_from`; differentiable."""
+        with self._word_embedding(embedding):
+            return self.model(**self.batch.at(index)).logits
+
+    def moved(self, embedding: Tensor) -> "Trace":
+        """The same examples and the same explained classes on another word embedding, `[batch, token, hidden]`."""
+        moved = Trace(self.model, self.batch, self.target, self.kind, self.token_budget, self.causal, embedding)
+        moved.rival = self.rival
+        return moved
+
+    def word_vector(self, token_id: int) -> Tensor:
+        """The word embedding's output for a token, `[hidden]`."""
+        with torch.no_grad():
+            return self.model.get_input_embeddings()(torch.tensor([token_id], device=self.embedding.device))[0]  # pyright: ignore[reportCallIssue]
+
+    @contextmanager
+    def _word_embedding(self, replacement: Tensor | None) -> Iterator[list[Tensor]]:
+        """Put `replacement`, or a leaf made of the module's own output, in the place of the word embedding's output.
+
+        Handing embeddings to the model as `inputs_embeds` is not always the same: some then add positions and a
+        LayerNorm a second time.
+        """
+        seen: list[Tensor] = []
+
+        def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            seen.append(output.detach().requires_grad_(True) if replacement is None else replacement)
+            return seen[-1]
+
+        handle = self.model.get_input_embeddings().register_forward_hook(hook)  # pyright: ignore[reportCallIssue]
+        try:
+            yield seen
+        finally:
+            handle.remove()
+
+
+def _finite(logits: Tensor) -> Tensor:
+    if not torch.isfinite(logits).all():
+        raise ValueError("the model gave logits that are not finite; try dtype=float32, or another checkpoint")
+    return logits
+
+
+def _checked_attentions(attentions: tuple[Tensor, ...] | None, batch: Batch, causal: bool) -> tuple[Tensor, ...]:
+    """The attentions, after every check that a silent change of the model would fail."""
+    if not attentions or any(layer is None for layer in attentions):
+        raise ValueError(f"the model returned no attentions; {REMEDY}")
+    real = batch.attention_mask.bool()
+    tolerance = 1e-4 if attentions[0].dtype in (torch.float32, torch.float64) else 2e-2
+    for number, layer in enumerate(attentions, start=1):
+        weights = layer.detach()  # [batch, head, query, key]
+        sums = weights.sum(dim=-1).transpose(1, 2)[real]
+        if not torch.allclose(sums, torch.ones_like(sums), atol=tolerance):
+            worst = (sums - 1).abs().max().item()
+            raise ValueError(f"attention rows of layer {number} are off a sum of 1 by up to {worst:.1e}; {REMEDY}")
+        leak = weights.masked_fill(real[:, None, None, :], 0.0).transpose(1, 2)[real]
+        if leak.numel() and leak.max() > tolerance * 1e-2:
+            raise ValueError(
+                f"layer {number} attends to padding (weight {leak.max().item():.1e}): "
+                "the model must mask the key positions where attention_mask is 0"
+            )
+    later = [layer.detach().triu(1).masked_fill(~real[:, None, None, :], 0.0).amax().item() for layer in attentions]
+    if causal and max(later) > 0:
+        raise ValueError(f"a causal model attends to later tokens (weight {max(later):.1e}); {REMEDY}")
+    if not causal and max(later) == 0 and real.sum(dim=1).max() > 1:
+        raise ValueError(
+            "no query attends to a later token: the model runs with a causal mask, though it should see both ways"
+        )
+    if len(attentions) > 1 and real.sum(dim=1).max() > 1:
+        first = attentions[0].detach()
+        if all(layer.shape == first.shape and torch.equal(layer.detach(), first) for layer in attentions[1:]):
+            raise ValueError(f"all {len(attentions)} layers returned the same attention; {REMEDY}")
+    return tuple(attentions)

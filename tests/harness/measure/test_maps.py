@@ -1,0 +1,58 @@
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+
+from harness.contracts import Model
+from harness.measure.evaluate import Protocol
+from harness.measure.maps import maps
+from harness.tracing.batch import Example
+from harness.tracing.run import Trace
+from methods.explainers.attention_x_gradient import AttentionXGradient
+from methods.explainers.hidden_token_attribution import HiddenTokenAttribution
+from methods.explainers.rollout import Rollout
+
+
+@dataclass(frozen=True)
+class Broken:
+    """An explainer that fails."""
+
+    def __call__(self, trace: Trace) -> torch.Tensor:
+        raise RuntimeError("boom")
+
+
+def test_maps_are_the_runs_own_scores_from_every_position(model: Model, examples: list[Example]):
+    protocol = Protocol(target="plural", output="logit", include="all")
+    classes, example = ("singular", "plural"), examples[2]
+    methods = {"rollout": Rollout(), "gradient": AttentionXGradient(output="run"), "broken": Broken()}
+    table, failed = maps([example], model, methods, protocol, classes)
+    assert failed == {"broken": "RuntimeError: boom"}
+    trace = protocol.trace(model, [example], classes)
+    assert trace.target.tolist() == [1]
+    n, layers = len(example.input_ids), trace.attention.shape[1]
+    assert len(table) == 2 * layers * n
+    for name in ("rollout", "gradient"):
+        own = table[(table["method"] == name) & (table["query"] == example.position)]
+        for layer, row in zip(own["layer"], own["scores"], strict=True):
+            assert torch.allclose(torch.from_numpy(row), methods[name](trace)[0, layer - 1].double())
+    rows = table[table["method"] == "rollout"]["scores"]
+    assert all(abs(row.sum() - 1) < 1e-5 for row in rows)
+
+
+def test_every_row_is_what_the_explainer_gives_at_that_position(model: Model, examples: list[Example]):
+    example = examples[2]
+    methods = {"rollout": Rollout(), "jacobian": HiddenTokenAttribution()}  # the second keeps what it made
+    table, _ = maps([example], model, methods, Protocol())
+    for query in range(len(example.input_ids)):
+        trace = Protocol().trace(model, [replace(example, position=query)])
+        for name, method in methods.items():
+            rows = table[(table["method"] == name) & (table["query"] == query)].sort_values("layer")["scores"]
+            assert torch.allclose(torch.from_numpy(np.stack(rows.tolist())), method(trace)[0].double(), atol=1e-6)
+
+
+def test_explainers_without_layers_have_no_maps(model: Model, examples: list[Example]):
+    table, failed = maps([examples[0]], model, {}, Protocol())
+    assert isinstance(table, pd.DataFrame)
+    assert len(table) == 0
+    assert not failed

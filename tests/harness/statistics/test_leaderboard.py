@@ -1,0 +1,182 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.report.formats import latex, markdown
+from harness.report.grid import Grid, full_grids, grids
+from harness.statistics.leaderboard import leaderboard
+
+
+def rows(**columns) -> pd.DataFrame:
+    """Rows of one explainer and one reference, a row per example."""
+    size = len(columns["rho"])
+    constant = {
+        "task": "agreement",
+        "model": "small",
+        "seed": 0,
+        "reference": "blank_out",
+        "kind": "explainer",
+        "explainer": "flow",
+        "higher": None,
+        "head": 0,
+        "layer": 1,
+        "status": ["ok" if not np.isnan(rho) else "constant scores" for rho in columns["rho"]],
+        "same": False,
+        "error": None,
+        "example": [str(number) for number in range(size)],
+    }
+    return pd.DataFrame(constant | columns)
+
+
+def board(table: pd.DataFrame) -> pd.DataFrame:
+    """The leaderboard of rows whose examples are all independent."""
+    examples = table[["example"]].drop_duplicates()
+    return leaderboard(table, examples.assign(cluster=examples["example"]))
+
+
+def grid_of(table: pd.DataFrame, seconds: dict[str, float] | None = None) -> Grid:
+    (grid,) = grids(board(table), seconds or {})
+    return grid
+
+
+def test_mean_and_spread_are_over_defined_examples_and_the_rest_are_counted():
+    line = board(rows(rho=[0.1, 0.5, np.nan, 0.9, np.nan])).iloc[0]
+    assert line["mean"] == pytest.approx(0.5)
+    assert line["std"] == pytest.approx(np.std([0.1, 0.5, 0.9]))  # population
+    assert (line["n"], line["undefined"], line["failed"]) == (3, 2, 0)
+    assert line["reasons"] == "constant scores (2)"
+
+
+def test_failed_cells_are_counted_apart():
+    failed = rows(rho=[0.5, np.nan, np.nan], status=["ok", "failed", "fewer than 3 tokens"])
+    line = board(failed).iloc[0]
+    assert (line["n"], line["undefined"], line["failed"]) == (1, 1, 1)
+
+
+def test_nothing_defined_is_printed_as_undefined_and_not_as_zero():
+    table = rows(rho=[np.nan, np.nan])
+    assert board(table)[["mean", "std", "low", "high"]].isna().all(axis=None)
+    grid = grid_of(table)
+    assert grid.lines[0] == ["flow", "–", "0", "2", ""]
+    assert grid.notes[1:] == ["undefined for all: constant scores (2)"]
+
+
+def test_a_definition_compared_with_itself_is_marked():
+    grid = grid_of(rows(rho=[1.0, 1.0, np.nan], same=[True, True, False]))
+    assert grid.lines[0][1] == "≡"
+    assert not grid.bold
+    assert "nothing is compared" in grid.notes[1]
+    assert grid_of(rows(rho=[1.0, 1.0, 0.5], same=[True, True, False])).lines[0][1] == "0.83 ± 0.24"
+
+
+def test_layers_stand_in_columns_and_a_method_without_layers_in_its_own():
+    table = pd.concat(
+        [rows(rho=[0.2], layer=[2]), rows(rho=[0.1], layer=[1]), rows(rho=[0.3], layer=[0], explainer="random")]
+    )
+    grid = grid_of(table, {"explainer flow": 1.234})
+    assert grid.columns == ["explainer", "input", "L1", "L2", "n", "undefined", "seconds"]
+    assert grid.lines == [
+        ["flow", "", "0.10 ± 0.00", "0.20 ± 0.00", "1", "0", "1.2"],
+        ["random", "0.30 ± 0.00", "", "", "1", "0", ""],
+    ]
+
+
+def test_single_heads_have_rows_of_their_own():
+    table = pd.concat([rows(rho=[0.1 * head], head=head) for head in (1, 2)])
+    grid = grid_of(table, {"explainer flow": 2.0})
+    assert [line[0] for line in grid.lines] == ["flow head 1", "flow head 2"]
+    assert [line[-1] for line in grid.lines] == ["2.0", ""]
+
+
+def test_explainers_keep_the_order_they_were_chosen_in():
+    table = pd.concat([rows(rho=[0.1], explainer=name) for name in ("random", "attention", "flow")])
+    assert board(table)["explainer"].tolist() == ["random", "attention", "flow"]
+
+
+def test_latex_needs_booktabs_alone_and_escapes_names():
+    grid = grid_of(rows(rho=[0.25, 0.75], explainer="input_x_gradient"))
+    text = latex(grid, ["100 % sure"])
+    assert r"input\_x\_gradient & \textbf{0.50 $\pm$ 0.25} & 2 & 0 &  \\" in text
+    assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
+    assert "\n% 100 % sure\n" in f"\n{text}"
+    assert all(ord(character) < 128 for line in text.splitlines() if line[:1] != "%" for character in line)
+
+
+def test_markdown_has_a_row_per_explainer():
+    grid = grid_of(rows(rho=[0.25, 0.75]))
+    lines = markdown(grid, ["a note"]).splitlines()
+    assert lines[2:5] == [
+        "| explainer | L1 | n | undefined | seconds |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| flow | **0.50 ± 0.25** | 2 | 0 |  |",
+    ]
+    assert lines[-1] == "- a note"
+
+
+def several(size: int = 60, **means: float) -> pd.DataFrame:
+    """Rows of explainers with normal values around their means, the same noise in part; floors by their names."""
+    generator = np.random.default_rng(3)
+    shared = generator.normal(scale=0.2, size=size)
+    tables = []
+    for name, mean in means.items():
+        rho = mean + shared + generator.normal(scale=0.02, size=size)
+        kind = "floor" if name.startswith("floor") else "reference" if name.startswith("yard") else "explainer"
+        tables.append(rows(rho=rho - rho.mean() + mean, explainer=name, kind=kind))
+    return pd.concat(tables, ignore_index=True)
+
+
+def test_the_best_group_is_bold_and_not_the_largest_number_alone():
+    table = several(good=0.301, twin=0.3, bad=0.2, floor=0.1, yard=0.9)
+    lines = board(table).set_index("explainer")
+    assert lines["best"].to_dict() == {"good": True, "twin": True, "bad": False, "floor": False, "yard": False}
+    assert lines["group"].to_dict() == {"good": "b", "twin": "b", "bad": "c", "floor": "d", "yard": "a"}
+    grid = grid_of(table)
+    assert grid.bold == {(0, 1), (1, 1)}
+    assert grid.rules == (3, 4)
+    assert [line[0] for line in grid.lines] == ["good", "twin", "bad", "floor", "yard (reference)"]
+
+
+def test_what_is_not_above_every_floor_is_marked():
+    table = several(above=0.3, level=0.2, floor_one=0.2, floor_two=-0.1)
+    lines = board(table).set_index("explainer")
+    assert lines["above_floors"].to_dict() == {"above": True, "level": False, "floor_one": False, "floor_two": False}
+    grid = grid_of(table)
+    assert [line[1][-1] == "°" for line in grid.lines] == [False, True, False, False]
+    assert "° not above every floor of its layer (floor_one, floor_two)" in grid.notes
+
+
+def test_of_a_metric_that_is_better_when_lower_the_lowest_is_best():
+    table = several(low=0.1, high=0.4).assign(higher=False, reference="sufficiency")
+    lines = board(table).set_index("explainer")
+    assert lines["best"].to_dict() == {"low": True, "high": False}
+    assert lines.loc["low", "mean"] == pytest.approx(0.1)
+    assert lines.loc["low", "low"] < 0.1 < lines.loc["low", "high"]
+    assert "sufficiency (lower is better)" in grid_of(table).title
+
+
+def test_examples_of_one_cluster_widen_the_interval():
+    table = several(one=0.3)
+    examples = table[["example"]].assign(cluster=[str(number // 10) for number in range(len(table))])
+    values = np.repeat(np.random.default_rng(0).normal(size=6), 10)
+    table = table.assign(rho=values)
+    alone, clustered = board(table).iloc[0], leaderboard(table, examples).iloc[0]
+    assert alone["mean"] == clustered["mean"]
+    assert clustered["high"] - clustered["low"] > 2 * (alone["high"] - alone["low"])
+
+
+def test_the_spread_over_model_seeds_has_a_line_of_its_own():
+    table = several(one=0.3)
+    seeds = pd.concat([table.assign(model_seed=seed, rho=table["rho"] + seed / 10) for seed in (0, 1, 2)])
+    assert board(seeds)["seed_std"].tolist() == pytest.approx([0.1])
+    assert grid_of(seeds).lines[1][:2] == ["  std of the seeds' means", "0.100"]
+
+
+def test_the_full_layout_has_intervals_letters_and_blocks_of_layers():
+    table = pd.concat([several(one=0.3, two=0.1).assign(layer=layer) for layer in range(1, 9)])
+    first, second = full_grids(board(table))
+    assert first.columns == ["explainer", "L1", "L2", "L3", "L4", "L5", "L6"]
+    assert second.columns == ["explainer", "L7", "L8"]
+    assert first.lines[0][1].startswith("0.30 [0.2")
+    assert first.lines[0][1].endswith("] a")
+    assert first.lines[1][1].endswith("] b")
+    assert "L1 to L6" in first.title
