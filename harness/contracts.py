@@ -1,19 +1,24 @@
-"""The shapes that tasks, models, explainers and references keep to: written down once."""
+"""What a task, a model, its source and a method declare, and the capabilities that they may declare besides."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
-from harness.tracing.batch import Example
-from harness.tracing.run import Trace
+    from harness.tracing.architecture import Architecture
+    from harness.tracing.batch import Example
+    from harness.tracing.run import Trace
 
 Progress = Callable[[int, int, str], None]  # done, total, note
 
 
 class Tokens(Protocol):
-    """What a vocabulary or tokenizer is asked for."""
+    """What is asked of a vocabulary or tokenizer."""
 
     @property
     def pad_token_id(self) -> int | None: ...
@@ -32,16 +37,28 @@ class Model:
     """A model ready to be traced: eager attention, eval mode, frozen parameters.
 
     Args:
-        identity: what tells this model from any other: a content key, or name and revision.
+        module: called as transformers models are. A model type that Assay does not know declares where it keeps its
+            layers by an attribute `architecture` of its own.
+        tokens: its tokenizer.
+        identity: tells this model from any other: a content key, or name and revision.
         longest: the most tokens that it takes; None for any number.
-        facts: what the manifest and the foot of the table say of it, e.g. its accuracy.
+        classes: the names of its classes, where it has names of its own.
+        facts: what the manifest and the notes under a table say about it, e.g. its accuracy.
     """
 
     module: nn.Module
     tokens: Tokens
     identity: str
     longest: int | None = None
+    classes: Sequence[str] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def architecture(self) -> Architecture:
+        """Where it keeps its layers; ValueError for a model type that is not known."""
+        from harness.tracing.architectures import architecture_of  # brings torch
+
+        return architecture_of(self.module)
 
     @property
     def blank_ids(self) -> Mapping[str, int | None]:
@@ -50,8 +67,9 @@ class Model:
         return {"unk": tokens.unk_token_id, "mask": tokens.mask_token_id, "pad": tokens.pad_token_id}
 
 
+@runtime_checkable
 class Task(Protocol):
-    """Sentences and what is asked of them."""
+    """Sentences, and which output of the model is explained. All that a task must offer stands here."""
 
     @property
     def version(self) -> str:
@@ -60,58 +78,65 @@ class Task(Protocol):
 
     @property
     def digest(self) -> str:
-        """A hash of the data, wherever it lies."""
+        """A hash of the data, the same wherever they lie."""
         ...
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What the manifest says of the data, e.g. how many sentences were left out and why."""
+        """What the manifest says about the data, e.g. how many sentences were left out and why."""
         ...
 
     @property
     def classes(self) -> Sequence[str]:
-        """The names of the model's classes."""
+        """The names of the classes, in the order of the model's logits."""
         ...
 
     @property
     def output(self) -> str:
-        """The scalar that is explained where a run does not choose one: see `Trace`."""
+        """The scalar that is explained unless a run chooses another: see `Trace`."""
         ...
 
-    def examples(self, model: Any) -> list[Example]:
-        """The sentences to explain, in a fixed order of which the first n are a sample, encoded for the model."""
+    @property
+    def head(self) -> str | None:
+        """The head that a checkpoint needs, one of `HEADS`; None for a task that only a model of its own can serve."""
         ...
+
+    def examples(self, model: Model) -> list[Example]:
+        """The sentences to explain, encoded for the model, in a fixed order whose first n are a fair sample."""
+        ...
+
+
+HEADS = ("classification", "masked_lm")
 
 
 class Source(Protocol):
     """Where a model comes from: a training, a local folder, a hub."""
 
     def __call__(self, task: Any, progress: Progress) -> Model:
-        """Load or train the model for the task."""
+        """Load or train the model for the task; ValueError or OSError, with a remedy, where it cannot."""
         ...
 
 
 class Explainer(Protocol):
-    """Token scores; more means more important.
+    """Token scores; a higher score means a more important token.
 
-    A method, explainer or reference, that cannot serve every model has `check_model(module)`, which raises ValueError
-    with the reason: a run then leaves it out, and says so before it starts.
-
-    A method that knows nothing of what the model does, against which others are read, says so by a class attribute
-    `floor = True`. Flow has `saturated(trace)`, `[batch, layer]`: the share of ranked tokens at their upper bound.
-
-    Returns `[batch, layer, token]`, or `[batch, layer, head, token]` for single heads. A method with no layers
+    Returns `[batch, layer, token]`, or `[batch, layer, head, token]` for single heads. A method without layers
     returns `[batch, 1, token]`. Padding may hold anything.
     """
 
-    def __call__(self, trace: Trace) -> Tensor: ...
+    def __call__(self, trace: Trace, /) -> Tensor: ...
+
+
+class Reference(Protocol):
+    """The scores that explainers are compared with, `[batch, token]`; NaN takes a token out of the ranking."""
+
+    def __call__(self, trace: Trace, /) -> Tensor: ...
 
 
 class Metric(Protocol):
-    """What an explainer's scores are worth by themselves, `[batch, layer, token] -> [batch, layer]`; NaN is undefined.
+    """What an explainer's scores are worth on their own, `[batch, layer, token] -> [batch, layer]`; NaN is undefined.
 
-    Scores of tokens that are not ranked may be anything. A metric that has to explain anew has the class attribute
-    `asks_explainer = True` and is called with the explainer as a third argument.
+    Scores of tokens that are not ranked may be anything.
     """
 
     @property
@@ -120,11 +145,80 @@ class Metric(Protocol):
     def __call__(self, trace: Trace, scores: Tensor, /) -> Tensor: ...
 
 
-class Reference(Protocol):
-    """The scores that explainers are held against, `[batch, token]`; NaN takes a token out of the ranking.
+# Capabilities: each is optional, and tested by isinstance. No method inherits from them.
 
-    A method that draws by chance, explainer or reference, has `halves(trace)`: its scores from either half of the
-    draws, two tensors of the scores' own shape, whose agreement is the scores' split-half reliability.
-    """
 
-    def __call__(self, trace: Trace) -> Tensor: ...
+@runtime_checkable
+class ChecksModel(Protocol):
+    """A method that cannot serve every model. A run leaves it out, and says so before it starts."""
+
+    def check_model(self, model: nn.Module, /) -> None:
+        """Raise ValueError, with the reason, for a model that it cannot serve."""
+        ...
+
+
+@runtime_checkable
+class Floor(Protocol):
+    """An explainer that knows nothing about what the model computes, and so a point of comparison for the others."""
+
+    floor: bool
+
+
+@runtime_checkable
+class SplitsHalves(Protocol):
+    """A method that draws random numbers, and can score from either half of its draws."""
+
+    def halves(self, trace: Trace, /) -> tuple[Tensor, Tensor]:
+        """Two tensors of the scores' own shape; their agreement is the scores' split-half reliability."""
+        ...
+
+
+@runtime_checkable
+class HasUpperBound(Protocol):
+    """An explainer whose scores cannot exceed a bound, such as flow, and tie there."""
+
+    def saturated(self, trace: Trace, /) -> Tensor:
+        """The share of ranked tokens at their upper bound, `[batch, layer(, head)]`."""
+        ...
+
+
+@runtime_checkable
+class AsksExplainer(Protocol):
+    """A metric that has to explain again: it is called with the explainer as a third argument."""
+
+    asks_explainer: bool
+
+
+@runtime_checkable
+class Reduces(Protocol):
+    """A method with one number per hidden dimension, which it reduces to one per token."""
+
+    @property
+    def reduction(self) -> str | None:
+        """How, e.g. `l2`; None where a method that it wraps does not reduce."""
+        ...
+
+
+@runtime_checkable
+class Wraps(Protocol):
+    """A method that runs another explainer, `of`, on something changed."""
+
+    @property
+    def of(self) -> Any: ...
+
+
+@runtime_checkable
+class ReadsFiles(Protocol):
+    """A method whose scores come from files: their content is among what a resumed run must share."""
+
+    @property
+    def files(self) -> Sequence[Path]: ...
+
+
+@runtime_checkable
+class PreparesModel(Protocol):
+    """A task that checks a checkpoint, or wraps it in a module of its own."""
+
+    def prepare_model(self, module: nn.Module, /) -> nn.Module:
+        """The module that is traced; ValueError, with a remedy, for one that cannot serve."""
+        ...

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from harness import check
-from harness.tracing import architecture
+from harness.tracing.model_parts import model_layers
 from harness.tracing.run import Trace
 from methods.attention_steps import PRODUCT, SOFTMAX
 from methods.explained_output import explaining
@@ -41,7 +41,7 @@ KNOWN = ("gelu", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")  # transf
 
 def check_rules(model: nn.Module) -> None:
     """Raise ValueError for a model with steps that the rules do not know, or whose layers cannot be found."""
-    architecture.layers(model)
+    model_layers(model)
     config: Any = model.config
     names = [getattr(config, key, None) for key in ("hidden_act", "activation", "activation_function")]
     chosen = next((name for name in names if name is not None), None)
@@ -116,7 +116,7 @@ def gradient_x_input(trace: Trace, softmax: str, at: str) -> Tensor:
     def keep(_module: nn.Module, arguments: Any, named: Mapping[str, Any]) -> None:
         seen.append(arguments[0] if arguments else named["hidden_states"])
 
-    handle = architecture.layers(trace.model)[0].register_forward_pre_hook(keep, with_kwargs=True)
+    handle = model_layers(trace.model)[0].register_forward_pre_hook(keep, with_kwargs=True)
     try:
         with torch.enable_grad(), GradientRules(softmax):
             value = explained.forward_from(inputs, index).sum()

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from harness import check
-from harness.tracing import architecture
 from harness.tracing.batch import TEXT_WIDE, Batch
+from harness.tracing.model_parts import first_position
 from harness.tracing.run import Trace
 
 REMOVALS = ("unk", "mask", "pad", "delete")
@@ -27,7 +27,7 @@ def check_parameters(removal: str, bins: str = "counts") -> None:
 
 def check_positions(removal: str, model: nn.Module) -> None:
     """Raise ValueError where a removed token would move the positions of all later ones."""
-    if removal == "pad" and architecture.first_position(model):
+    if removal == "pad" and first_position(model):
         raise ValueError(
             "this model counts its positions without padding, so that a pad in a word's place would move all "
             "later words: set removal to unk, mask or delete"

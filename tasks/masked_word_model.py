@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from harness.tracing.architecture import Architecture
+from harness.tracing.architectures import architecture_of
+
 
 class MaskedWordModel(nn.Module):
     """The logits of each example's candidate words at its explained position.
@@ -23,6 +26,11 @@ class MaskedWordModel(nn.Module):
     def config(self) -> Any:
         """That of the inner model."""
         return self.inner.config
+
+    @property
+    def architecture(self) -> Architecture:
+        """That of the inner model; ValueError where its type is not known."""
+        return architecture_of(self.inner).inside("inner")
 
     @property
     def base_model(self) -> nn.Module:

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from harness.contracts import Model, Progress
-from harness.tracing import architecture
+from harness.tracing.model_parts import first_position
 from tasks import hub
 
 HEADS = {"classification": AutoModelForSequenceClassification, "masked_lm": AutoModelForMaskedLM}
@@ -50,7 +50,7 @@ class Pretrained:
             "parameters": sum(parameter.numel() for parameter in module.parameters()),
         }
         checked = task.wrapped(module.eval().requires_grad_(False))
-        return Model(checked, tokens, self._identity(folder), longest(module, tokens), facts)
+        return Model(checked, tokens, self._identity(folder), longest(module, tokens), facts=facts)
 
     def _folder(self) -> Path:
         if self.path is None:
@@ -114,7 +114,7 @@ def longest(module: nn.Module, tokens: Any) -> int | None:
     config: Any = module.config
     limits = [getattr(config, "max_position_embeddings", None), tokens.model_max_length]
     if limits[0] is not None:
-        limits[0] -= architecture.first_position(module)
+        limits[0] -= first_position(module)
     limits = [limit for limit in limits if limit is not None and 0 < limit < 10**9]
     return min(limits, default=None)
 

@@ -27,8 +27,8 @@ from harness.report.layouts.costs import GROUPS, source_of
 from harness.results.provenance import code_digest, peak_memory, provenance
 from harness.results.run_folder import MUST_MATCH, RunFolder
 from harness.statistics.pairs import check_pairs
-from harness.tracing import architecture
 from harness.tracing.batch import Example
+from harness.tracing.model_parts import layer_parts
 from harness.tracing.run import Inexact, RoundingNoise
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
@@ -293,7 +293,7 @@ class Experiment:
 def head_size(model: nn.Module) -> int | None:
     """Dimensions of one attention head's values; None for a model whose layers cannot be taken apart."""
     try:
-        layer = architecture.layer_parts(model)[0]
+        layer = layer_parts(model)[0]
     except ValueError:
         return None
     return len(layer.value.weight) // layer.heads

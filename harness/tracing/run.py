@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from harness import check
-from harness.tracing import architecture
 from harness.tracing.batch import NO_GOLD, TEXT_WIDE, Batch
 from harness.tracing.layer import LayerRun, layer_run
 from harness.tracing.meter import Part, made_once, shared
+from harness.tracing.model_parts import layer_parts
 
 OUTPUTS = ("probability", "logit", "difference", "logit_difference")
 READ_OUTS = ("row", "max", "mean", "sum")
@@ -170,7 +170,7 @@ class Trace:
         """
         real = self.batch.attention_mask.bool()
         runs = []
-        for index, layer in enumerate(architecture.layer_parts(self.model)):
+        for index, layer in enumerate(layer_parts(self.model)):
             runs.append(layer_run(layer, self.hidden[:, index], self.attention[:, index]))
             ours, theirs = runs[-1].output[real], self.hidden[:, index + 1][real]
             if (ours - theirs).norm() > (1e-3 if ours.dtype.itemsize > 2 else 5e-2) * theirs.norm():

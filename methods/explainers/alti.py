@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from harness.tracing import architecture
 from harness.tracing.layer import LayerRun
+from harness.tracing.model_parts import layer_parts
 from harness.tracing.run import Trace
 from methods.decomposition import add_residual, at_rows, linear_norm, rolled_out
 
@@ -24,7 +24,7 @@ class Alti:
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError for a model whose layers' parts cannot be found."""
-        architecture.layer_parts(model)
+        layer_parts(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
         return rolled_out(trace, _contribution)

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from harness import check
-from harness.tracing import architecture
-from harness.tracing.architecture import Step
 from harness.tracing.layer import Layer, Linear
+from harness.tracing.model_parts import Step, layer_parts, logit_steps
 from harness.tracing.run import Trace
 
 PLACES = ("classifier", "layer")
@@ -49,16 +48,16 @@ class DecompX:
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError for a model whose parts cannot be found."""
-        architecture.layer_parts(model)
+        layer_parts(model)
         if self.at == "classifier":
-            architecture.logit_steps(model)
+            logit_steps(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token], or [batch, 1, token] at the classifier
         return self.shares(trace) if self.at == "classifier" else self._norms(trace)
 
     def shares(self, trace: Trace) -> Tensor:
         """Parts of the explained logit or difference of logits, float64, `[batch, 1, token]`, zero on padding."""
-        steps = architecture.logit_steps(trace.model)
+        steps = logit_steps(trace.model)
         width = trace.batch.input_ids.shape[1]
         rows = []
         for index, vectors in enumerate(self._explained(trace)):
@@ -68,7 +67,7 @@ class DecompX:
             if off > (1e-2 if parts.dtype.itemsize > 2 else 0.1):
                 raise ValueError(
                     f"the parts of the logits add up to other logits than the model's (off by {off:.0%}): "
-                    "its head is not what harness/tracing/architecture.py says"
+                    "its head is not the one that its architecture describes"
                 )
             share = parts[:, trace.target[index]].double()
             if trace.kind.endswith("difference"):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import check
-from harness.tracing import architecture
+from harness.tracing.model_parts import layer_parts
 from harness.tracing.run import READ_OUTS, Trace
 
 EPSILON = torch.finfo(torch.float64).eps
@@ -41,7 +41,7 @@ class EffectiveAttention:
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError for a model whose layers cannot be taken apart, or that `of` cannot serve."""
-        architecture.layer_parts(model)
+        layer_parts(model)
         getattr(self.of, "check_model", lambda module: None)(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, (head,) token]

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.linalg import vector_norm
 
 from harness import check
-from harness.tracing import architecture
 from harness.tracing.layer import Layer
+from harness.tracing.model_parts import layer_parts
 from harness.tracing.run import Trace
 from methods.layer_jacobian import Heads, LayerJacobian, Workspace, through_rest
 
@@ -56,7 +56,7 @@ class HiddenTokenAttribution:
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError for a model whose layers' parts cannot be found."""
-        architecture.layer_parts(model)
+        layer_parts(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, (head,) token]
         norms = self.squares(trace).sqrt()

@@ -10,7 +10,7 @@ import torch
 from captum.attr import LayerGradientXActivation as CaptumLayerGradientXActivation
 from torch import Tensor, nn
 
-from harness.tracing import architecture
+from harness.tracing.model_parts import model_layers
 from harness.tracing.run import Trace
 from methods.reduction import check_reduce, reduced
 
@@ -34,12 +34,12 @@ class LayerGradientXActivation:
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError for a model whose layers cannot be found."""
-        architecture.layers(model)
+        model_layers(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
         inputs = trace.embedding.detach().requires_grad_()
         index = torch.arange(len(inputs), device=inputs.device)
-        layers = architecture.layers(trace.model)
+        layers = model_layers(trace.model)
         method = CaptumLayerGradientXActivation(trace.forward_from, layers)
         products = method.attribute(inputs, additional_forward_args=index)
         states = [product[0] if isinstance(product, tuple) else product for product in products]

@@ -12,7 +12,7 @@ from captum.attr import LayerIntegratedGradients as CaptumLayerIntegratedGradien
 from torch import Tensor, nn
 
 from harness import check
-from harness.tracing import architecture
+from harness.tracing.model_parts import layer_parts, model_layers
 from harness.tracing.run import Inexact, Trace
 from methods.explainers.integrated_gradients import BASELINES, GAP, IntegratedGradients, completeness_gap
 from methods.reduction import check_reduce, reduced
@@ -46,7 +46,7 @@ class LayerIntegratedGradients:
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError for a model whose layers cannot be found."""
-        architecture.layer_parts(model)
+        layer_parts(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
         scores = self.attribute(trace)
@@ -69,8 +69,8 @@ class LayerIntegratedGradients:
         baseline = IntegratedGradients(self.baseline).baseline_embedding(trace)
         index = torch.arange(len(inputs), device=inputs.device)
         scores = []
-        parts = architecture.layer_parts(trace.model)
-        for layer, part in zip(architecture.layers(trace.model), parts, strict=True):
+        parts = layer_parts(trace.model)
+        for layer, part in zip(model_layers(trace.model), parts, strict=True):
             # where a LayerNorm ends the layer, its output is the layer's; the layer's own may hold the attention too
             place = layer if part.pre_norm else part.feed_forward_norm
             found: Any = CaptumLayerIntegratedGradients(trace.forward_from, place).attribute(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from harness import check
-from harness.tracing import architecture
 from harness.tracing.layer import LayerRun
+from harness.tracing.model_parts import layer_parts
 from harness.tracing.run import Trace
 from methods.decomposition import add_residual, at_rows, explained_rows, linear_norm
 
@@ -35,7 +35,7 @@ class NormBased:
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError for a model whose layers' parts cannot be found."""
-        architecture.layer_parts(model)
+        layer_parts(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
         return explained_rows(trace, self._norm)

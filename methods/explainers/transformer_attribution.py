@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import check
-from harness.tracing import architecture
+from harness.tracing.model_parts import model_layers
 from harness.tracing.run import Trace
 from methods.explained_output import explaining
 from methods.gradient_attention import positive_product, without_own_entry
@@ -43,7 +43,7 @@ class TransformerAttribution:
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError for a model with steps that have no rule, or with fewer layers than `start_layer`."""
         check_rules(model)
-        layers = len(architecture.layers(model))
+        layers = len(model_layers(model))
         if self.start_layer > layers:
             raise ValueError(f"start_layer is one of the model's {layers} layers, got {self.start_layer}")
 

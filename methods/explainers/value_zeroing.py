@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from harness.tracing import architecture
 from harness.tracing.layer import LayerRun
+from harness.tracing.model_parts import layer_parts
 from harness.tracing.run import Trace
 from methods.decomposition import at_rows, explained_rows, normalised, rolled_out
 
@@ -33,7 +33,7 @@ class ValueZeroing:
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError for a model whose layers' parts cannot be found."""
-        architecture.layer_parts(model)
+        layer_parts(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
         if self.rollout:

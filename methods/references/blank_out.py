@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from harness import check
-from harness.tracing import architecture
 from harness.tracing.batch import Batch, Role, without
+from harness.tracing.model_parts import first_position
 from harness.tracing.run import Trace
 
 BLANK_TOKENS = ("unk", "mask", "pad", "delete")
@@ -42,7 +42,7 @@ class BlankOut:
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError where a blanked token would move the positions of all later ones."""
-        if self.blank_token == "pad" and architecture.first_position(model):
+        if self.blank_token == "pad" and first_position(model):
             raise ValueError(
                 "this model counts its positions without padding, so that a pad in a word's place would move all "
                 "later words: set blank_token to unk, mask or delete"

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from harness import check
-from harness.tracing import architecture
 from harness.tracing.batch import Batch
+from harness.tracing.model_parts import first_position
 from harness.tracing.run import Trace
 from methods.explainers.random import generator
 
@@ -55,7 +55,7 @@ class Shapley:
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError where a blanked token would move the positions of all later ones."""
-        if self.blank_token == "pad" and architecture.first_position(model):
+        if self.blank_token == "pad" and first_position(model):
             raise ValueError(
                 "this model counts its positions without padding, so that a pad in a word's place would move all "
                 "later words: set blank_token to unk or mask"

@@ -21,7 +21,7 @@ from harness.contracts import Model, Progress
 from tasks import cache
 from tasks.agreement import encoder, tokenizer, training
 from tasks.agreement.agreement import Agreement
-from tasks.agreement.encoder import Architecture, Encoder
+from tasks.agreement.encoder import Encoder, Sizes
 from tasks.agreement.sentence import Sentence
 from tasks.agreement.tokenizer import WordTokenizer
 from tasks.agreement.training import Labelled, Training, fit, predict
@@ -108,13 +108,13 @@ class AgreementTransformer:
         start = time.perf_counter()
         parts = task.splits
         words = WordTokenizer.from_sentences(sentence.words for sentence in parts["train"])
-        architecture = Architecture(
+        sizes = Sizes(
             vocabulary=len(words),
-            **{name: getattr(self, name) for name in Architecture.__dataclass_fields__ if name != "vocabulary"},
+            **{name: getattr(self, name) for name in Sizes.__dataclass_fields__ if name != "vocabulary"},
         )
         with torch.random.fork_rng(devices=[]), _threads(self.threads):
             torch.manual_seed(self.seed)
-            model = Encoder(architecture)
+            model = Encoder(sizes)
             data = {name: self._labelled(parts[name], words) for name in ("train", "validation")}
             history = fit(model, data["train"], data["validation"], self.training, self.seed, progress)
         facts = {
@@ -126,7 +126,7 @@ class AgreementTransformer:
         }
         save_file(model.state_dict(), folder / WEIGHTS)
         (folder / WORDS).write_text(json.dumps(words.words))
-        (folder / FACTS).write_text(json.dumps({"architecture": asdict(architecture), **facts}, indent=2))
+        (folder / FACTS).write_text(json.dumps({"architecture": asdict(sizes), **facts}, indent=2))
 
     def _labelled(self, sentences: Sequence[Sentence], words: WordTokenizer) -> Labelled:
         ids = [words.encode(sentence.words) for sentence in sentences]
@@ -147,7 +147,7 @@ class AgreementTransformer:
             with torch.random.fork_rng(
                 devices=[]
             ):  # its random start, soon overwritten, is not to move anyone's numbers
-                model = Encoder(Architecture(**facts.pop("architecture")))
+                model = Encoder(Sizes(**facts.pop("architecture")))
             model.load_state_dict(load_file(folder / WEIGHTS))
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
             raise ValueError(
@@ -160,8 +160,8 @@ class AgreementTransformer:
             model.eval().requires_grad_(False),
             words,
             f"agreement_transformer@{digest}",
-            model.architecture.positions,
-            facts,
+            model.sizes.positions,
+            facts=facts,
         )
 
 

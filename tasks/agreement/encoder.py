@@ -8,11 +8,12 @@ from transformers import GPT2Config
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
+from harness.tracing.architecture import Architecture
 from tasks.agreement.tokenizer import PAD
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Sizes:
     """Sizes and dropout rates of an `Encoder`."""
 
     vocabulary: int
@@ -57,19 +58,34 @@ class Encoder(nn.Module):
     `Trace` serves both.
     """
 
-    def __init__(self, architecture: Architecture):
+    architecture = Architecture(
+        layers="layers",
+        query="block.attn.c_attn:0",
+        key="block.attn.c_attn:1",
+        value="block.attn.c_attn:2",
+        attention_output="block.attn.c_proj",
+        attention_norm="block.ln_1",
+        inner="block.mlp.c_fc",
+        activation="block.mlp.act",
+        outer="block.mlp.c_proj",
+        feed_forward_norm="block.ln_2",
+        logits=(("norm", "head"),),
+        pre_norm=True,
+    )
+
+    def __init__(self, sizes: Sizes):
         super().__init__()
-        self.architecture = architecture
-        hidden = architecture.hidden
+        self.sizes = sizes
+        hidden = sizes.hidden
         self.config = EncoderConfig(
-            vocab_size=architecture.vocabulary,
-            n_positions=architecture.positions,
+            vocab_size=sizes.vocabulary,
+            n_positions=sizes.positions,
             n_embd=hidden,
-            n_layer=architecture.layers,
-            n_head=architecture.heads,
-            resid_pdrop=architecture.residual_dropout,
-            embd_pdrop=architecture.embedding_dropout,
-            attn_pdrop=architecture.attention_dropout,
+            n_layer=sizes.layers,
+            n_head=sizes.heads,
+            resid_pdrop=sizes.residual_dropout,
+            embd_pdrop=sizes.embedding_dropout,
+            attn_pdrop=sizes.attention_dropout,
             activation_function="gelu_pytorch_tanh",  # the same function as gelu_new, in one kernel
             num_labels=2,  # pyright: ignore[reportCallIssue]
             pad_token_id=PAD,
@@ -77,13 +93,13 @@ class Encoder(nn.Module):
             eos_token_id=None,
             attn_implementation="eager",  # pyright: ignore[reportCallIssue]
         )
-        self.words = nn.Embedding(architecture.vocabulary, hidden)
-        self.positions = nn.Embedding(architecture.positions, hidden)
-        self.dropout = nn.Dropout(architecture.embedding_dropout)
-        self.layers = nn.ModuleList(Layer(self.config, index) for index in range(architecture.layers))
+        self.words = nn.Embedding(sizes.vocabulary, hidden)
+        self.positions = nn.Embedding(sizes.positions, hidden)
+        self.dropout = nn.Dropout(sizes.embedding_dropout)
+        self.layers = nn.ModuleList(Layer(self.config, index) for index in range(sizes.layers))
         self.norm = nn.LayerNorm(hidden, eps=self.config.layer_norm_epsilon)
         self.head = nn.Linear(hidden, 2)
-        self._initialize(architecture.initializer_range)
+        self._initialize(sizes.initializer_range)
 
     def _initialize(self, std: float) -> None:
         for name, parameter in self.named_parameters():

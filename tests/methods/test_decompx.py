@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM
 
-from harness.tracing import architecture
+from harness.tracing.architectures import known
 from harness.tracing.batch import Example, collate
 from harness.tracing.run import Trace
 from methods.explainers.decompx import DecompX, add_bias, through_activation, vectors
@@ -15,7 +15,7 @@ from tasks.masked_word_model import MaskedWordModel
 from tests.architectures import KINDS, MASK, blanks, example, tiny
 from tests.real_model import MASKED, SST2, Parts, parts, plain, real_model, real_trace
 
-KNOWN = [kind for kind in KINDS if kind in architecture.TABLE]
+KNOWN = [kind for kind in KINDS if kind in known()]
 Vectors = list[Tensor]  # of one token, one for each source
 
 
@@ -169,10 +169,10 @@ def test_an_activation_multiplies_by_its_slope_from_the_origin():
 
 def test_a_head_that_is_not_known_is_refused_and_its_layers_are_not():
     body = tiny("bert").base_model
-    with pytest.raises(ValueError, match="does not say how BertModel makes them"):
+    with pytest.raises(ValueError, match="does not know how BertModel computes them"):
         DecompX().check_model(body)
     DecompX(at="layer").check_model(body)
-    with pytest.raises(ValueError, match="does not say where model type 'albert' keeps them"):
+    with pytest.raises(ValueError, match="does not know where model type 'albert' keeps them"):
         DecompX().check_model(tiny("albert"))
 
 

@@ -14,7 +14,7 @@ from methods.explainers.position import Position
 from methods.explainers.random import Random
 from methods.explainers.rollout import Rollout
 from methods.explainers.saliency import Saliency
-from tasks.agreement.encoder import Architecture, Encoder
+from tasks.agreement.encoder import Encoder, Sizes
 from tests.conftest import BLANKS
 from tests.known_model import UNKNOWN, bag, batch_of, sentence
 
@@ -153,7 +153,7 @@ def test_integrated_gradients_add_up_to_the_outputs_difference(batch: Batch, bas
     """On weights as they start: training can make the path so steep that hundreds of steps miss a part of it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        fresh = Encoder(Architecture(vocabulary=3000, layers=3)).eval().requires_grad_(False)
+        fresh = Encoder(Sizes(vocabulary=3000, layers=3)).eval().requires_grad_(False)
     trace = Trace(fresh, batch)
     method = IntegratedGradients(baseline=baseline, steps=100)
     assert completeness_gap(method.attribute(trace), method.difference(trace)).max() < 1e-3

@@ -25,7 +25,7 @@ from methods.explainers.randomised_weights import RandomisedWeights
 from methods.explainers.rollout import Rollout
 from methods.explainers.saliency import Saliency
 from methods.explainers.shuffled_attention import ShuffledAttention
-from tasks.agreement.encoder import Architecture, Encoder
+from tasks.agreement.encoder import Encoder, Sizes
 from tasks.classification import Classification
 from tasks.masked_word_model import MaskedWordModel
 from tasks.pretrained import Pretrained
@@ -217,7 +217,7 @@ def parameters(model: nn.Module) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("masked", [False, True])
 def test_no_weight_of_any_model_is_kept(kind: str, masked: bool):
     if kind == "agreement":
-        model = Encoder(Architecture(vocabulary=60, layers=2, heads=4, hidden=32)).eval()
+        model = Encoder(Sizes(vocabulary=60, layers=2, heads=4, hidden=32)).eval()
     elif kind == "deberta":
         options = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "attn_implementation": "eager"}
         model = DebertaForMaskedLM(DebertaConfig(**SIZES, **options)).eval()

@@ -9,14 +9,15 @@ from torch import Tensor, nn
 from torch.autograd.functional import jacobian
 
 from harness.contracts import Model
-from harness.tracing import architecture
+from harness.tracing.architectures import known
 from harness.tracing.batch import Batch, Example, collate
+from harness.tracing.model_parts import model_layers
 from harness.tracing.run import Trace
 from methods.explainers.hidden_token_attribution import HiddenTokenAttribution
 from tests.architectures import KINDS, blanks, example, tiny
 from tests.real_model import MASKED, SST2, parts, real_model
 
-KNOWN = [kind for kind in KINDS if kind in architecture.TABLE]
+KNOWN = [kind for kind in KINDS if kind in known()]
 
 
 def squares_by_hand(
@@ -65,7 +66,7 @@ def test_on_a_real_model_it_is_pytorchs_jacobian(name: str, of: str):
     del (module.distilbert.transformer if name == SST2 else module.base_model.encoder).layer[3:]  # for speed
     trace = Trace(module, alone)
     ours, drawn = HiddenTokenAttribution(of)(trace)[0, 1], HiddenTokenAttribution(of, samples=3, seed=5)(trace)[0, 1]
-    layers = architecture.layers(module.double())
+    layers = model_layers(module.double())
     heads, at = (1, layers[2]) if of == "layer" else (12, parts(name, module)[1].projection)
     slopes = jacobian_by_hand(module, alone, 0, layers[0], at).unflatten(0, (heads, -1))  # [head, out, token, in]
     assert torch.allclose(ours, shares(slopes.square().sum(dim=(1, 3))).squeeze(0), rtol=1e-4)
@@ -82,7 +83,7 @@ def test_at_every_layer_it_is_pytorchs_jacobian(kind: str):
     batch = collate([example(0), example(4), example(6, seed=1)], "all", blanks(kind))
     batch.position[2] = 3  # not the first token only
     trace = Trace(module, batch)
-    layers = architecture.layers(module)
+    layers = model_layers(module)
     ours = HiddenTokenAttribution().squares(trace)
     by_head = HiddenTokenAttribution(of="head").squares(trace)
     projections = [
@@ -114,7 +115,7 @@ def agreement_squares_by_hand(module: Any, batch: Batch, index: int) -> tuple[Te
     inputs = {name: batch.inputs[name][index : index + 1, :n] for name in ("input_ids", "attention_mask")}
     with torch.no_grad():
         start = module(**inputs, output_hidden_states=True).hidden_states[0]
-    projections = [layer.block.attn.c_proj for layer in architecture.layers(module)]
+    projections = [layer.block.attn.c_proj for layer in model_layers(module)]
 
     def run(state: Tensor) -> Tensor:
         heads: list[Tensor] = []
@@ -164,7 +165,7 @@ def test_attention_that_is_no_softmax_of_queries_and_keys_is_refused():
 
 
 def test_a_model_whose_parts_are_not_known_is_refused():
-    with pytest.raises(ValueError, match="does not say where model type 'albert' keeps them"):
+    with pytest.raises(ValueError, match="does not know where model type 'albert' keeps them"):
         HiddenTokenAttribution().check_model(tiny("albert"))
 
 

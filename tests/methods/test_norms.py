@@ -188,7 +188,7 @@ def test_a_pre_ln_model_has_no_layer_norm_to_go_through(trace: Trace):
 @pytest.mark.parametrize("kind", ["albert", "deberta-v2", "mpnet"])
 @pytest.mark.parametrize("method", [NormBased(), GlobEnc(), Alti()], ids=repr)
 def test_a_model_whose_parts_are_not_known_is_refused(kind: str, method):
-    with pytest.raises(ValueError, match=f"does not say where model type '{kind}' keeps them"):
+    with pytest.raises(ValueError, match=f"does not know where model type '{kind}' keeps them"):
         method.check_model(tiny(kind))
 
 

@@ -12,7 +12,7 @@ from harness.tracing.batch import Role
 from tasks import cache
 from tasks.agreement.agreement import Agreement
 from tasks.agreement.agreement_transformer import FACTS, WEIGHTS, AgreementTransformer
-from tasks.agreement.encoder import Architecture, Encoder
+from tasks.agreement.encoder import Encoder, Sizes
 from tasks.agreement.grammar import Grammar
 from tasks.agreement.tokenizer import CLS, PAD, UNKNOWN, VERB, WordTokenizer
 from tasks.agreement.training import Labelled, Training, batches, fit, predict, words_to_drop
@@ -32,7 +32,7 @@ def few() -> Agreement:
 
 
 def test_a_layer_is_transformers_own_block():
-    encoder = Encoder(Architecture(vocabulary=30)).eval()
+    encoder = Encoder(Sizes(vocabulary=30)).eval()
     state = torch.randn(2, 7, 128)
     mask = torch.zeros(2, 1, 1, 7)
     mask[0, :, :, 5:] = torch.finfo(torch.float32).min
@@ -43,7 +43,7 @@ def test_a_layer_is_transformers_own_block():
 
 
 def test_every_token_sees_every_token():
-    encoder = Encoder(Architecture(vocabulary=30)).eval()
+    encoder = Encoder(Sizes(vocabulary=30)).eval()
     ids = torch.tensor([[CLS, 5, 6, 7, VERB]])
     attentions = encoder(ids, torch.ones_like(ids), output_attentions=True).attentions
     assert len(attentions) == 6
@@ -51,7 +51,7 @@ def test_every_token_sees_every_token():
 
 
 def test_padding_is_really_masked():
-    encoder = Encoder(Architecture(vocabulary=30)).eval()
+    encoder = Encoder(Sizes(vocabulary=30)).eval()
     ids = torch.tensor([[CLS, 5, 6, VERB]])
     padded = torch.tensor([[CLS, 5, 6, VERB, PAD, PAD], [CLS, 5, 6, VERB, 9, 9]])
     mask = torch.tensor([[1, 1, 1, 1, 0, 0]]).expand(2, -1)
@@ -60,7 +60,7 @@ def test_padding_is_really_masked():
 
 
 def test_the_sizes_are_the_papers():
-    encoder = Encoder(Architecture(vocabulary=30))
+    encoder = Encoder(Sizes(vocabulary=30))
     config = encoder.config
     assert (config.n_layer, config.n_head, config.n_embd) == (6, 8, 128)
     assert encoder.layers[0].block.mlp.c_fc.weight.shape == (128, 512)
@@ -111,7 +111,7 @@ def test_the_best_epoch_is_kept_and_training_stops_early(few: Agreement):
     ids = [words.encode(sentence.words) for sentence in few.splits["train"]]
     data = Labelled(ids, [sentence.label for sentence in few.splits["train"]], [1.0] * len(ids))
     unlearnable = Labelled(ids[:40], [0, 1] * 20, [1.0] * 40)
-    encoder = Encoder(Architecture(len(words), layers=1, heads=2, hidden=16))
+    encoder = Encoder(Sizes(len(words), layers=1, heads=2, hidden=16))
     history = fit(encoder, data, unlearnable, Training(epochs=30, patience=2, learning_rate=1e-2), 0, quiet)
     accuracies = [record["accuracy"] for record in history]
     best = accuracies.index(max(accuracies))

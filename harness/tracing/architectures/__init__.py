@@ -1,0 +1,37 @@
+"""The model types that Assay knows, one file for each family: its `MODEL_TYPES` are transformers' names for them.
+
+A task's own model needs no file: its module has an attribute `architecture`.
+
+Not here: ALBERT, which runs one layer again and again, so that no layer has a module of its own, and DeBERTa, whose
+layers pass on more than a state.
+"""
+
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+
+from torch import nn
+
+from harness.tracing.architecture import Architecture
+
+
+@cache
+def known() -> Mapping[str, Architecture]:
+    """Every model type of this folder's files."""
+    families = [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
+    return {name: architecture for family in families for name, architecture in family.MODEL_TYPES.items()}
+
+
+def architecture_of(model: nn.Module) -> Architecture:
+    """The one that the module declares, or that of its `config.model_type`; ValueError where neither is known."""
+    declared = getattr(model, "architecture", None)
+    if isinstance(declared, Architecture):
+        return declared
+    model_type = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
+    if model_type not in known():
+        raise ValueError(
+            f"it reads inner layers, and Assay does not know where model type {model_type!r} keeps them; "
+            f"it knows {', '.join(sorted(known()))}"
+        )
+    return known()[model_type]
