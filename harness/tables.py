@@ -19,7 +19,7 @@ class Schema:
 
     Args:
         name: of the table, and of its file.
-        columns: what each holds: `text`, `whole` or `real` numbers, `truth` values, or a `list`. A `?` after it says that
+        columns: what each holds: `text`, `whole` or `real` numbers, `truth` values, or a `list`; `?` after it means that
             values may be missing.
     """
 
@@ -109,9 +109,7 @@ METRICS = Schema(
     "metrics",
     _RUN | _CELL | {"metric": "text", "value": "real", "higher": "truth", "status": "text", "error": "text?"},
 )
-MAPS = Schema(
-    "maps", {"example": "text", "method": "text", "layer": "whole", "query": "whole", "scores": "list"}
-)
+MAPS = Schema("maps", {"example": "text", "method": "text", "layer": "whole", "query": "whole", "scores": "list"})
 STORED = {schema.name: schema for schema in (EXAMPLES, SCORES, METRICS, ROWS)}  # in the order of writing
 
 
@@ -157,7 +155,7 @@ class Costs(Mapping[tuple[str, str], Cost]):
         return len(self._costs)
 
     def __add__(self, other: Mapping[tuple[str, str], Cost]) -> "Costs":
-        return Costs({key: self.get(key, Cost()) + other.get(key, Cost()) for key in [*self, *(set(other) - set(self))]})
+        return Costs({key: self.get(key, Cost()) + other.get(key, Cost()) for key in dict.fromkeys([*self, *other])})
 
     def of(self, kind: str) -> dict[str, Cost]:
         """Those of one kind, by name."""

@@ -1,21 +1,19 @@
-"""The runs of a sweep as one leaderboard: seeds and shards pooled, all else kept apart by name."""
+"""The runs of a sweep pooled: seeds and shards together, everything else kept apart by name."""
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from harness.report.notes import notes
 from harness.results.run_folder import MANIFEST, RunFolder
-from harness.results.run_labels import Names, names
-from harness.statistics.leaderboard import leaderboard
-from harness.statistics.referent_agreement import referent_agreement, referent_rows
+from harness.results.run_labels import RunLabels, run_labels
+from harness.tables import Manifest
 
-CELL_OF_EXAMPLE = ["example", "seed", "reference", "kind", "explainer", "head", "layer"]
+CELL_OF_EXAMPLE = ["example", "seed", "measure", "kind", "explainer", "head", "layer"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class Lost:
 
     task: str
     model: str
-    seed: Any
+    seed: int
     shard: str | None
     status: str
     error: str
@@ -37,29 +35,53 @@ class Lost:
 
 
 @dataclass(frozen=True)
-class Merged:
-    """One leaderboard of several runs, and what stands under it.
+class PooledRun:
+    """One run with the names that distinguish it from the others; its tables are read once."""
 
-    Args:
-        board: as `leaderboard` gives it, with names that tell the runs apart; None where no run has results.
-        seconds: what each explainer took, by task, model and explainer, summed over the pooled runs.
-        notes: of each model, by task and model.
-        lost: runs without results, or that failed.
-        referents: referent agreement, by task and model.
-    """
+    folder: RunFolder
+    manifest: Manifest
+    labels: RunLabels
 
-    board: Any
-    seconds: Mapping[tuple[str, str, str], float]
-    notes: Mapping[tuple[str, str], Sequence[str]]
-    lost: Sequence[Lost]
-    referents: Mapping[tuple[str, str], Any]
+    @cached_property
+    def examples(self) -> pd.DataFrame:
+        """One row per example."""
+        return self.folder.table("examples")
+
+    @cached_property
+    def measured(self) -> pd.DataFrame:
+        """Rows of references and metrics under this run's labels.
+
+        `bare` is an explainer's own name, without the label's settings.
+        """
+        rows = self.folder.measured()
+        bare, labels, measures = rows["explainer"], self.labels, self.labels.measures
+        of_reference = (rows["kind"] == "reference") | ~bare.isin(list(labels.explainers))
+        halves = {name: text for name, text in labels.explainers.items() if name not in measures}
+        return rows.assign(
+            task=labels.task,
+            model=labels.model,
+            bare=bare,
+            explainer=bare.map(labels.explainers).where(~of_reference, bare.map(labels.references)),
+            measure=rows["measure"].map(measures | halves),  # two halves of an explainer are a measure of it
+            model_seed=rows["seed"],
+            methods=" | ".join(" ".join(sorted(names.values())) for names in (labels.explainers, measures)),
+        )
 
 
 @dataclass(frozen=True)
-class _Run:
-    folder: RunFolder
-    manifest: Mapping[str, Any]
-    names: Names
+class Pool:
+    """The runs of one task and one model.
+
+    Args:
+        rows: of all of them, each value once: the columns of `PooledRun.measured`, `seed` with all the seeds.
+        seconds: what each explainer took, summed over the runs.
+    """
+
+    task: str
+    model: str
+    runs: Sequence[PooledRun]
+    rows: pd.DataFrame
+    seconds: dict[str, float]
 
 
 def found(folders: Sequence[Path]) -> list[Path]:
@@ -76,8 +98,8 @@ def found(folders: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(runs))
 
 
-def merge(paths: Sequence[Path]) -> Merged:
-    """Pool runs of one task and one model that differ only in seed or shard.
+def pooled(paths: Sequence[Path]) -> tuple[list[Pool], list[Lost]]:
+    """Pool runs of one task and one model that differ only in seed or shard, and list the runs that are lost.
 
     Raises:
         ValueError: two runs that would be pooled explain the same example.
@@ -85,55 +107,24 @@ def merge(paths: Sequence[Path]) -> Merged:
     folders = [RunFolder(path) for path in paths]
     manifests = [folder.manifest for folder in folders]
     whole = [index for index, folder in enumerate(folders) if folder.has_rows]
-    named = dict(zip(whole, names([manifests[index] for index in whole]), strict=True))
-    everyone = names(manifests)  # a lost run's name says what was particular about it, and changes no other name
+    labels = dict(zip(whole, run_labels([manifests[index] for index in whole]), strict=True))
+    everyone = run_labels(manifests)  # a lost run's label shows what was particular about it, and changes no other
     lost = []
     for index, manifest in enumerate(manifests):
-        if manifest["status"] != "failed" and index in named:
+        if manifest.status != "failed" and index in labels:
             continue
-        status = "failed" if manifest["status"] == "failed" else "not finished"
-        error = manifest.get("error", f"no results yet, status {manifest['status']}")
-        name = named.get(index, everyone[index])
-        lost.append(Lost(name.task, name.model, manifest["seed"], manifest.get("shard"), status, error, paths[index]))
-    pools = defaultdict(list)
-    for index, name in named.items():
-        pools[name.task, name.model].append(_Run(folders[index], manifests[index], name))
-    pooled = {key: _pooled(runs) for key, runs in pools.items()}
-    return Merged(
-        leaderboard(_in_order([rows for rows, _ in pooled.values()]), _clusters(pools.values())) if pooled else None,
-        {(*key, name): spent for key, (_, seconds) in pooled.items() for name, spent in seconds.items()},
-        {
-            key: [*_incomplete(runs), *_seeds(runs), *_mixed(runs), *notes([run.folder for run in runs])]
-            for key, runs in pools.items()
-        },
-        lost,
-        {key: _referents(runs) for key, runs in pools.items()},
-    )
+        status = "failed" if manifest.status == "failed" else "not finished"
+        error = manifest.error or f"no results yet, status {manifest.status}"
+        label = labels.get(index, everyone[index])
+        lost.append(Lost(label.task, label.model, manifest.seed, manifest.shard, status, error, paths[index]))
+    pools: dict[tuple[str, str], list[PooledRun]] = defaultdict(list)
+    for index, label in labels.items():
+        pools[label.task, label.model].append(PooledRun(folders[index], manifests[index], label))
+    return [_pool(task, model, runs) for (task, model), runs in pools.items()], lost
 
 
-def _pooled(runs: Sequence[_Run]) -> tuple[pd.DataFrame, dict[str, float]]:
-    """The rows of runs of one task and model under their names, and the explainers' seconds."""
-    tables = []
-    for index, run in enumerate(runs):
-        rows: Any = run.folder.measured()
-        bare = rows["explainer"]
-        of_reference = (rows["kind"] == "reference") | ~bare.isin(list(run.names.explainers))
-        called = {**run.names.references, **run.names.metrics}
-        tables.append(
-            rows.assign(
-                task=run.names.task,
-                model=run.names.model,
-                bare=bare,
-                explainer=bare.map(run.names.explainers).where(~of_reference, bare.map(run.names.references)),
-                reference=rows["reference"].map(
-                    called | {name: text for name, text in run.names.explainers.items() if name not in called}
-                ),
-                model_seed=rows["seed"],
-                run=index,
-                methods=" | ".join(" ".join(sorted(names.values())) for names in (run.names.explainers, called)),
-            )
-        )
-    rows = pd.concat(tables, ignore_index=True)
+def _pool(task: str, model: str, runs: Sequence[PooledRun]) -> Pool:
+    rows = pd.concat([run.measured.assign(run=index) for index, run in enumerate(runs)], ignore_index=True)
     twice = rows[rows.duplicated([*CELL_OF_EXAMPLE, "methods"], keep=False)]
     if len(twice):
         example = twice.iloc[0]["example"]
@@ -149,69 +140,8 @@ def _pooled(runs: Sequence[_Run]) -> tuple[pd.DataFrame, dict[str, float]]:
     seconds: dict[str, float] = defaultdict(float)
     timed = rows[rows["kind"].isin(["explainer", "floor"])]
     for explainer, bare, index in timed[["explainer", "bare", "run"]].drop_duplicates().itertuples(index=False):
-        seconds[explainer] += runs[index].manifest["seconds"].get(f"explainer {bare}", 0.0)
+        spent = runs[index].manifest.costs.of("explainer")
+        seconds[explainer] += spent[bare].seconds if bare in spent else 0.0
     rows = rows.sort_values(["seed", "run"], kind="stable")
-    return rows.assign(seed=" ".join(map(str, rows["seed"].unique()))), dict(seconds)
-
-
-def _referents(runs: Sequence[_Run]) -> pd.DataFrame:
-    """Referent agreement over the runs of one task and model."""
-    tables = []
-    for run in runs:
-        rows = referent_rows(run.folder.table("examples"), run.folder.table("scores"))
-        names = [run.names.explainers[name] for name in rows["explainer"]]
-        tables.append(rows.assign(explainer=names, seed=run.manifest["seed"]))
-    rows = pd.concat(tables, ignore_index=True)
-    return referent_agreement(rows.drop_duplicates(["example", "seed", "explainer", "layer", "head"]))
-
-
-def _in_order(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """All rows, explainers in their configured order with an explainer's variants side by side."""
-    rows = pd.concat(tables, ignore_index=True)
-    rank = {name: place for place, name in enumerate(rows["bare"].drop_duplicates())}
-    return rows.sort_values("bare", key=lambda column: column.map(rank), kind="stable")
-
-
-def _clusters(pools: Iterable[Sequence[_Run]]) -> Any:
-    """The examples of all runs, for their clusters."""
-    return pd.concat([run.folder.table("examples")[["example", "cluster"]] for runs in pools for run in runs])
-
-
-def _incomplete(runs: Sequence[_Run]) -> list[str]:
-    """A sentence for every set of shards of which some are missing."""
-    have = defaultdict(set)
-    for run in runs:
-        if run.manifest.get("shard"):
-            part, whole = str(run.manifest["shard"]).split("/")
-            have[run.manifest["seed"], int(whole)].add(int(part))
-    seeds = {run.manifest["seed"] for run in runs}
-    lines = []
-    for (seed, whole), parts in have.items():
-        missing = [f"{part}/{whole}" for part in range(1, whole + 1) if part not in parts]
-        if missing:
-            verb = f"shard {missing[0]} is" if len(missing) == 1 else f"shards {', '.join(missing)} are"
-            lines.append(f"NOT COMPLETE: {verb} missing" + (f" for seed {seed}" if len(seeds) > 1 else ""))
-    return lines
-
-
-def _seeds(runs: Sequence[_Run]) -> list[str]:
-    seeds = sorted({run.manifest["seed"] for run in runs})
-    if len(seeds) == 1:
-        return []
-    return [f"pooled over seeds {', '.join(map(str, seeds))}: n counts examples × seeds, and std spreads over both"]
-
-
-def _mixed(runs: Sequence[_Run]) -> list[str]:
-    """Warnings of what no setting tells: other weights under one seed, other code."""
-    lines = []
-    weights = defaultdict(set)
-    for run in runs:
-        weights[run.manifest["seed"]].add(run.manifest["model"])
-    for seed, different in weights.items():
-        if len(different) > 1:
-            lines.append(f"WARNING the runs pooled here hold {len(different)} different models of seed {seed}")
-    if len(weights) > 1 and len(set.union(*weights.values())) == 1:
-        lines.append("WARNING the seeds pooled here share one model: n counts its examples anew for every seed")
-    if len({run.manifest["code"] for run in runs}) > 1:
-        lines.append("WARNING the runs pooled here were made by different versions of the code")
-    return lines
+    rows = rows.assign(seed=" ".join(map(str, rows["seed"].unique())))
+    return Pool(task, model, runs, rows, dict(seconds))

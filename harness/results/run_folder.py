@@ -1,38 +1,23 @@
-"""A run's folder: tables written part by part, so that a killed run loses at most one part and can go on."""
+"""A run's folder: tables written part by part, so that a killed run loses at most one part and can be resumed."""
 
 import json
-import os
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.measure.evaluate import Part
-from harness.tracing.meter import Cost
+from harness.results.files import write_atomically, write_table
+from harness.tables import MAPS, STORED, Costs, Manifest, Part, measured
 
-TABLES = ("examples", "scores", "metrics", "rows")  # in the order of writing: a part counts once its rows are there
 MANIFEST = "manifest.json"
-# of a run and what goes on with it, and of all shards of a run
-MUST_MATCH = ("config", "task_version", "data", "model", "code")
-FORMAT = 3  # of these tables; raised when a column comes or goes
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replace a file as a whole: a reader, or a run killed here, never sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-    temporary.replace(path)
 
 
 class RunFolder:
     """Tables `rows`, `scores`, `metrics` and `examples` as parquet, and `manifest.json`.
 
-    While a run goes on, each table is a row of numbered files in `parts/`; `merge` makes one file of each.
+    While a run goes on, each table is a series of numbered files in `parts/`; `merge` makes one file of each.
     """
 
     def __init__(self, path: Path):
@@ -40,7 +25,7 @@ class RunFolder:
         self.parts = path / "parts"
 
     def open(self) -> None:
-        """Make the folder, or say why it cannot be written."""
+        """Create the folder; OSError, with a remedy, where it cannot be written."""
         try:
             self.parts.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path / ".writable", "")
@@ -51,18 +36,14 @@ class RunFolder:
                 "choose another with hydra.run.dir=<folder>, or change its permissions"
             ) from error
 
-    def write_part(self, part: Part, names: Mapping[str, Any]) -> None:
-        """Write one batch's tables, the rows last; `names` are constant columns of rows and metrics."""
-        costs = {name: asdict(cost) for name, cost in part.costs.items()}
-        write_atomically(self.parts / f"costs-{part.number:05d}.json", json.dumps(costs))
-        for table in TABLES:
-            frame: pd.DataFrame = getattr(part, table)
-            if table in ("rows", "metrics"):
-                frame = pd.DataFrame(dict(names), index=frame.index).join(frame)
-            path = self._part(table, part.number)
-            temporary = path.with_suffix(".tmp")
-            frame.to_parquet(temporary, index=False)
-            temporary.replace(path)
+    def write_part(self, part: Part, run: Mapping[str, str | int]) -> None:
+        """Write one batch's tables, the rows last; `run` gives rows and metrics their columns task, model and seed."""
+        write_atomically(self._costs(part.number), json.dumps(part.costs.stored()))
+        for name, schema in STORED.items():
+            table: pd.DataFrame = getattr(part, name)
+            if "task" in schema.columns:
+                table = table.assign(**run)[list(schema.columns)]
+            write_table(self._part(name, part.number), schema.check(table))
 
     @property
     def holds_a_run(self) -> bool:
@@ -71,7 +52,7 @@ class RunFolder:
 
     @property
     def merged(self) -> bool:
-        """Whether the run's tables are one file each: all examples are there."""
+        """Whether each table is a single file: all examples are explained."""
         return (self.path / "rows.parquet").is_file()
 
     @property
@@ -80,92 +61,94 @@ class RunFolder:
         return self.merged or bool(self.finished())
 
     def finished(self) -> dict[int, int]:
-        """Number of examples in each part that was written whole, by the part's number."""
+        """The number of examples in each part that was written whole, by the part's number."""
         numbers = sorted(int(path.stem.split("-")[1]) for path in self.parts.glob("rows-*.parquet"))
         return {number: pq.read_metadata(self._part("examples", number)).num_rows for number in numbers}
 
-    def costs(self) -> dict[str, Cost]:
-        """What the examples so far took, by phase and method."""
+    def costs(self) -> Costs:
+        """What the examples so far cost, by phase and method."""
         if self.merged:
-            return {name: Cost(**cost) for name, cost in self.manifest["costs"].items()}
-        total: dict[str, Cost] = defaultdict(Cost)
+            return self.manifest.costs
+        total = Costs()
         for number in self.finished():
-            for name, cost in json.loads((self.parts / f"costs-{number:05d}.json").read_text()).items():
-                total[name] += Cost(**cost)
-        return dict(total)
+            total = total + Costs.read(json.loads(self._costs(number).read_text()))
+        return total
 
     def _part(self, table: str, number: int) -> Path:
         return self.parts / f"{table}-{number:05d}.parquet"
 
+    def _costs(self, number: int) -> Path:
+        return self.parts / f"costs-{number:05d}.json"
+
     def table(self, name: str) -> pd.DataFrame:
-        """`rows`, `scores` or `examples`, merged or still in parts; FileNotFoundError where there is neither."""
+        """`rows`, `scores`, `metrics` or `examples`, merged or still in parts.
+
+        Raises:
+            FileNotFoundError: there is neither.
+            ValueError: the table does not have the columns of `harness.tables`.
+        """
         merged = self.path / f"{name}.parquet"
         if merged.is_file():
-            return pq.read_table(merged).to_pandas()
+            return STORED[name].check(pq.read_table(merged).to_pandas())
         numbers = self.finished()
         if not numbers:
-            error = self.manifest.get("error") if self.holds_a_run else None
+            error = self.manifest.error if self.holds_a_run else None
             raise FileNotFoundError(
                 f"no results in {self.path}: expected {name}.parquet or parts/{name}-*.parquet. "
                 + (f"Its run failed: {error}" if error else "Give the folder that a run printed in its last lines")
             )
-        return pa.concat_tables(
-            [pq.read_table(self._part(name, number)) for number in numbers],
-            promote_options="permissive",
-        ).to_pandas()
+        tables = [pq.read_table(self._part(name, number)) for number in numbers]
+        return STORED[name].check(pa.concat_tables(tables, promote_options="permissive").to_pandas())
 
     def measured(self) -> pd.DataFrame:
-        """The rows of references and those of metrics alike: the metric in `reference`, its value in `rho`.
-
-        `higher` says of a metric whether more is better; None for references.
-        """
-        rows, metrics = self.table("rows").assign(higher=None), self.table("metrics")
-        if metrics.empty:
-            return rows
-        return pd.concat([rows, metrics.rename(columns={"metric": "reference", "value": "rho"})], ignore_index=True)
+        """The rows of references and of metrics as one table: see `tables.measured`."""
+        return measured(self.table("rows"), self.table("metrics"))
 
     def write_maps(self, maps: pd.DataFrame) -> None:
         """Write `maps.parquet`: scores from every position of a few examples."""
-        temporary = self.path / ".maps.tmp"
-        maps.to_parquet(temporary, index=False)
-        temporary.replace(self.path / "maps.parquet")
+        write_table(self.path / "maps.parquet", MAPS.check(maps))
 
     def maps(self) -> pd.DataFrame | None:
-        """What `write_maps` wrote; None where nothing was asked for."""
+        """What `write_maps` wrote; None where no maps were asked for."""
         path = self.path / "maps.parquet"
-        return pq.read_table(path).to_pandas() if path.is_file() else None
+        return MAPS.check(pq.read_table(path).to_pandas()) if path.is_file() else None
 
-    def merge(self, order: Sequence[str]) -> None:
-        """Make one file of each table, examples in the given order, and remove the parts."""
-        place = {example: index for index, example in enumerate(order)}
-        for name in TABLES:
-            frame = self.table(name)
-            frame = frame.sort_values("example", key=lambda column: column.map(place), kind="stable")
-            temporary = self.path / f".{name}.tmp"
-            frame.reset_index(drop=True).to_parquet(temporary, index=False)
-            temporary.replace(self.path / f"{name}.parquet")
+    def merge(self, order: Sequence[str]) -> dict[str, pd.DataFrame]:
+        """Make one file of each table, examples in the given order, and remove the parts; returns the tables."""
+        rank = {example: index for index, example in enumerate(order)}
+        merged = {}
+        for name in STORED:
+            table = self.table(name).sort_values("example", key=lambda column: column.map(rank), kind="stable")
+            merged[name] = table.reset_index(drop=True)
+            write_table(self.path / f"{name}.parquet", merged[name])
         for path in self.parts.iterdir():
             path.unlink()
         self.parts.rmdir()
+        return merged
 
     @property
-    def manifest(self) -> dict[str, Any]:
-        """What the run was, as it wrote it."""
+    def manifest(self) -> Manifest:
+        """What the run was, as it wrote it.
+
+        Raises:
+            FileNotFoundError: there is no manifest.
+            ValueError: it was written by another version of Assay.
+        """
         path = self.path / MANIFEST
         if not path.is_file():
             raise FileNotFoundError(
-                f"{self.path} holds no {MANIFEST}, so it is no run folder. "
+                f"{self.path} holds no {MANIFEST}, so it is not a run folder. "
                 "Give the folder that a run printed in its last lines"
             )
-        manifest = json.loads(path.read_text())
-        if manifest.get("format") != FORMAT:
-            raise ValueError(
-                f"{self.path} was written by another version of Assay, whose tables have other columns: make the run "
-                "again with this one, or read it with that one"
-            )
-        return manifest
+        try:
+            return Manifest.read(json.loads(path.read_text()))
+        except ValueError as error:
+            raise ValueError(f"{self.path} was written by another version of Assay: {error}") from error
 
-    def write_manifest(self, manifest: dict[str, Any]) -> None:
+    def write_manifest(self, manifest: Manifest) -> None:
         """Write `manifest.json`."""
-        content = json.dumps({**manifest, "format": FORMAT}, indent=2, default=str)
-        write_atomically(self.path / MANIFEST, content + "\n")
+        write_atomically(self.path / MANIFEST, json.dumps(manifest.stored(), indent=2, default=str) + "\n")
+
+    def forget(self) -> None:
+        """Remove the manifest, so that the folder holds no run."""
+        (self.path / MANIFEST).unlink()

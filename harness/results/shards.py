@@ -3,32 +3,33 @@
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields, replace
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from harness.results.run_folder import MUST_MATCH, TABLES, RunFolder
-from harness.tracing.meter import Cost
+from harness.results.files import write_table
+from harness.results.run_folder import RunFolder
+from harness.tables import MUST_MATCH, STORED, Costs, Counts, Manifest
 
 
 def shards(paths: Sequence[Path]) -> list[RunFolder]:
     """The folders in the order of their shards, where they are all those of one run and complete; else none."""
-    parts: dict[int, RunFolder] = {}
+    found: dict[int, RunFolder] = {}
     runs, count = set(), 0
     for folder in map(RunFolder, paths):
         manifest = folder.manifest
-        if not manifest.get("shard") or manifest["status"] != "complete":
+        if not manifest.shard or manifest.status != "complete":
             return []
-        part, count = map(int, str(manifest["shard"]).split("/"))
-        parts[part] = folder
-        same = {name: manifest[name] for name in MUST_MATCH} | {"config": manifest["config"] | {"shard": None}}
+        number, count = map(int, manifest.shard.split("/"))
+        found[number] = folder
+        same = {name: getattr(manifest, name) for name in MUST_MATCH}
+        same["config"] = {**manifest.config, "shard": None}
         runs.add(json.dumps([count, same], sort_keys=True))
         if len(runs) > 1:
             return []
-    return [parts[part] for part in sorted(parts)] if len(parts) == len(paths) == count else []
+    return [found[number] for number in sorted(found)] if len(found) == len(paths) == count else []
 
 
 def join(folders: Sequence[RunFolder], path: Path) -> RunFolder:
@@ -40,38 +41,42 @@ def join(folders: Sequence[RunFolder], path: Path) -> RunFolder:
     whole = RunFolder(path)
     if whole.holds_a_run:
         raise ValueError(f"{path} holds a run already: choose another folder with --out, or assay-report {path}")
-    if whole.has_rows:  # which would be read for the shards'
+    if whole.has_rows:  # which would be read as the shards'
         raise ValueError(f"{path} holds tables without a manifest: remove them, or choose another folder with --out")
-    whole.open()
-    for number, folder in enumerate(folders):
-        for name in TABLES:
-            (whole.parts / f"{name}-{number:05d}.parquet").write_bytes((folder.path / f"{name}.parquet").read_bytes())
-    orders = [folder.table("examples")["example"].tolist() for folder in folders]
-    dealt = chain.from_iterable(zip_longest(*orders))  # as shard=k/n deals them out
-    whole.merge([example for example in dealt if example is not None])
+    whole.path.mkdir(parents=True, exist_ok=True)
+    manifests = [folder.manifest for folder in folders]
+    tables = {name: [folder.table(name) for folder in folders] for name in STORED}
+    orders = [table["example"].tolist() for table in tables["examples"]]
+    dealt = chain.from_iterable(zip_longest(*orders))  # the order in which shard=k/n deals them out
+    rank = {example: index for index, example in enumerate(example for example in dealt if example is not None)}
+    for name, parts in tables.items():
+        table = pd.concat(parts, ignore_index=True)
+        table = table.sort_values("example", key=lambda column: column.map(rank), kind="stable")
+        write_table(path / f"{name}.parquet", table.reset_index(drop=True))
     maps = [table for table in (folder.maps() for folder in folders) if table is not None]
     if maps:
         whole.write_maps(pd.concat(maps, ignore_index=True))
-    whole.write_manifest(_manifest([folder.manifest for folder in folders], [folder.costs() for folder in folders]))
+    whole.write_manifest(_whole(manifests))
     return whole
 
 
-def _manifest(manifests: Sequence[dict[str, Any]], costs: Sequence[dict[str, Cost]]) -> dict[str, Any]:
+def _whole(manifests: Sequence[Manifest]) -> Manifest:
     first = manifests[0]
-    seconds: dict[str, float] = defaultdict(float)
+    phases: dict[str, float] = defaultdict(float)
     for manifest in manifests:
-        for name, spent in manifest["seconds"].items():
-            seconds[name] += spent
-    return {
-        **first,
-        "shard": None,
-        "config": {**first["config"], "shard": None},
-        "overrides": [one for one in first["overrides"] if not one.lstrip("+").startswith("shard=")],
-        "joined": [manifest["overrides"] for manifest in manifests],
-        "examples": sum(manifest["examples"] for manifest in manifests),
-        "seconds": dict(seconds),
-        "costs": {name: asdict(sum((one[name] for one in costs), start=Cost())) for name in costs[0]},
-        "peak_memory_mib": max(manifest["peak_memory_mib"] for manifest in manifests),
-        "warnings": sorted({warning for manifest in manifests for warning in manifest["warnings"]}),
-        "counts": {name: sum(manifest["counts"][name] for manifest in manifests) for name in first["counts"]},
-    }
+        for name, spent in manifest.phases.items():
+            phases[name] += spent
+    counts = [manifest.counts for manifest in manifests if manifest.counts is not None]
+    return replace(
+        first,
+        shard=None,
+        config={**first.config, "shard": None},
+        overrides=[one for one in first.overrides if not one.lstrip("+").startswith("shard=")],
+        joined=[manifest.overrides for manifest in manifests],
+        examples=sum(manifest.examples for manifest in manifests),
+        phases=dict(phases),
+        costs=sum((manifest.costs for manifest in manifests), start=Costs()),
+        peak_memory_mib=max(manifest.peak_memory_mib or 0 for manifest in manifests),
+        warnings=sorted({warning for manifest in manifests for warning in manifest.warnings}),
+        counts=Counts(**{one.name: sum(getattr(count, one.name) for count in counts) for one in fields(Counts)}),
+    )

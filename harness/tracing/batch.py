@@ -11,7 +11,6 @@ from harness import check
 
 INCLUDE = ("all", "no_cls", "content")
 TEXT_WIDE = ("input_ids", "attention_mask", "token_type_ids")  # inputs with an entry for each token
-NO_GOLD = -1  # in place of the right class where the data do not tell it
 
 
 class Role(IntEnum):
@@ -34,13 +33,13 @@ class Example:
         input_ids: `[token]`.
         roles: `[token]`, a `Role` each.
         position: the token whose last state feeds the head.
-        gold: the right class, or `NO_GOLD`.
-        planted: token indices known to matter, by name, e.g. `subject`; a name that begins with `referent` is one of
-            the candidates of referent agreement.
+        gold: the right class, or `tables.NO_GOLD` where the data do not tell it.
+        planted: token indices known to matter, by name, e.g. `subject`.
         tags: facts to group by, e.g. the number of attractors.
         token_types: `[token]`, which of two texts a token belongs to; None where the model does not ask.
         candidates: vocabulary ids, one per class, of which the model chooses at `position`; None for a classifier.
         points_to: for a class, the name of the planted tokens that a model which chooses it is taken to rest on.
+        referents: names in `planted` that are the candidates of referent agreement.
         cluster: what it shares with other examples that makes them not independent, e.g. a template: statistics
             resample clusters; None for an independent draw.
     """
@@ -56,6 +55,7 @@ class Example:
     candidates: Sequence[int] | None = None
     points_to: Mapping[int, str] = field(default_factory=dict)
     cluster: str | None = None
+    referents: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -154,11 +154,11 @@ def pack(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
 def without(inputs: Mapping[str, Tensor], token: Tensor) -> dict[str, Tensor]:
     """The inputs with token `token[variant]` of each variant taken out, and what follows moved up."""
     ids = inputs["input_ids"]
-    places = torch.arange(ids.shape[1], device=ids.device).expand(len(token), -1)
-    source = (places + (places >= token[:, None])).clamp(max=ids.shape[1] - 1)
+    positions = torch.arange(ids.shape[1], device=ids.device).expand(len(token), -1)
+    source = (positions + (positions >= token[:, None])).clamp(max=ids.shape[1] - 1)
     shorter = dict(inputs) | {name: inputs[name].gather(1, source) for name in TEXT_WIDE if name in inputs}
     mask = inputs["attention_mask"]
-    shorter["attention_mask"] = (places < mask.sum(dim=1, keepdim=True) - 1).to(mask.dtype)
+    shorter["attention_mask"] = (positions < mask.sum(dim=1, keepdim=True) - 1).to(mask.dtype)
     if "position" in inputs:
         shorter["position"] = inputs["position"] - (token < inputs["position"]).long()
     return shorter

@@ -10,15 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from harness import check
-from harness.tracing.batch import NO_GOLD, TEXT_WIDE, Batch
+from harness.tables import NO_GOLD
+from harness.tracing.batch import TEXT_WIDE, Batch
+from harness.tracing.guards import REMEDY, checked_attentions, finite
 from harness.tracing.layer import LayerRun, layer_run
-from harness.tracing.meter import Part, made_once, shared
+from harness.tracing.meter import Made, made_once, metered
 from harness.tracing.model_parts import layer_parts
 
 OUTPUTS = ("probability", "logit", "difference", "logit_difference")
 READ_OUTS = ("row", "max", "mean", "sum")
 TARGETS = ("predicted", "gold")
-REMEDY = "load the model with attn_implementation='eager'"
 
 
 class RoundingNoise(UserWarning):
@@ -82,9 +83,9 @@ class Trace:
                 "since gradients are taken at that one place"
             )
         self.embedding = seen[0]  # [batch, token, hidden]
-        self.logits = _finite(result.logits.detach())  # [batch, class]
+        self.logits = finite(result.logits.detach())  # [batch, class]
         self._live_logits: Tensor = result.logits
-        self._attentions: tuple[Tensor, ...] = _checked_attentions(result.attentions, batch, causal)
+        self._attentions: tuple[Tensor, ...] = checked_attentions(result.attentions, batch, causal)
         real = batch.attention_mask.bool()
         self._padded_pairs = ~(real[:, :, None] & real[:, None, :])[:, None, None]  # [batch, 1, 1, query, key]
         stacked = torch.stack([layer.detach() for layer in self._attentions], dim=1)
@@ -138,12 +139,12 @@ class Trace:
         chosen = values.gather(1, target[:, None])[:, 0]
         return chosen - values.gather(1, rival[:, None])[:, 0] if kind.endswith("difference") else chosen
 
-    @shared
+    @metered
     def gradient(self) -> Tensor:
         """Of the output, with respect to the word embedding's output, `[batch, token, hidden]`."""
         return self._gradient_at([self.embedding])[0]
 
-    @shared
+    @metered
     def first_layer_gradient(self) -> Tensor:
         """Of the output, with respect to what the first layer reads, `[batch, token, hidden]`.
 
@@ -151,7 +152,7 @@ class Trace:
         """
         return self._gradient_at([self._first_state])[0]
 
-    @shared
+    @metered
     def attention_gradient(self) -> Tensor:
         """Of the output, with respect to each attention weight, `[batch, layer, head, query, key]`."""
         try:
@@ -162,7 +163,7 @@ class Trace:
             ) from error
         return torch.stack(gradients, dim=1).masked_fill(self._padded_pairs, 0.0)
 
-    @shared
+    @metered
     def layer_runs(self) -> tuple[LayerRun, ...]:
         """What each layer made between its input and its output, without gradients.
 
@@ -180,7 +181,7 @@ class Trace:
                 )
         return tuple(runs)
 
-    @shared
+    @metered
     def by_logit(self) -> "Trace":
         """The same run of the model, explained by the logit of the same class."""
         other = copy.copy(self)
@@ -188,7 +189,7 @@ class Trace:
         other.forget()
         return other
 
-    def once(self, make: Callable[["Trace"], Part]) -> Part:
+    def once(self, make: Callable[["Trace"], Made]) -> Made:
         """What a function of this trace gives, kept for the next method that asks with the same function."""
         return made_once(self._made, make, lambda: make(self))
 
@@ -243,7 +244,7 @@ class Trace:
                     }
                 ).logits
             start = stop
-        return _finite(logits)
+        return finite(logits)
 
     def forward_from(self, embedding: Tensor, index: Tensor) -> Tensor:
         """Output `[variant]` from word-embedding outputs `[variant, token, hidden]`; differentiable.
@@ -262,6 +263,12 @@ class Trace:
         moved = Trace(self.model, self.batch, self.target, self.kind, self.token_budget, self.causal, embedding)
         moved.rival = self.rival
         return moved
+
+    def on(self, model: nn.Module) -> "Trace":
+        """The same examples and the same explained classes on another model, e.g. a re-initialised copy."""
+        other = Trace(model, self.batch, self.target, self.kind, self.token_budget, self.causal)
+        other.rival = self.rival  # the same difference of classes, whichever class the other model finds strong
+        return other
 
     def word_vector(self, token_id: int) -> Tensor:
         """The word embedding's output for a token, `[hidden]`."""
@@ -286,41 +293,3 @@ class Trace:
             yield seen
         finally:
             handle.remove()
-
-
-def _finite(logits: Tensor) -> Tensor:
-    if not torch.isfinite(logits).all():
-        raise ValueError("the model gave logits that are not finite; try dtype=float32, or another checkpoint")
-    return logits
-
-
-def _checked_attentions(attentions: tuple[Tensor, ...] | None, batch: Batch, causal: bool) -> tuple[Tensor, ...]:
-    """The attentions, after every check that a silent change of the model would fail."""
-    if not attentions or any(layer is None for layer in attentions):
-        raise ValueError(f"the model returned no attentions; {REMEDY}")
-    real = batch.attention_mask.bool()
-    tolerance = 1e-4 if attentions[0].dtype in (torch.float32, torch.float64) else 2e-2
-    for number, layer in enumerate(attentions, start=1):
-        weights = layer.detach()  # [batch, head, query, key]
-        sums = weights.sum(dim=-1).transpose(1, 2)[real]
-        if not torch.allclose(sums, torch.ones_like(sums), atol=tolerance):
-            worst = (sums - 1).abs().max().item()
-            raise ValueError(f"attention rows of layer {number} are off a sum of 1 by up to {worst:.1e}; {REMEDY}")
-        leak = weights.masked_fill(real[:, None, None, :], 0.0).transpose(1, 2)[real]
-        if leak.numel() and leak.max() > tolerance * 1e-2:
-            raise ValueError(
-                f"layer {number} attends to padding (weight {leak.max().item():.1e}): "
-                "the model must mask the key positions where attention_mask is 0"
-            )
-    later = [layer.detach().triu(1).masked_fill(~real[:, None, None, :], 0.0).amax().item() for layer in attentions]
-    if causal and max(later) > 0:
-        raise ValueError(f"a causal model attends to later tokens (weight {max(later):.1e}); {REMEDY}")
-    if not causal and max(later) == 0 and real.sum(dim=1).max() > 1:
-        raise ValueError(
-            "no query attends to a later token: the model runs with a causal mask, though it should see both ways"
-        )
-    if len(attentions) > 1 and real.sum(dim=1).max() > 1:
-        first = attentions[0].detach()
-        if all(layer.shape == first.shape and torch.equal(layer.detach(), first) for layer in attentions[1:]):
-            raise ValueError(f"all {len(attentions)} layers returned the same attention; {REMEDY}")
-    return tuple(attentions)
