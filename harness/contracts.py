@@ -82,7 +82,7 @@ class Task(Protocol):
         ...
 
     @property
-    def facts(self) -> Mapping[str, Any]:
+    def facts(self) -> Mapping[str, object]:
         """What the manifest says about the data, e.g. how many sentences were left out and why."""
         ...
 
@@ -204,7 +204,7 @@ class Wraps(Protocol):
     """A method that runs another explainer, `of`, on something changed."""
 
     @property
-    def of(self) -> Any: ...
+    def of(self) -> Explainer | None: ...
 
 
 @runtime_checkable

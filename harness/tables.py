@@ -19,8 +19,8 @@ class Schema:
 
     Args:
         name: of the table, and of its file.
-        columns: what each holds: `text`, `whole` or `real` numbers, `truth` values, or a `list`; `?` after it means that
-            values may be missing.
+        columns: what each holds: `text`, `whole` or `real` numbers, `truth` values, or a `list`; `?` after it means
+            that values may be missing.
     """
 
     name: str
@@ -53,13 +53,13 @@ class Schema:
 _DTYPES: Mapping[str, Any] = {"text": object, "whole": int, "real": float, "truth": bool, "list": object}
 
 
-def _holds(column: Any, kind: str) -> bool:
+def _holds(column: pd.Series, kind: str) -> bool:
     optional, kind = kind.endswith("?"), kind.rstrip("?")
     values = column.dropna() if optional else column
     if not len(values):
         return True
     if kind == "whole":
-        return pd.api.types.is_integer_dtype(values) or (optional and (values == values.astype(int)).all())
+        return pd.api.types.is_integer_dtype(values) or (optional and bool((values == values.astype(int)).all()))
     if kind == "real":
         return pd.api.types.is_float_dtype(values)
     if kind == "truth":
@@ -161,7 +161,7 @@ class Costs(Mapping[tuple[str, str], Cost]):
         """Those of one kind, by name."""
         return {name: cost for (other, name), cost in self._costs.items() if other == kind}
 
-    def stored(self) -> dict[str, dict[str, Any]]:
+    def stored(self) -> dict[str, dict[str, object]]:
         """As JSON: kind, then name."""
         return {kind: {name: asdict(cost) for name, cost in self.of(kind).items()} for kind in KINDS if self.of(kind)}
 
@@ -189,7 +189,7 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class RecordedProtocol:
     """What was explained and how it was ranked, as a run records it: see `measure.protocol.EvaluationProtocol`."""
 
     target: str
@@ -256,7 +256,7 @@ class Manifest:
     overrides: Sequence[str]
     error: str | None = None
     task_version: str | None = None
-    protocol: Protocol | None = None
+    protocol: RecordedProtocol | None = None
     data: str | None = None
     model: str | None = None
     code: str | None = None
@@ -297,7 +297,7 @@ class Manifest:
         """Whether the run came as far as its model; without one it starts again from nothing."""
         return self.model is not None
 
-    def stored(self) -> dict[str, Any]:
+    def stored(self) -> dict[str, object]:
         """As JSON."""
         return {**asdict(self), "costs": self.costs.stored()}
 
@@ -313,7 +313,7 @@ class Manifest:
         values: dict[str, Any] = {name: value for name, value in stored.items() if name in known}
         for group in METHOD_GROUPS:
             values[group] = {name: Method(**method) for name, method in stored.get(group, {}).items()}
-        for name, kind in (("protocol", Protocol), ("counts", Counts)):
+        for name, kind in (("protocol", RecordedProtocol), ("counts", Counts)):
             if values.get(name) is not None:
                 values[name] = kind(**values[name])
         values["costs"] = Costs.read(stored.get("costs", {}))

@@ -12,7 +12,8 @@ from torch import nn
 
 from harness import check
 from harness.contracts import Model
-from harness.tracing.batch import NO_GOLD, Example, Role
+from harness.tables import NO_GOLD
+from harness.tracing.batch import Example, Role
 from tasks import table
 
 

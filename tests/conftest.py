@@ -10,8 +10,8 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from harness.cli import assay as command
+from harness.cli import report
 from harness.contracts import Model
-from harness.report import write
 from harness.tracing.batch import Batch, Example, collate
 from harness.tracing.run import Trace
 from tasks.agreement.agreement import Agreement
@@ -107,7 +107,7 @@ def assay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Captur
 @pytest.fixture
 def assay_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     """Run `assay-report` in this process: exit status, standard output, standard error."""
-    return lambda *arguments: _typed(write.main, ["assay-report", *arguments], monkeypatch, capsys)
+    return lambda *arguments: _typed(report.main, ["assay-report", *arguments], monkeypatch, capsys)
 
 
 def _typed(

@@ -1,4 +1,4 @@
-"""Progress of long work on the terminal, with an estimate; on a pipe, a line now and then."""
+"""Progress of long work on the terminal, with an estimate of the time left; on a pipe, a line now and then."""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ EVERY = 15.0  # seconds between lines on a pipe
 
 @contextmanager
 def bar(name: str, unit: str) -> Iterator[Report]:
-    """A function `(done, total, note)` to call as work goes on; nothing is shown before its first call."""
+    """A function `(done, total, note)` to call as the work proceeds; nothing is shown before the first call."""
     if not SCREEN.is_terminal:
         with _lines(name, unit) as report:
             yield report
@@ -38,8 +38,8 @@ def bar(name: str, unit: str) -> Iterator[Report]:
 
 @contextmanager
 def _lines(name: str, unit: str) -> Iterator[Report]:
-    """A line every `EVERY` seconds, whether anything was reported or not, and one at the end."""
-    state, over = Lines(name, unit), Event()
+    """A line every `EVERY` seconds, whether or not anything was reported, and one at the end."""
+    state, over = Account(name, unit), Event()
 
     def watch() -> None:
         while not over.wait(EVERY):
@@ -56,29 +56,29 @@ def _lines(name: str, unit: str) -> Iterator[Report]:
         state.show()
 
 
-class Lines:
-    """How far a piece of work is, in words."""
+class Account:
+    """How far a piece of work has come, in words."""
 
     def __init__(self, name: str, unit: str):
         self.name, self.unit, self.total, self.note = name, unit, 0, ""
-        self.done: int | None = None  # nothing is reported yet
+        self.done: int | None = None  # nothing has been reported yet
         self.start = time.monotonic()
 
     def report(self, done: int, total: int, note: str) -> None:
-        """Take in how far it is."""
+        """Take note of how far it has come."""
         if self.done is None:
-            self.before = done  # what an earlier run had done says nothing of this one's speed
+            self.before = done  # what an earlier run did tells nothing about the speed of this one
         if self.done is None or done > self.done:
             self.when = time.monotonic()
         self.done, self.total, self.note = done, total, note
 
     def show(self) -> None:
-        """Print the line, if there is anything to say."""
+        """Print the line, if anything has been reported."""
         if self.done is None:
             return
         now, left = time.monotonic(), ""
         if self.done > self.before:
-            # the work since `when` belongs to what is not done yet
+            # the work since `when` belongs to what is not yet done
             seconds = (self.when - self.start) / (self.done - self.before) * (self.total - self.done)
             left = f", about {max(0.0, seconds - (now - self.when)):.0f} s left"
         end = f", {self.note}" if self.note else ""

@@ -1,63 +1,134 @@
-"""The jobs of a sweep: what is kept of one that failed, and the one leaderboard at the end."""
+"""The jobs of a sweep: where they go, what is kept of one that failed, and the one leaderboard at the end."""
 
-from collections.abc import Callable, Mapping
+import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from harness.cli.errors import JobsFailedError, Stopped
-from harness.report import write
-from harness.results.pooled import found
-from harness.results.run_folder import RunFolder
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from harness.cli.configuration import model_name
+from harness.cli.errors import JobsFailedError, Stopped, print_error, print_warning
+
+if TYPE_CHECKING:
+    from harness.results.run_folder import RunFolder
+    from harness.tables import Manifest
 
 KILLED = "its process ended before the job did: it was killed, or ran out of memory"
 
 
-def record_failure(folder: RunFolder, told: Mapping[str, Any], error: str) -> None:
-    """Write into a job's folder that it failed: into the manifest that the run wrote, or else into what is `told`."""
-    manifest = folder.manifest if folder.holds_a_run else told
-    folder.write_manifest({**manifest, "status": "failed", "error": error})
+class Sweep(Callback):
+    """Remembers, in the process that started a sweep, where its jobs go."""
+
+    folder: ClassVar[Path | None] = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Refuse a folder that holds runs already; let submitit outlive a job that is killed."""
+        folder = Path(config.hydra.sweep.dir)
+        if any(folder.glob("*/manifest.json")):
+            error = ValueError(
+                f"{folder} holds runs already: resume one with resume={folder}/<number>, "
+                "or choose another folder for the sweep with hydra.sweep.dir=<folder>"
+            )
+            sys.exit(print_error(error))
+        if "submitit" in config.hydra.launcher._target_:
+            outlive_killed_jobs()
+        print_warning(f"sweep: one job after another into {folder}/0, 1, ...", style="")
+        Sweep.folder = folder
 
 
-def forget_failure(folder: RunFolder) -> bool:
-    """Clear the folder of a job that failed before it had a model, so that it starts anew; whether it was one."""
-    early = folder.holds_a_run and folder.manifest["status"] == "failed" and "model" not in folder.manifest
+def outlive_killed_jobs() -> None:
+    """Let submitit return nothing for a job that was killed: it would raise, and abandon the other jobs."""
+    from submitit import Job  # of the extra `sweep`
+    from submitit.core.utils import FailedJobError, UncompletedJobError
+
+    results = Job.results
+    if results.__name__ == "kept":
+        return
+
+    def kept(job: Any) -> list[Any]:
+        try:
+            return results(job)
+        except (FailedJobError, UncompletedJobError):  # `conclude_sweep` finds it by its unfinished folder
+            return [JobReturn(status=JobStatus.COMPLETED)]
+
+    Job.results = kept  # pyright: ignore
+
+
+def planned(folder: Path) -> "Manifest":
+    """What a job was to do, from the files that Hydra writes before it begins."""
+    from harness.tables import Manifest
+
+    hydra_node, config = (OmegaConf.load(folder / ".hydra" / name) for name in ("hydra.yaml", "config.yaml"))
+    try:
+        whole: Any = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException:  # the job may have failed because of just this
+        whole = OmegaConf.to_container(config)
+    whole.pop("resume", None)
+    chosen = OmegaConf.select(hydra_node, "hydra.runtime.choices")
+    return Manifest(
+        status="failed",
+        task=chosen["task"],
+        model_name=model_name(chosen["model"], whole["model"]),
+        seed=whole.get("seed"),
+        shard=whole.get("shard"),
+        config=whole,
+        overrides=list(OmegaConf.load(folder / ".hydra" / "overrides.yaml")),
+    )
+
+
+def record_failure(path: Path, error: str) -> None:
+    """Record in a job's folder that it failed: in the run's own manifest, or else in one of what it was to do."""
+    from harness.results.run_folder import RunFolder
+
+    folder = RunFolder(path)
+    manifest = folder.manifest if folder.holds_a_run else planned(path)
+    folder.write_manifest(replace(manifest, status="failed", error=error))
+
+
+def forget_failure(folder: "RunFolder") -> bool:
+    """Clear the folder of a job that failed before it had a model, so that it starts again; whether it was one."""
+    early = folder.holds_a_run and folder.manifest.status == "failed" and not folder.manifest.has_model
     if early:
-        (folder.path / "manifest.json").unlink()
+        folder.forget()
     return early
 
 
 def stopped(folder: Path) -> Stopped:
     """The sentence after Ctrl-C in a sweep."""
     return Stopped(
-        f"the sweep was stopped; what was computed is kept: assay resume={folder}/<number> goes on with a job, and "
-        f"assay-report {folder} makes the table of what is there"
+        f"the sweep was stopped; finished batches are saved: continue a job with assay resume={folder}/<number>, and "
+        f"make the table of what is there with assay-report {folder}"
     )
 
 
-def conclude(folder: Path, told: Callable[[Path], Mapping[str, Any]]) -> None:
-    """Write and show the leaderboard of a sweep whose jobs have all ended.
-
-    Args:
-        folder: the sweep's.
-        told: what the job in a folder was to do, where its process ended before there was a manifest.
+def conclude_sweep(folder: Path) -> None:
+    """Write and print the leaderboard of a sweep whose jobs have all ended.
 
     Raises:
         JobsFailedError: after that, where a job or some rows of it failed.
     """
+    from harness.report import write
+    from harness.results.pooled import found
+    from harness.results.run_folder import RunFolder
+
     jobs = [RunFolder(path.parent) for path in folder.glob("*/.hydra")]
     if not jobs:
         return  # refused before the first job
     for job in jobs:
-        if not job.holds_a_run or job.manifest["status"] == "running":
-            record_failure(job, told(job.path), f"{KILLED}; assay resume={job.path} goes on")
-    write.sweep([folder], folder)
+        if not job.holds_a_run or job.manifest.status == "running":
+            record_failure(job.path, f"{KILLED}; continue with assay resume={job.path}")
+    write.write_sweep([folder], folder)
     manifests = [RunFolder(path).manifest for path in found([folder])]
-    failed = sum(manifest["status"] != "complete" for manifest in manifests)
-    partly = sum(manifest.get("counts", {}).get("failed", 0) > 0 for manifest in manifests)
+    failed = sum(manifest.status != "complete" for manifest in manifests)
+    partly = sum(manifest.counts is not None and manifest.counts.failed > 0 for manifest in manifests)
     if failed or partly:
         texts = [f"{failed} of {len(manifests)} jobs failed"] * bool(failed)
         texts += [f"{partly} of {len(manifests)} jobs have rows that failed"] * bool(partly)
         raise JobsFailedError(
-            f"{' and '.join(texts)}: why stands under the table; assay resume=<folder of a job> does one again, and "
-            f"assay-report {folder} then makes the whole table"
+            f"{' and '.join(texts)}: the errors stand under the table; repeat a job with assay resume=<its folder>, "
+            f"then make the whole table with assay-report {folder}"
         )

@@ -1,4 +1,4 @@
-"""An explainer's scores from every position of a sentence, for pictures of whole layers."""
+"""An explainer's scores from every position of a sentence, for figures of whole layers."""
 
 import copy
 from collections import defaultdict
@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from harness.contracts import Explainer, Model
-from harness.measure.evaluate import Protocol
+from harness.measure.protocol import EvaluationProtocol
 from harness.tracing.batch import Example
 
 
@@ -17,14 +17,14 @@ def maps(
     examples: Sequence[Example],
     model: Model,
     explainers: Mapping[str, Explainer],
-    protocol: Protocol,
+    protocol: EvaluationProtocol,
     classes: Sequence[str] = (),
     device: torch.device | str = "cpu",
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """One row per example, explainer, layer and query: `scores`, a list over keys; and why an explainer has none.
 
-    A query's row is what the explainer gives with that position as the explained one; explainers without layers and
-    single heads have no maps. The head is still read at the example's own position.
+    A query's row is what the explainer gives when that position is explained; explainers without layers and single
+    heads have no maps. The head still reads the example's own position.
     """
     columns, failed = defaultdict(list), {}
     for example in examples:
@@ -33,11 +33,11 @@ def maps(
         for query in range(len(example.input_ids)):
             moved = copy.copy(trace)
             moved.batch = replace(batch, position=torch.full_like(batch.position, query))
-            moved.forget()  # what a method kept may hang on the position
+            moved.forget()  # what a method kept may depend on the position
             for name, explainer in explainers.items():
                 try:
                     scores = explainer(moved).detach().double().cpu()
-                except Exception as error:  # its cells of the tables say the same
+                except Exception as error:  # the explainer's cells in the tables show it too
                     failed[name] = f"{type(error).__name__}: {error}"
                     continue
                 if scores.dim() > 3 or scores.shape[1] == 1:

@@ -1,4 +1,4 @@
-"""Scores and values of one batch to tidy tables."""
+"""Scores and values of one batch as tidy tables."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from harness.contracts import Model
 from harness.statistics.correlation import (
@@ -18,11 +17,12 @@ from harness.statistics.correlation import (
     tied_by_layer,
     top_overlap_by_layer,
 )
+from harness.tables import EXAMPLES, SCORES, STATISTICS
 from harness.tracing.batch import Batch, Role
 from harness.tracing.run import Trace
 
-STATISTICS = ("rho_all", "rho_content", "partial", "tau", "top", "tied", "saturated")  # beside rho, of every row
-SAME = 1e-5  # relative; scores nearer than this to the reference's, up to one factor, are the reference's own
+SAME = 1e-5  # relative; scores that are nearer than this to the reference's, up to a factor, are the reference's own
+Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -30,55 +30,55 @@ class Scored:
     """What one method made of a batch.
 
     Args:
-        kind: `explainer`, `floor` (an explainer that knows nothing) or `reference`.
+        kind: `explainer`, `floor` (an explainer that knows nothing about the model) or `reference`.
         values: `[batch, layer, (head,) token]`, of a reference `[batch, token]`; or why it failed.
-        halves: the same from either half of the draws, of a method that draws by chance.
-        saturated: `[batch, layer(, head)]`, the share of tokens at their upper bound, of a method that has one.
+        halves: the same from either half of the draws, for a method that draws random numbers.
+        saturated: `[batch, layer(, head)]`, the share of tokens at their upper bound, for a method that has one.
     """
 
     name: str
     kind: str
-    values: Tensor | str
-    halves: tuple[Tensor, Tensor] | None = None
-    saturated: Tensor | None = None
+    values: Values | str
+    halves: tuple[Values, Values] | None = None
+    saturated: Values | None = None
 
-    def layered(self) -> Tensor:
+    def layered(self) -> Values:
         """`[batch, layer, (head,) token]`."""
-        assert isinstance(self.values, Tensor)
-        return self.values if self.values.dim() > 2 else self.values[:, None]
+        assert not isinstance(self.values, str)
+        return self.values if self.values.ndim > 2 else self.values[:, None]
 
 
-def correlation_rows(batch: Batch, one: Scored, reference: str, values: Tensor | str, ranks: str) -> pd.DataFrame:
-    """One row per example, layer and head, of a method held against a reference."""
+def correlation_rows(batch: Batch, one: Scored, reference: str, values: Values | str, ranks: str) -> pd.DataFrame:
+    """One row per example, layer and head, of a method compared with a reference."""
     failure = next((side for side in (one.values, values) if isinstance(side, str)), None)
     if failure is not None or isinstance(values, str):
         return failed(batch, one, failure).assign(reference=reference, rho=np.nan, n_tokens=0, same=False)
     scores = one.layered()
-    given = ~values.isnan()  # a reference's NaN takes its token out of the ranking
+    given = ~np.isnan(values)  # a reference's NaN takes its token out of the ranking
     if one.kind == "reference":
-        given &= ~one.layered()[:, 0].isnan()
-    ranked = batch.ranked.cpu() & given
+        given &= ~np.isnan(one.layered()[:, 0])
+    ranked = batch.ranked.cpu().numpy() & given
     rho = spearman_by_layer(scores, values, ranked, ranks)  # [batch, layer(, head)]
-    role = batch.role.cpu()
+    role = batch.role.cpu().numpy()
     cells = {
         "rho": rho,
-        "n_tokens": ranked.sum(dim=1).view(-1, *[1] * (rho.dim() - 1)).expand(rho.shape),
+        "n_tokens": np.broadcast_to(ranked.sum(axis=1).reshape(-1, *[1] * (rho.ndim - 1)), rho.shape),
         "rho_all": spearman_by_layer(scores, values, (role != Role.PADDING) & given),
         "rho_content": spearman_by_layer(scores, values, (role == Role.CONTENT) & given),
         "partial": partial_spearman_by_layer(scores, values, ranked),
         "tau": kendall_by_layer(scores, values, ranked),
         "top": top_overlap_by_layer(scores, values, ranked),
         "tied": tied_by_layer(scores, ranked),
-        "saturated": torch.full_like(rho, torch.nan) if one.saturated is None else one.saturated,
+        "saturated": np.full_like(rho, np.nan) if one.saturated is None else one.saturated,
         "same": _same(scores, values, ranked),
     }
-    table = tidy(batch, one, scores, {name: cell.numpy() for name, cell in cells.items()})
+    table = tidy(batch, one, scores, cells)
     return table.assign(reference=reference, status=_status(scores, values, ranked, rho).flatten(), error=None)
 
 
-def tidy(batch: Batch, one: Scored, scores: Tensor, cells: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def tidy(batch: Batch, one: Scored, scores: Values, cells: Mapping[str, NDArray]) -> pd.DataFrame:
     """Values `[batch, layer(, head)]` as columns, a row for each; layer and head 0 where the method has none."""
-    by_head = scores.dim() == 4
+    by_head = scores.ndim == 4
     count, layers = scores.shape[:2]
     heads = scores.shape[2] if by_head else 1
     index = np.arange(count * layers * heads)
@@ -96,64 +96,68 @@ def tidy(batch: Batch, one: Scored, scores: Tensor, cells: Mapping[str, np.ndarr
 
 
 def failed(batch: Batch, one: Scored, failure: str | None) -> pd.DataFrame:
-    """One row per example that says what went wrong."""
+    """One row per example with the error."""
     names = [example.id for example in batch.examples]
     table = pd.DataFrame({"example": names, "layer": 0, "head": 0}).assign(**dict.fromkeys(STATISTICS, np.nan))
     return table.assign(kind=one.kind, explainer=one.name, status="failed", error=failure)
 
 
 def reliability_rows(batch: Batch, one: Scored, ranks: str) -> pd.DataFrame:
-    """A method's two halves against each other, layer by layer; the reference is the method itself."""
+    """A method's two halves compared with each other, layer by layer; the reference is the method itself."""
     assert one.halves is not None
     first, second = (replace(one, kind="reliability", values=half).layered() for half in one.halves)
-    shape, wide = first.shape[:-1], first.flatten(1, -2)  # [batch, layer * head, token]
-    ranked = (batch.ranked.cpu()[:, None] & ~wide.isnan() & ~second.flatten(1, -2).isnan()).flatten(0, 1)
-    rho = spearman_by_layer(wide.flatten(0, 1)[:, None], second.flatten(0, -2), ranked, ranks)
-    cells = {"rho": rho.view(shape), "n_tokens": ranked.sum(dim=1).view(shape)}
-    table = tidy(batch, replace(one, kind="reliability"), first, {name: cell.numpy() for name, cell in cells.items()})
+    shape = first.shape[:-1]
+    wide, other = (half.reshape(len(half), -1, half.shape[-1]) for half in (first, second))  # [batch, layer * head, ..]
+    ranked = batch.ranked.cpu().numpy()[:, None] & ~np.isnan(wide) & ~np.isnan(other)
+    flat, theirs, mask = (side.reshape(-1, side.shape[-1]) for side in (wide, other, ranked))
+    rho = spearman_by_layer(flat[:, None], theirs, mask, ranks)
+    cells = {"rho": rho.reshape(shape), "n_tokens": mask.sum(axis=1).reshape(shape)}
+    table = tidy(batch, replace(one, kind="reliability"), first, cells)
     status = np.where(table["rho"].isna(), "undefined between halves", "ok")
     return table.assign(reference=one.name, status=status, error=None, same=False, **dict.fromkeys(STATISTICS, np.nan))
 
 
-def _status(scores: Tensor, values: Tensor, ranked: Tensor, rho: Tensor) -> np.ndarray:
+def _status(scores: Values, values: Values, ranked: NDArray[np.bool_], rho: Values) -> NDArray:
     """Why a correlation is undefined, first reason first; `ok` where it is not."""
-    shape = [len(ranked), *[1] * (scores.dim() - 2), ranked.shape[1]]
-    wide, values = ranked.view(shape), values.view(shape)
+    shape = (len(ranked), *[1] * (scores.ndim - 2), ranked.shape[1])
+    wide, values = ranked.reshape(shape), values.reshape(shape)
 
-    def constant(side: Tensor) -> Tensor:
-        low = side.masked_fill(~wide, torch.inf).amin(dim=-1)
-        return low == side.masked_fill(~wide, -torch.inf).amax(dim=-1)
+    def constant(side: Values) -> NDArray[np.bool_]:
+        low = np.where(wide, side, np.inf).min(axis=-1)
+        return np.asarray(low == np.where(wide, side, -np.inf).max(axis=-1))
 
-    def unfinite(side: Tensor) -> Tensor:
-        return (~torch.isfinite(side) & wide).any(dim=-1)
+    def not_finite(side: Values) -> NDArray[np.bool_]:
+        return np.asarray((~np.isfinite(side) & wide).any(axis=-1))
 
     status = np.full(rho.shape, "ok", dtype=object)
     reasons = [
         ("constant reference", constant(values)),
         ("constant scores", constant(scores)),
-        ("reference not finite", unfinite(values)),
-        ("scores not finite", unfinite(scores)),
-        (f"fewer than {MINIMUM} tokens", wide.sum(dim=-1) < MINIMUM),
+        ("reference not finite", not_finite(values)),
+        ("scores not finite", not_finite(scores)),
+        (f"fewer than {MINIMUM} tokens", wide.sum(axis=-1) < MINIMUM),
     ]
     for reason, where in reasons:
-        status[(where.expand(rho.shape) & rho.isnan()).numpy()] = reason
+        status[np.broadcast_to(where, rho.shape) & np.isnan(rho)] = reason
     return status
 
 
-def _same(scores: Tensor, values: Tensor, ranked: Tensor) -> Tensor:
+def _same(scores: Values, values: Values, ranked: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Whether the explainer's scores are the reference's own up to a positive factor, `[batch, layer(, head)]`."""
-    shape = [len(ranked), *[1] * (scores.dim() - 2), ranked.shape[1]]
-    ranked, values = ranked.view(shape), values.view(shape)
+    shape = (len(ranked), *[1] * (scores.ndim - 2), ranked.shape[1])
+    mask = ranked.reshape(shape)
 
-    def scaled(side: Tensor) -> Tensor:
-        side = side.masked_fill(~ranked, 0.0)
-        return side / side.abs().amax(dim=-1, keepdim=True)
+    def scaled(side: Values) -> Values:
+        side = np.where(mask, side, 0.0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return side / np.abs(side).max(axis=-1, keepdims=True)
 
-    return ((scaled(scores) - scaled(values)).abs() <= SAME).all(dim=-1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((np.abs(scaled(scores) - scaled(values.reshape(shape))) <= SAME).all(axis=-1))
 
 
 def example_table(trace: Trace, model: Model) -> pd.DataFrame:
-    """What is needed of each example to redo tables and pictures without the model."""
+    """What is needed of each example to redo tables and figures without the model."""
     batch = trace.batch
     probability = trace.logits.double().softmax(dim=-1).cpu()
     # How much of a gradient is left when it is summed over hidden dimensions: rounding noise in a pre-LN model
@@ -173,9 +177,10 @@ def example_table(trace: Trace, model: Model) -> pd.DataFrame:
         columns["probabilities"].append(probability[index].tolist())
         columns["gradient_sum_over_norm"].append(left[index, :n].nanmedian().item())
         columns["planted"].append([{"name": key, "indices": list(value)} for key, value in example.planted.items()])
+        columns["referents"].append(list(example.referents))
         columns["points_to"].append([{"class": key, "name": value} for key, value in example.points_to.items()])
         columns["tags"].append([{"name": key, "value": str(value)} for key, value in example.tags.items()])
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns)[list(EXAMPLES.columns)]
 
 
 def score_table(trace: Trace, scored: Mapping[tuple[str, str], Scored]) -> pd.DataFrame:
@@ -186,8 +191,8 @@ def score_table(trace: Trace, scored: Mapping[tuple[str, str], Scored]) -> pd.Da
         if isinstance(one.values, str):
             continue
         layered = one.layered()
-        by_head = layered.dim() == 4
-        flat = layered.flatten(1, -2).numpy()  # [batch, layer * head, token]
+        by_head = layered.ndim == 4
+        flat = layered.reshape(len(layered), -1, layered.shape[-1])  # [batch, layer * head, token]
         heads = layered.shape[2] if by_head else 1
         for index, example in enumerate(trace.batch.examples):
             for cell in range(flat.shape[1]):
@@ -197,4 +202,4 @@ def score_table(trace: Trace, scored: Mapping[tuple[str, str], Scored]) -> pd.Da
                 columns["layer"].append(cell // heads + 1 if layered.shape[1] > 1 or by_head else 0)
                 columns["head"].append(cell % heads + 1 if by_head else 0)
                 columns["scores"].append(flat[index, cell, : lengths[index]])
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns, columns=list(SCORES.columns))

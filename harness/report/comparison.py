@@ -1,177 +1,132 @@
-"""The command `assay-compare`: which cells of two runs, or of two explainers, differ, by how much, how certainly."""
-
-import argparse
-import sys
-from pathlib import Path
-from typing import Any
+"""Which cells of two runs, or of two explainers of one run, differ significantly, and by how much."""
 
 import numpy as np
 import pandas as pd
 
-from harness.cli.errors import complain
-from harness.report.grid import Grid, Lines, header, interval, named
-from harness.report.write import shown, written
 from harness.results.run_folder import RunFolder
-from harness.results.run_labels import names
+from harness.results.run_labels import run_labels
 from harness.statistics.cells import lower_is_better
 from harness.statistics.leaderboard import with_clusters
 from harness.statistics.tests import ALPHA, effect_size, holm, mean_interval, sign_flip
 
-CELL = ["reference", "kind", "explainer", "head", "layer"]
-COLUMNS = [*CELL, "first", "second", "difference", "low", "high", "p", "effect", "n", "unpaired", "better"]
+COMPARED = ["measure", "kind", "explainer", "head", "layer"]  # what identifies a cell
+COMPARISON = [*COMPARED, "first", "second", "difference", "low", "high", "p", "effect", "n", "unpaired", "better"]
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(
-        prog="assay-compare",
-        description="Tell which cells of two runs, or of two explainers of one run, differ, by how much, with what "
-        "certainty. Paired on the examples that both hold; no model is needed.",
-    )
-    parser.add_argument("folder", nargs="+", type=Path, help="one run folder or two")
-    parser.add_argument(
-        "--explainers", nargs=2, metavar="NAME", help="two explainers to compare, layer by layer; in one run folder"
-    )
-    parser.add_argument("--out", type=Path, help="a folder to write comparison.md, .tex and .csv into")
-    chosen = parser.parse_args()
-    try:
-        if len(chosen.folder) == 1 and chosen.explainers:
-            table, title = of_explainers(RunFolder(chosen.folder[0]), *chosen.explainers)
-        elif len(chosen.folder) == 2 and not chosen.explainers:
-            table, title = of_runs(*map(RunFolder, chosen.folder))
-        else:
-            raise ValueError("give two run folders, or one and --explainers NAME NAME")
-        grid = comparison_grid(table, title)
-        shown([grid])
-        if chosen.out:
-            written([(grid, [])], chosen.out, "comparison")
-            table.to_csv(chosen.out / "comparison.csv", index=False)
-    except Exception as error:
-        sys.exit(complain(error))
+def comparison_of_runs(first: RunFolder, second: RunFolder) -> tuple[pd.DataFrame, str]:
+    """The cells that two runs share, on the examples that both explain, and a title.
 
+    The columns are those of `COMPARISON`: both means, the mean of the paired differences (second minus first) with its
+    95% bootstrap interval, the p-value of the sign-flip test, Holm-corrected over all cells of the comparison, Cohen's
+    d, the number of examples, the number left out because only one side has a value, and the better side: `first`,
+    `second`, or empty where p >= .05.
 
-def of_runs(first: RunFolder, second: RunFolder) -> tuple[pd.DataFrame, str]:
-    """The cells that two runs share, on the examples that both explain, and what to call the comparison.
-
-    Columns `COLUMNS`: both means, the mean of the paired differences (second less first) with its 95 % bootstrap
-    interval, the sign-flip p-value with Holm's correction over all cells of the comparison, Cohen's d, the number of
-    examples, that of the examples left out because one side alone has a value, and which side is better, `first`,
-    `second`, or neither where p >= .05. ValueError where they share nothing.
+    Raises:
+        ValueError: the runs share no cell.
     """
     manifests = [first.manifest, second.manifest]
     ours, theirs = (_defined(folder) for folder in (first, second))
-    both, alone = _paired(ours, theirs, [*CELL, "example"])
+    both, alone = _paired(ours, theirs)
     if both.empty:
         raise ValueError(
-            f"{first.path} and {second.path} hold no explainer and reference on the same examples "
-            f"({manifests[0]['task']} and {manifests[1]['task']}): compare runs of one task"
+            f"{first.path} and {second.path} have no explainer and reference on the same examples in common "
+            f"({manifests[0].task} and {manifests[1].task}): compare runs of one task"
         )
-    called = names(manifests)
-    sides = [f"{one.task}, {one.model}, seed {told['seed']}" for one, told in zip(called, manifests, strict=True)]
+    sides = [
+        f"{label.task}, {label.model}, seed {manifest.seed}"
+        for label, manifest in zip(run_labels(manifests), manifests, strict=True)
+    ]
     title = f"first: {sides[0]} ({first.path.name}); second: {sides[1]} ({second.path.name})"
     return _compared(both, alone), title
 
 
-def of_explainers(folder: RunFolder, first: str, second: str) -> tuple[pd.DataFrame, str]:
-    """Two explainers of one run, layer by layer, as in `of_runs`; one without layers is held against every layer."""
+def comparison_of_explainers(folder: RunFolder, first: str, second: str) -> tuple[pd.DataFrame, str]:
+    """Two explainers of one run, layer by layer, as in `comparison_of_runs`.
+
+    An explainer without layers is compared with every layer of the other.
+
+    Raises:
+        ValueError: the run lacks one of them, or they share no layer and head.
+    """
     rows = _defined(folder)
-    sides = []
-    for name in (first, second):
-        side = rows[(rows["explainer"] == name) & (rows["kind"] != "reference")]
-        if side.empty:
-            known = rows.loc[rows["kind"] != "reference", "explainer"].drop_duplicates()
-            raise ValueError(f"the run holds no explainer {name!r}: choose from {', '.join(known)}")
-        sides.append(side.drop(columns=["explainer", "kind"]))
-    if (sides[0]["layer"] == 0).all() != (sides[1]["layer"] == 0).all():
-        without = int((sides[1]["layer"] == 0).all())
-        cells = sides[1 - without][["reference", "layer", "head"]].drop_duplicates()
-        sides[without] = sides[without].drop(columns=["layer", "head"]).merge(cells, on="reference")
-    sides = [side.assign(explainer=f"{first} / {second}", kind="explainer") for side in sides]
-    both, alone = _paired(*sides, [*CELL, "example"])
+    ours, theirs = _on_same_layers(_of_explainer(rows, first), _of_explainer(rows, second))
+    name = f"{first} / {second}"
+    both, alone = _paired(*(side.assign(explainer=name, kind="explainer") for side in (ours, theirs)))
     if both.empty:
-        raise ValueError(f"{first} and {second} have no layer and head in common: choose two of one kind")
+        raise ValueError(
+            f"{first} and {second} have no layer and head in common: choose two explainers that both have heads, or "
+            "two that have none"
+        )
     manifest = folder.manifest
-    title = f"{manifest['task']}, {manifest['model_name']}, seed {manifest['seed']}; first: {first}; second: {second}"
+    title = f"{manifest.task}, {manifest.model_name}, seed {manifest.seed}; first: {first}; second: {second}"
     return _compared(both, alone), title
 
 
 def _defined(folder: RunFolder) -> pd.DataFrame:
-    """A run's defined values; a metric of which less is better says so by `lower`."""
-    rows: Any = with_clusters(folder.measured(), folder.table("examples"))
+    """A run's defined values; `lower` marks those of metrics of which less is better."""
+    rows = with_clusters(folder.measured(), folder.table("examples"))
     rows = rows[(rows["status"] == "ok") & (rows["kind"] != "reliability")]
-    lower = {name: lower_is_better(part) for name, part in rows.groupby("reference")}
-    return rows.assign(lower=rows["reference"].map(lower))[[*CELL, "example", "cluster", "rho", "lower"]]
+    lower = {name: lower_is_better(part) for name, part in rows.groupby("measure")}
+    return rows.assign(lower=rows["measure"].map(lower))[[*COMPARED, "example", "cluster", "value", "lower"]]
 
 
-def _paired(first: Any, second: Any, keys: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The values that both sides have, side by side, and those that one side has alone."""
+def _of_explainer(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    rows = rows[rows["kind"] != "reference"]
+    side = rows[rows["explainer"] == name]
+    if side.empty:
+        known = rows["explainer"].drop_duplicates()
+        raise ValueError(f"the run has no explainer {name!r}: choose from {', '.join(known)}")
+    return side.drop(columns=["explainer", "kind"])
+
+
+def _on_same_layers(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both sides; where one alone has no layers, its values are repeated for every layer and head of the other."""
+    flat = [bool((side["layer"] == 0).all()) for side in (first, second)]
+    if flat == [True, False]:
+        return _repeated(first, second), second
+    return (first, _repeated(second, first)) if flat == [False, True] else (first, second)
+
+
+def _repeated(flat: pd.DataFrame, layered: pd.DataFrame) -> pd.DataFrame:
+    cells = layered[["measure", "layer", "head"]].drop_duplicates()
+    return flat.drop(columns=["layer", "head"]).merge(cells, on="measure")
+
+
+def _paired(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The values that both sides have, side by side, and those that only one side has."""
+    keys = [*COMPARED, "example"]
     both = first.merge(second, on=keys, suffixes=("_first", "_second"))
     every = first[keys].merge(second[keys], how="outer", indicator="side")
     return both, every[every["side"] != "both"]
 
 
-def _compared(both: Any, alone: Any) -> pd.DataFrame:
-    both = both.assign(difference=both["rho_second"] - both["rho_first"])
-    wide = both.pivot(index=["cluster_first", "example"], columns=CELL, values="difference").sort_index(level="example")
+def _compared(both: pd.DataFrame, alone: pd.DataFrame) -> pd.DataFrame:
+    both = both.assign(difference=both["value_second"] - both["value_first"])
+    wide = both.pivot(index=["cluster_first", "example"], columns=COMPARED, values="difference")
+    wide = wide.sort_index(level="example")
     clusters = wide.index.get_level_values("cluster_first").to_numpy()
     values = wide.to_numpy(dtype=float)
     table = wide.columns.to_frame(index=False)
     low, high = mean_interval(values, clusters).T
-    means = both.groupby(CELL, sort=False)[["rho_first", "rho_second", "difference"]].mean()
-    lower = both.groupby(CELL, sort=False)["lower_first"].first()
-    at = pd.MultiIndex.from_frame(table[CELL])
+    means = both.groupby(COMPARED, sort=False)[["value_first", "value_second", "difference"]].mean()
+    lower = both.groupby(COMPARED, sort=False)["lower_first"].first()
+    at = pd.MultiIndex.from_frame(table[COMPARED])
     p = holm(sign_flip(values, clusters))
     difference = means["difference"].reindex(at).to_numpy()
     upward = (difference > 0) != lower.reindex(at).to_numpy(dtype=bool)
     table = table.assign(
-        first=means["rho_first"].reindex(at).to_numpy(),
-        second=means["rho_second"].reindex(at).to_numpy(),
+        first=means["value_first"].reindex(at).to_numpy(),
+        second=means["value_second"].reindex(at).to_numpy(),
         difference=difference,
         low=low,
         high=high,
         p=p,
         effect=[effect_size(column, np.zeros(len(column))) for column in values.T],
         n=(~np.isnan(values)).sum(axis=0),
-        unpaired=alone.groupby(CELL).size().reindex(at, fill_value=0).to_numpy(),
+        unpaired=alone.groupby(COMPARED).size().reindex(at, fill_value=0).to_numpy(),
         better=np.where(p < ALPHA, np.where(upward, "second", "first"), ""),
     )
-    order = {name: both[name].drop_duplicates().tolist() for name in ("reference", "kind", "explainer")}
+    order = {name: both[name].drop_duplicates().tolist() for name in ("measure", "kind", "explainer")}
     return table.sort_values(
-        CELL, key=lambda column: column.map(order[column.name].index) if column.name in order else column
-    ).reset_index(drop=True)[COLUMNS]
-
-
-def comparison_grid(table: Any, title: str) -> Grid:
-    """One line per cell; what differs is bold."""
-    lines = Lines()
-    for place, line in enumerate(table.itertuples()):
-        if place and line.reference != table["reference"].iloc[place - 1]:
-            lines.rule()
-        lines.add(
-            [
-                line.reference,
-                named(line.explainer, line.head, line.kind),
-                header(line.layer),
-                f"{line.first:z.3f}",
-                f"{line.second:z.3f}",
-                f"{line.difference:+z.3f} {interval(line.low, line.high)}".rstrip(),
-                "" if np.isnan(line.p) else "<.0001" if line.p < 1e-4 else f"{line.p:.4f}",
-                "" if np.isnan(line.effect) else f"{line.effect:z.2f}",
-                str(line.n),
-                str(line.unpaired),
-            ],
-            [5] if line.better else [],
-        )
-    differ = int((table["better"] != "").sum())
-    notes = [
-        f"{differ} of {len(table)} cells differ (bold)",
-        "difference: second less first, mean over common examples and its 95 % bootstrap interval; p: paired sign-flip "
-        "test, Holm's correction over the cells of this table; d: mean of the differences over their std; "
-        "unpaired: examples left out because one side alone has a value",
-    ]
-    columns = ["reference", "explainer", "layer", "first", "second", "difference", "p", "d", "n", "unpaired"]
-    return lines.grid("", title, columns, notes, 3)
-
-
-if __name__ == "__main__":
-    main()
+        COMPARED, key=lambda column: column.map(order[name].index) if (name := str(column.name)) in order else column
+    ).reset_index(drop=True)[COMPARISON]

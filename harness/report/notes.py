@@ -1,109 +1,150 @@
-"""What stands under the tables of a run, or of runs that are pooled: protocol, accuracy, warnings, errors, cost."""
+"""The notes under the tables of a run, or of pooled runs: protocol, accuracy, warnings, errors, cost."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
-from harness.results.run_folder import RunFolder
-from harness.tracing.batch import NO_GOLD
+from harness.tables import NO_GOLD, Manifest
 
 ACCURACY_BY = "accuracy_by_"
 
 
-def notes(folders: Sequence[RunFolder]) -> list[str]:
-    """The notes of runs that differ in nothing but their seeds, their shards and their methods."""
-    manifests = [folder.manifest for folder in folders]
-    pooled = len(folders) > 1
-    protocol = manifests[0]["protocol"]
-    counted = {(manifest["seed"], manifest.get("shard")): manifest["examples"] for manifest in manifests}
-    seeds = {seed for seed, _ in counted}
-    part = "" if pooled or manifests[0].get("shard") is None else f" (shard {manifests[0]['shard']})"
-    times = f" over {len(seeds)} seeds" if len(seeds) > 1 else ""
-    lines = [
-        f"{sum(counted.values())} examples{times}{part}; explained: {protocol['target']} class, {protocol['output']}; "
-        f"ranked tokens: {protocol['include']}; ties: {protocol['ranks']} ranks; ± is the standard deviation over "
-        "examples; n counts defined correlations"
+@dataclass(frozen=True)
+class NotedRun:
+    """What the notes of a run are made from.
+
+    Args:
+        path: its folder.
+        measured: the rows of references and metrics.
+    """
+
+    path: Path
+    manifest: Manifest
+    examples: pd.DataFrame
+    measured: pd.DataFrame
+
+
+def run_notes(runs: Sequence[NotedRun]) -> list[str]:
+    """The notes of runs that differ only in their seeds, their shards and their methods."""
+    manifests = [run.manifest for run in runs]
+    examples = pd.concat([run.examples for run in runs])
+    return [
+        _protocol(manifests),
+        *_unfinished(runs),
+        *_reductions(manifests),
+        *_accuracy(manifests),
+        *_correct(examples),
+        *dict.fromkeys(f"LEFT OUT {name}: {why}" for one in manifests for name, why in one.left_out.items()),
+        "gradient at the input: |sum| / norm over hidden dimensions, median over examples: "
+        f"{examples['gradient_sum_over_norm'].median():.1e}",
+        *dict.fromkeys(f"WARNING {warning}" for one in manifests for warning in one.warnings),
+        *_failures(pd.concat([run.measured for run in runs])),
+        _cost(manifests),
     ]
-    for folder, manifest in zip(folders, manifests, strict=True):
-        if manifest["status"] != "complete":
-            explained = folder.table("examples")["example"].nunique()
-            where = f" in {folder.path}" if pooled else ""
-            lines.append(f"NOT COMPLETE ({manifest['status']}): {explained} of {manifest['examples']} examples{where}")
-    lines += _reductions(manifests)
-    lines += _by_seed(manifests)
-    examples: Any = pd.concat([folder.table("examples") for folder in folders])
-    labelled = examples[examples["gold"] != NO_GOLD]
-    if len(labelled):
-        right = int((labelled["predicted"] == labelled["gold"]).sum())
-        share = right / len(labelled)
-        lines.append(f"the model is right on {right} of {len(labelled)} explained examples ({share:.3f})")
-    lines += dict.fromkeys(f"LEFT OUT {name}: {why}" for one in manifests for name, why in one["left_out"].items())
-    left = examples["gradient_sum_over_norm"].median()
-    lines.append(f"gradient at the input: |sum| / norm over hidden dimensions, median: {left:.1e}")
-    lines += dict.fromkeys(f"WARNING {warning}" for manifest in manifests for warning in manifest.get("warnings", []))
-    rows: Any = pd.concat([folder.measured() for folder in folders])
-    rows = rows[rows["kind"].isin(["explainer", "floor"])]  # a reference that fails does so with every one of them
-    for error, cells in rows[rows["status"] == "failed"].groupby("error", sort=False):
-        who = " with ".join(
-            _named(cells[kind].unique(), rows[kind].unique(), kind) for kind in ("explainer", "reference")
-        )
-        lines.append(f"FAILED {who}, {cells['example'].nunique()} examples: {error}")
-    phases: dict[str, float] = defaultdict(float)
-    for manifest in manifests:
-        for name, spent in manifest["seconds"].items():
-            if "explainer " not in name:
-                phases[name.removeprefix("phase ")] += spent
-    cost = ", ".join(f"{name} {value:.1f}" for name, value in phases.items())
-    peaks = [manifest["peak_memory_mib"] for manifest in manifests if "peak_memory_mib" in manifest]
-    memory = f"; peak memory {max(peaks)} MiB" if peaks else ""
-    return [*lines, f"seconds: {cost}{memory}"]
 
 
-def shared(by_model: Mapping[str, Sequence[str]]) -> list[str]:
-    """Notes of several models in one list: each once, with the names of its models unless it holds for all."""
+def shared_notes(by_model: Mapping[str, Sequence[str]]) -> list[str]:
+    """The notes of several models as one list: each once, after the names of its models unless it holds for all."""
     models = defaultdict(list)
-    for model, lines in by_model.items():
-        for line in lines:
-            models[line].append(model)
-    return [line if len(who) == len(by_model) else f"{', '.join(who)}: {line}" for line, who in models.items()]
+    for model, notes in by_model.items():
+        for note in notes:
+            models[note].append(model)
+    return [note if len(who) == len(by_model) else f"{', '.join(who)}: {note}" for note, who in models.items()]
 
 
-def _reductions(manifests: Iterable[Mapping[str, Any]]) -> list[str]:
+def _protocol(manifests: Sequence[Manifest]) -> str:
+    first = manifests[0]
+    counted = {(manifest.seed, manifest.shard): manifest.examples for manifest in manifests}
+    seeds = {seed for seed, _ in counted}
+    shard = "" if len(manifests) > 1 or first.shard is None else f" (shard {first.shard})"
+    times = f" over {len(seeds)} seeds" if len(seeds) > 1 else ""
+    protocol = first.protocol
+    how = (
+        ""
+        if protocol is None
+        else f"explained: {protocol.target} class, {protocol.output}; ranked tokens: {protocol.include}; "
+        f"ties: {protocol.ranks} ranks; "
+    )
+    return (
+        f"{sum(counted.values())} examples{times}{shard}; {how}± is the standard deviation over examples; n is the "
+        "number of defined correlations"
+    )
+
+
+def _unfinished(runs: Sequence[NotedRun]) -> list[str]:
+    notes = []
+    for run in runs:
+        manifest = run.manifest
+        if manifest.status != "complete":
+            explained = run.examples["example"].nunique()
+            where = f" in {run.path}" if len(runs) > 1 else ""
+            notes.append(f"NOT COMPLETE ({manifest.status}): {explained} of {manifest.examples} examples{where}")
+    return notes
+
+
+def _reductions(manifests: Iterable[Manifest]) -> list[str]:
     """How methods with a number per hidden dimension come to one per token, which changes ranks."""
     by_rule: dict[str, dict[str, None]] = defaultdict(dict)
     for manifest in manifests:
-        for group, prefix in (("explainers", ""), ("references", "reference ")):
-            for name, method in manifest[group].items():
-                if rule := re.search(r"\breduce='(\w+)'", method):  # its own, or of the method that it runs
-                    by_rule[rule[1]][prefix + name] = None
+        for methods, prefix in ((manifest.explainers, ""), (manifest.references, "reference ")):
+            for name, method in methods.items():
+                if method.reduction is not None:
+                    by_rule[method.reduction][prefix + name] = None
     texts = [f"{rule} ({', '.join(names)})" for rule, names in by_rule.items()]
     return [f"numbers per hidden dimension are reduced by {', '.join(texts)}"] if texts else []
 
 
-def _by_seed(manifests: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The models' accuracy; with its seed, where the seeds' models differ."""
-    seeds = defaultdict(dict)
+def _accuracy(manifests: Iterable[Manifest]) -> list[str]:
+    """The accuracy of the models; with the seed, where models of several seeds differ."""
+    seeds: dict[str, dict[int, None]] = defaultdict(dict)
     for manifest in manifests:
-        facts = manifest["facts"]
+        facts = manifest.facts
         if "accuracy" in facts:
-            line = f"model accuracy on the task's test part: {facts['accuracy']:.3f}{_groups(facts)}"
-            seeds[line][manifest["seed"]] = True
+            note = f"model accuracy on the task's test set: {facts['accuracy']:.3f}"
+            for key, groups in facts.items():
+                if key.startswith(ACCURACY_BY):
+                    cells = (f"{name}: {group['accuracy']:.3f} (n {group['n']})" for name, group in groups.items())
+                    note += f"; by {key.removeprefix(ACCURACY_BY)} {', '.join(cells)}"
+            seeds[note][manifest.seed] = None
     if len(seeds) == 1:
         return list(seeds)
-    return [f"seed {', '.join(map(str, which))}: {line}" for line, which in seeds.items()]
+    return [f"seed {', '.join(map(str, which))}: {note}" for note, which in seeds.items()]
 
 
-def _named(some: Sequence[str], every: Sequence[str], kind: str) -> str:
-    return f"all {kind}s" if 1 < len(every) == len(some) else ", ".join(some)
+def _correct(examples: pd.DataFrame) -> list[str]:
+    labelled = examples[examples["gold"] != NO_GOLD]
+    if labelled.empty:
+        return []
+    correct = int((labelled["predicted"] == labelled["gold"]).sum())
+    share = correct / len(labelled)
+    return [f"the model is correct on {correct} of {len(labelled)} explained examples ({share:.3f})"]
 
 
-def _groups(facts: Mapping[str, Any]) -> str:
-    texts = []
-    for key in facts:
-        if key.startswith(ACCURACY_BY):
-            cells = ", ".join(f"{name}: {group['accuracy']:.3f} (n {group['n']})" for name, group in facts[key].items())
-            texts.append(f"; by {key.removeprefix(ACCURACY_BY)} {cells}")
-    return "".join(texts)
+def _failures(rows: pd.DataFrame) -> list[str]:
+    rows = rows[rows["kind"].isin(["explainer", "floor"])]  # a reference that fails does so with every one of them
+    notes = []
+    for error, cells in rows[rows["status"] == "failed"].groupby("error", sort=False):
+        explainers = _among(cells["explainer"].unique(), rows["explainer"].unique(), "explainers")
+        measures = _among(cells["measure"].unique(), rows["measure"].unique(), "references")
+        notes.append(f"FAILED {explainers} with {measures}, {cells['example'].nunique()} examples: {error}")
+    return notes
+
+
+def _among(some: Sequence[str], every: Sequence[str], plural: str) -> str:
+    return f"all {plural}" if 1 < len(every) == len(some) else ", ".join(some)
+
+
+def _cost(manifests: Sequence[Manifest]) -> str:
+    seconds: dict[str, float] = defaultdict(float)
+    for manifest in manifests:
+        for name, spent in manifest.phases.items():
+            seconds[name] += spent
+        for kind, prefix in (("phase", ""), ("reference", "reference "), ("metric", "metric ")):
+            for name, cost in manifest.costs.of(kind).items():
+                seconds[prefix + name] += cost.seconds
+    peaks = [manifest.peak_memory_mib for manifest in manifests if manifest.peak_memory_mib is not None]
+    memory = f"; peak memory {max(peaks)} MiB" if peaks else ""
+    return f"seconds: {', '.join(f'{name} {value:.1f}' for name, value in seconds.items())}{memory}"

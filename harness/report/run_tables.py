@@ -1,102 +1,133 @@
-"""All that is made of a finished run's tables: leaderboard, ranking, and the grids that are printed."""
+"""What is made of the tables of one run: leaderboard, ranking, and the grids and notes of its report."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from harness.report.grid import Grid, full_grids, grids
+import pandas as pd
+
+from harness.report.grid import Grid
 from harness.report.layouts.costs import cost_grid
-from harness.report.layouts.pairs import pair_board, pair_grids, pair_lengths
-from harness.report.layouts.summaries import diagnosticity, metrics_grid, ranking_grids, reference_grids, referent_grid
-from harness.report.notes import notes
+from harness.report.layouts.full_leaderboard import full_leaderboard_grids
+from harness.report.layouts.leaderboard import leaderboard_grids
+from harness.report.layouts.metrics import metric_grids
+from harness.report.layouts.pairs import pair_grids
+from harness.report.layouts.ranking import ranking_grids
+from harness.report.layouts.references import reference_grids
+from harness.report.layouts.referents import referent_grid
+from harness.report.notes import NotedRun, run_notes
 from harness.results.run_folder import RunFolder
+from harness.statistics.diagnosticity import diagnosticity
 from harness.statistics.leaderboard import leaderboard
+from harness.statistics.pair_board import pair_board, pair_lengths
 from harness.statistics.pairs import pair_rows
 from harness.statistics.ranking import ranking
 from harness.statistics.referent_agreement import referent_agreement, referent_rows
+from harness.tables import Costs, Manifest, measured
 
 
 @dataclass(frozen=True)
 class RunTables:
-    """What a run folder holds, and what is computed from it, each once."""
+    """A run's tables, each read once, and what is computed from them, each once.
+
+    Args:
+        tables: rows, scores, examples and metrics where they are in memory already; None to read the folder's.
+    """
 
     folder: RunFolder
+    tables: Mapping[str, pd.DataFrame] | None = None
 
     @cached_property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """What the run was."""
         return self.folder.manifest
 
     @cached_property
-    def examples(self) -> Any:
+    def costs(self) -> Costs:
+        """What the examples so far cost; those of a run that was killed, too."""
+        return self.folder.costs()
+
+    @cached_property
+    def examples(self) -> pd.DataFrame:
         """One row per example."""
-        return self.folder.table("examples")
+        return self._table("examples")
 
     @cached_property
-    def scores(self) -> Any:
+    def scores(self) -> pd.DataFrame:
         """One row per example, method, layer and head."""
-        return self.folder.table("scores")
+        return self._table("scores")
 
     @cached_property
-    def board(self) -> Any:
+    def measured(self) -> pd.DataFrame:
+        """The rows of references and metrics."""
+        return measured(self._table("rows"), self._table("metrics"))
+
+    @cached_property
+    def board(self) -> pd.DataFrame:
         """The leaderboard of references and metrics."""
-        return leaderboard(self.folder.measured(), self.examples)
+        return leaderboard(self.measured, self.examples)
 
     @cached_property
-    def ranking(self) -> Any:
+    def ranking(self) -> pd.DataFrame:
         """Explainers by their best layer, for each reference and metric."""
-        return ranking(self.folder.measured(), self.examples)
+        return ranking(self.measured, self.examples)
 
     @cached_property
-    def diagnosticity(self) -> Any:
+    def diagnosticity(self) -> pd.DataFrame:
         """Of each metric."""
-        rows = self.folder.measured()
-        return diagnosticity(rows[rows["higher"].notna()], self.examples)
+        return diagnosticity(self.measured[self.measured["higher"].notna()], self.examples)
 
     @cached_property
-    def referents(self) -> Any:
+    def referents(self) -> pd.DataFrame:
         """Referent agreement; empty where the examples have no referents."""
         return referent_agreement(referent_rows(self.examples, self.scores))
 
     @cached_property
-    def pair_rows(self) -> Any:
-        """Of the explainers that the run holds against each other."""
-        return pair_rows(self.examples, self.scores, self.manifest["config"].get("pairs") or [])
+    def pair_rows(self) -> pd.DataFrame:
+        """The correlations of the explainers that the run compares in pairs."""
+        return pair_rows(self.examples, self.scores, self.manifest.config.get("pairs") or [])
 
     @cached_property
-    def pair_board(self) -> Any:
-        """The same by layer and head."""
+    def pair_board(self) -> pd.DataFrame:
+        """Pairs by layer and head."""
         return pair_board(self.pair_rows, self.examples)
 
     @cached_property
-    def pair_lengths(self) -> Any:
-        """The same by layer and number of tokens."""
-        return pair_lengths(self.pair_rows, self.examples, self.manifest.get("head_size"))
+    def pair_lengths(self) -> pd.DataFrame:
+        """Pairs by layer and number of tokens."""
+        return pair_lengths(self.pair_rows, self.examples, self.manifest.head_size)
 
     @cached_property
     def notes(self) -> list[str]:
-        """What stands under the tables."""
-        return notes([self.folder])
+        """The notes under the tables."""
+        return run_notes([NotedRun(self.folder.path, self.manifest, self.examples, self.measured)])
 
-    def shown(self) -> list[Grid]:
-        """What a terminal shows: the paper's layout for each reference, and the summaries."""
-        correlations = self.board[self.board["higher"].isna()]
-        task = self.manifest["task"]
-        title = f"{task}, {self.manifest['model_name']}, seed {self.manifest['seed']}"
-        referents = referent_grid(task, title, {self.manifest["model_name"]: self.referents})
-        ranked = self.ranking
-        costs = cost_grid(self.manifest, self.folder.costs(), self.examples["example"].nunique())
+    @cached_property
+    def main_grids(self) -> list[Grid]:
+        """The paper's layout for each reference, and the summaries: what the terminal shows."""
+        manifest, board, ranked = self.manifest, self.board[self.board["higher"].isna()], self.ranking
+        title = f"{manifest.task}, {manifest.model_name}, seed {manifest.seed}"
+        referents = referent_grid(manifest.task, title, {manifest.model_name: self.referents})
+        costs = cost_grid(manifest, self.costs, self.examples["example"].nunique())
         return [
-            *grids(correlations, self.manifest["seconds"]),
+            *leaderboard_grids(board, self._seconds),
             *ranking_grids(ranked[ranked["higher"].isna()]),
-            *reference_grids(correlations),
-            *metrics_grid(ranked[ranked["higher"].notna()], self.diagnosticity),
+            *reference_grids(board),
+            *metric_grids(ranked[ranked["higher"].notna()], self.diagnosticity),
             *([] if referents is None else [referents]),
-            *pair_grids(self.pair_board, self.pair_rows, task, title),
+            *pair_grids(self.pair_board, self.pair_rows, manifest.task, title),
             *([] if costs is None else [costs]),
         ]
 
-    def rest(self) -> list[Grid]:
-        """What stands in the files alone: each metric in the paper's layout, and all tables in full."""
-        measured = self.board[self.board["higher"].notna()]
-        return [*grids(measured, self.manifest["seconds"]), *full_grids(self.board)]
+    @cached_property
+    def further_grids(self) -> list[Grid]:
+        """Each metric in the paper's layout, and all tables in full: in the files only."""
+        metrics = self.board[self.board["higher"].notna()]
+        return [*leaderboard_grids(metrics, self._seconds), *full_leaderboard_grids(self.board)]
+
+    @property
+    def _seconds(self) -> dict[str, float]:
+        return {name: cost.seconds for name, cost in self.costs.of("explainer").items()}
+
+    def _table(self, name: str) -> pd.DataFrame:
+        return self.folder.table(name) if self.tables is None else self.tables[name]

@@ -1,181 +1,134 @@
-"""Run folders to files and tables a person reads; the command `assay-report`."""
+"""Run folders to files and to tables on the terminal; all files are written before anything is printed."""
 
-import argparse
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 
-from harness.cli.errors import complain
-from harness.report.formats import drawn, latex, markdown
+from harness.report.figures.draw import FIGURES, write_figures
+from harness.report.formats.latex import latex
+from harness.report.formats.markdown import markdown
+from harness.report.formats.terminal import print_grid, print_notes, terminal
 from harness.report.grid import Grid
-from harness.report.layouts.pooled import merged_grids
-from harness.report.notes import shared
-from harness.report.run_figures import draw
+from harness.report.pool_tables import PoolTables
 from harness.report.run_tables import RunTables
-from harness.results.pooled import Merged, found, merge
-from harness.results.run_folder import RunFolder, write_atomically
-from harness.results.shards import join, shards
+from harness.results.files import write_atomically
+from harness.results.pooled import found, pooled
 
 FILES = (
     *("leaderboard.md", "leaderboard.tex", "leaderboard.csv", "ranking.csv", "pairs.csv", "pairs_by_length.csv"),
     *("rows.parquet", "metrics.parquet", "scores.parquet", "maps.parquet", "examples.parquet", "manifest.json"),
 )  # in the order in which a user is told of them
-RUN = {"task": "task", "model": "model_name", "seed": "seed"}  # columns of a table, keys of a manifest
 
 
-def main() -> None:
-    """Run the command line of `assay-report`."""
-    parser = argparse.ArgumentParser(
-        prog="assay-report",
-        description="Redo, without the model, the tables of run folders or the one leaderboard of a sweep. "
-        "All shards of one run, with --out, become the whole run in that folder.",
-    )
-    parser.add_argument(
-        "folder", nargs="+", type=Path, help="the folder of a run or of a sweep, as it was printed in the last lines"
-    )
-    parser.add_argument("--no-figures", action="store_true", help="make the tables alone")
-    parser.add_argument("--pictured", type=int, default=3, help="draw so many of the first examples one by one")
-    parser.add_argument("--out", type=Path, help="where to write leaderboard.md, .tex, .csv; default: the folder")
-    chosen = parser.parse_args()
-    if chosen.out is None and len(chosen.folder) > 1:
-        parser.error("several folders make one report: say where to write it with --out FOLDER")
-    try:
-        out = chosen.out or chosen.folder[0]
-        pictured = None if chosen.no_figures else chosen.pictured
-        whole = shards(found(chosen.folder)) if chosen.out else []
-        if whole:
-            runs([join(whole, out).path], out, pictured)
-        elif is_merged(chosen.folder):
-            sweep(chosen.folder, out)
-        else:
-            runs(chosen.folder, out, pictured)
-    except Exception as error:
-        sys.exit(complain(error))
+@dataclass(frozen=True)
+class NotedGrid:
+    """A grid and the notes that follow its own."""
+
+    grid: Grid
+    notes: Sequence[str] = ()
 
 
-def is_merged(folders: Sequence[Path]) -> bool:
-    """Whether folders make one leaderboard: a folder of runs, or several of which one is a shard."""
-    runs = [RunFolder(folder) for folder in folders]
-    if not all(run.holds_a_run for run in runs):
-        return True
-    return len(runs) > 1 and any(run.manifest.get("shard") for run in runs)
+def write_runs(runs: Sequence[RunTables], out: Path, pictured: int | None, console: Console | None = None) -> None:
+    """Write the report of each run, then print it.
 
-
-def sweep(folders: Sequence[Path], out: Path) -> Merged:
-    """Write and show the one leaderboard of all runs in the folders."""
-    merged = merge(found(folders))
-    board = [] if merged.board is None else [merged.board.assign(status="ok", error="")]
-    if merged.lost:
-        board.append(
-            pd.DataFrame(
-                {"task": one.task, "model": one.model, "seed": str(one.seed), "n": 0, "status": one.status}
-                | {"error": one.error, "shard": one.shard}
-                for one in merged.lost
-            )
-        )
-    whole = ["head", "layer", "n", "undefined", "failed"]
-    table = pd.concat(board, ignore_index=True)
-    table = table.astype({name: "Int64" for name in whole if name in table})
-    feet = {}
-    for task in [] if merged.board is None else merged.board["task"].unique():
-        feet[task] = shared({model: notes for (of, model), notes in merged.notes.items() if of == task})
-    tables = [(grid, feet.get(grid.task, [])) for grid in merged_grids(merged)]
-    _write(table, tables, out)
-    screen = _screen()
-    for place, (grid, foot) in enumerate(tables):
-        _show(screen, grid)
-        if place + 1 == len(tables) or tables[place + 1][0].task != grid.task:
-            for note in foot:
-                screen.print(note, highlight=False, markup=False, soft_wrap=True)
-    _farewell(screen, out)
-    return merged
-
-
-def runs(folders: Sequence[Path], out: Path, pictured: int | None) -> None:
-    """Write and show the tables of each run: leaderboard.md, .tex and .csv, ranking.csv, and its figures.
-
-    `pictured` of the first examples are drawn one by one; None for no figures at all.
+    Files go into the folder `out`, the figures of several runs into a folder each. `pictured` is the number of first
+    examples to draw individually; None for no figures at all.
     """
-    made = [RunTables(RunFolder(folder)) for folder in folders]
+    console = console or terminal()
+    figures = write_files(runs, out, pictured)
+    for run in runs:
+        print_grids([NotedGrid(grid) for grid in run.main_grids], console)
+        print_notes(console, run.notes)
+    print_notes(console, [f"figures   {count} in {folder / FIGURES}" for folder, count in figures.items()])
+    _print_files(console, out)
+
+
+def write_files(runs: Sequence[RunTables], out: Path, pictured: int | None) -> dict[Path, int]:
+    """Write leaderboard.md, .tex and .csv, ranking.csv, tables of pairs, and figures; the number of figures by folder.
+
+    Arguments as in `write_runs`.
+    """
     tables = []
-    screen = _screen()
-    for run in made:
-        shown = run.shown()
-        for grid in shown:
-            _show(screen, grid)
-        for note in run.notes:
-            screen.print(note, highlight=False, markup=False, soft_wrap=True)
-        tables += [(grid, run.notes if place == 0 else []) for place, grid in enumerate([*shown, *run.rest()])]
-    _write(pd.concat([run.board for run in made], ignore_index=True), tables, out)
-    write_atomically(out / "ranking.csv", pd.concat([run.ranking for run in made]).to_csv(index=False))
-    _write_pairs(made, out)
-    if pictured is not None:
-        places = [out if len(made) == 1 else out / run.folder.path.name for run in made]
-        for run, place in zip(made, places, strict=True):
-            count = draw(run, place, pictured)
-            screen.print(f"figures   {count} in {place}/figures", highlight=False, markup=False, soft_wrap=True)
-    _farewell(screen, out)
+    for run in runs:
+        grids = [*run.main_grids, *run.further_grids]
+        tables += [NotedGrid(grid, run.notes if index == 0 else ()) for index, grid in enumerate(grids)]
+    write_tables(tables, out, "leaderboard")
+    _write_csv(pd.concat([run.board for run in runs], ignore_index=True), out / "leaderboard.csv")
+    _write_csv(pd.concat([run.ranking for run in runs]), out / "ranking.csv")
+    _write_pairs(runs, out)
+    if pictured is None:
+        return {}
+    folders = [out if len(runs) == 1 else out / run.folder.path.name for run in runs]
+    return {folder: write_figures(run, folder, pictured) for run, folder in zip(runs, folders, strict=True)}
 
 
-def _write_pairs(made: Sequence[RunTables], out: Path) -> None:
-    """Write pairs.csv and pairs_by_length.csv, where a run holds explainers against each other."""
-    paired = [run for run in made if len(run.pair_board)]
-    for name in ("pairs", "pairs_by_length") if paired else ():
-        tables = []
-        for run in paired:
-            table = run.pair_board if name == "pairs" else run.pair_lengths
-            run_of = {column: run.manifest[key] for column, key in RUN.items()}
-            tables.append(pd.DataFrame(run_of, index=table.index).join(table))
-        write_atomically(out / f"{name}.csv", pd.concat(tables, ignore_index=True).to_csv(index=False))
+def write_sweep(folders: Sequence[Path], out: Path, console: Console | None = None) -> None:
+    """Write the one leaderboard of all runs in and below the folders, then print it."""
+    console = console or terminal()
+    sweep = PoolTables(*pooled(found(folders)))
+    by_task = []
+    for task in sweep.tasks:
+        grids, notes = sweep.grids(task), sweep.notes(task)
+        by_task.append(([NotedGrid(grid, notes) for grid in grids], notes))
+    write_tables([table for tables, _ in by_task for table in tables], out, "leaderboard")
+    _write_csv(sweep.stored_board, out / "leaderboard.csv")
+    for tables, notes in by_task:
+        print_grids([NotedGrid(table.grid) for table in tables], console)
+        print_notes(console, notes)
+    _print_files(console, out)
 
 
-def _write(board: pd.DataFrame, tables: Sequence[tuple[Grid, Sequence[str]]], out: Path) -> None:
-    written(tables, out, "leaderboard")
-    write_atomically(out / "leaderboard.csv", board.to_csv(index=False))
-
-
-def written(tables: Sequence[tuple[Grid, Sequence[str]]], out: Path, name: str) -> None:
-    """Write tables, each with the notes under it, as `name`.md and `name`.tex."""
+def write_tables(tables: Sequence[NotedGrid], out: Path, name: str) -> None:
+    """Write tables as `name`.md and `name`.tex."""
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / f"{name}.md", "\n".join(markdown(grid, foot) for grid, foot in tables))
-    write_atomically(out / f"{name}.tex", "\n".join(latex(grid, foot) for grid, foot in tables))
+    write_atomically(out / f"{name}.md", "\n".join(markdown(table.grid, table.notes) for table in tables))
+    write_atomically(out / f"{name}.tex", "\n".join(latex(table.grid, table.notes) for table in tables))
 
 
-def shown(grids: Sequence[Grid]) -> None:
-    """Print tables on the terminal."""
-    screen = _screen()
-    for grid in grids:
-        _show(screen, grid)
+def print_grids(tables: Sequence[NotedGrid], console: Console | None = None) -> None:
+    """Print tables with their notes."""
+    console = console or terminal()
+    for table in tables:
+        print_grid(console, table.grid)
+        print_notes(console, table.notes)
 
 
-def _screen() -> Console:
-    screen = Console()
-    return screen if screen.is_terminal else Console(width=200)  # a pipe has no width: never fold a table there
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
+    write_atomically(path, table.to_csv(index=False))
 
 
-def _show(screen: Console, grid: Grid) -> None:
-    for table in drawn(grid, screen.width):
-        screen.print(table)
-    for note in grid.notes:
-        screen.print(note, highlight=False, markup=False, soft_wrap=grid.names > 1)
-    screen.print()
+def _write_pairs(runs: Sequence[RunTables], out: Path) -> None:
+    """Write pairs.csv and pairs_by_length.csv, where a run compares explainers in pairs."""
+    paired = [run for run in runs if len(run.pair_board)]
+    if not paired:
+        return
+    for name, tables in (
+        ("pairs", [run.pair_board for run in paired]),
+        ("pairs_by_length", [run.pair_lengths for run in paired]),
+    ):
+        named = [_with_run(run, table) for run, table in zip(paired, tables, strict=True)]
+        _write_csv(pd.concat(named, ignore_index=True), out / f"{name}.csv")
 
 
-def _farewell(screen: Console, place: Path) -> None:
-    files = [name for name in FILES if (place / name).is_file()]
-    holds_runs = any(place.glob("manifest.json")) or any(place.glob("*/manifest.json"))
-    again = f"   assay-report {place}" if holds_runs else ""
-    screen.print(
-        f"\nfiles     {place}: {', '.join(files)}",
-        f"\ntry next  assay 'explainers=[random,attention,flow]' limit=200   assay --help{again}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
+def _with_run(run: RunTables, table: pd.DataFrame) -> pd.DataFrame:
+    """A table with the columns task, model and seed in front."""
+    manifest = run.manifest
+    names = {"task": manifest.task, "model": manifest.model_name, "seed": manifest.seed}
+    return pd.DataFrame(names, index=table.index).join(table)
+
+
+def _print_files(console: Console, folder: Path) -> None:
+    files = [name for name in FILES if (folder / name).is_file()]
+    holds_runs = any(folder.glob("manifest.json")) or any(folder.glob("*/manifest.json"))
+    again = f"   assay-report {folder}" if holds_runs else ""
+    console.print()
+    print_notes(
+        console,
+        [
+            f"files     {folder}: {', '.join(files)}",
+            f"try next  assay 'explainers=[random,attention,flow]' limit=200   assay --help{again}",
+        ],
     )
-
-
-if __name__ == "__main__":
-    main()

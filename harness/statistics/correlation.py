@@ -1,15 +1,21 @@
 """Rank agreement of scores with a reference, for every layer at once."""
 
-import torch
-from torch import Tensor
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
 
 from harness import check
 
 RANKS = ("average", "dense")
-MINIMUM = 3  # tokens below which a rank correlation says nothing
+MINIMUM = 3  # tokens below which a rank correlation means nothing
+
+Values: TypeAlias = NDArray[np.float64]
+Mask: TypeAlias = NDArray[np.bool_]
 
 
-def spearman_by_layer(scores: Tensor, reference: Tensor, ranked: Tensor, ranks: str = "average") -> Tensor:
+def spearman_by_layer(scores: ArrayLike, reference: ArrayLike, ranked: ArrayLike, ranks: str = "average") -> Values:
     """Spearman's rho over the ranked tokens, in float64; NaN where it is undefined.
 
     Args:
@@ -18,120 +24,114 @@ def spearman_by_layer(scores: Tensor, reference: Tensor, ranked: Tensor, ranks: 
         ranked: `[batch, token]`, the tokens that count.
         ranks: `average` gives tied tokens the mean of their ranks, and a constant has no correlation. `dense` is the
             form of Abnar & Zuidema's program, 1 - 6 sum d^2 / (n (n^2 - 1)) on ranks without gaps: the same without
-            ties, biased with them, and 1 for a constant against a constant.
+            ties, biased with them, and 1 for a constant with a constant.
 
     Returns:
         `[batch, layer]`, or the further axes of `scores`. NaN where fewer than three tokens are ranked, a ranked score
         is not finite, or (average ranks) either side is constant.
     """
     check.choice("ranks", ranks, RANKS)
-    shape = [scores.shape[0], *[1] * (scores.dim() - 2), scores.shape[-1]]
-    ranked = ranked.view(shape)
-    reference = reference.view(shape)
-    n = ranked.sum(dim=-1).double()  # [batch, 1]
-    finite = (torch.isfinite(scores) | ~ranked).all(dim=-1) & (torch.isfinite(reference) | ~ranked).all(dim=-1)
-    rank_of = {"average": _average_ranks, "dense": _dense_ranks}[ranks]
-    ours, theirs = rank_of(scores, ranked), rank_of(reference, ranked)
-    if ranks == "dense":
-        squares = (ours - theirs).square().masked_fill(~ranked, 0.0).sum(dim=-1)
-        rho = 1 - 6 * squares / (n * (n.square() - 1))
-    else:
-        ours, theirs = _centred(ours, ranked, n), _centred(theirs, ranked, n)
-        product = (ours * theirs).sum(dim=-1)
-        # 0 / 0 where a side is constant: NaN, as it should be
-        rho = product / (ours.square().sum(dim=-1) * theirs.square().sum(dim=-1)).sqrt()
-    return rho.masked_fill(~finite | (n < MINIMUM), torch.nan)
+    values, theirs, mask = _aligned(scores, reference, ranked)
+    n = mask.sum(axis=-1).astype(float)  # [batch, 1]
+    finite = (np.isfinite(values) | ~mask).all(axis=-1) & (np.isfinite(theirs) | ~mask).all(axis=-1)
+    ours, theirs = (rankdata(_filled(side, mask), method=ranks, axis=-1) for side in (values, theirs))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if ranks == "dense":
+            squares = np.where(mask, (ours - theirs) ** 2, 0.0).sum(axis=-1)
+            rho = 1 - 6 * squares / (n * (n**2 - 1))
+        else:
+            ours, theirs = _centred(ours, mask, n), _centred(theirs, mask, n)
+            product = (ours * theirs).sum(axis=-1)
+            # 0 / 0 where a side is constant: NaN, as it should be
+            rho = product / np.sqrt((ours**2).sum(axis=-1) * (theirs**2).sum(axis=-1))
+    return np.where(finite & (n >= MINIMUM), rho, np.nan)
 
 
-def partial_spearman_by_layer(scores: Tensor, reference: Tensor, ranked: Tensor) -> Tensor:
-    """Spearman's rho given the token's position, `[batch, layer]`: what is left when both sides' trend is taken out.
+def partial_spearman_by_layer(scores: ArrayLike, reference: ArrayLike, ranked: ArrayLike) -> Values:
+    """Spearman's rho given the token's position, `[batch, layer]`: what is left once both sides' trend is removed.
 
-    Shapes as in `spearman_by_layer`. NaN too where a side is a function of position alone. Kendall 1942.
+    Shapes as in `spearman_by_layer`. NaN also where a side is a function of position alone. Kendall 1942.
     """
-    position = torch.arange(ranked.shape[1], device=ranked.device).double().expand(ranked.shape)
-    both = spearman_by_layer(scores, reference, ranked)
-    ours = spearman_by_layer(scores, position, ranked)
-    theirs = spearman_by_layer(reference[:, None], position, ranked)[:, 0].view(-1, *[1] * (ours.dim() - 1))
-    left = ((1 - ours.square()) * (1 - theirs.square())).clamp(min=0).sqrt()
-    return ((both - ours * theirs) / left).masked_fill(left < 1e-6, torch.nan)
+    mask = np.asarray(ranked)
+    position = np.broadcast_to(np.arange(mask.shape[1], dtype=float), mask.shape)
+    both = spearman_by_layer(scores, reference, mask)
+    ours = spearman_by_layer(scores, position, mask)
+    theirs = spearman_by_layer(np.asarray(reference)[:, None], position, mask)[:, 0]
+    theirs = theirs.reshape(-1, *[1] * (ours.ndim - 1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        left = np.sqrt(np.clip((1 - ours**2) * (1 - theirs**2), 0, None))
+        return np.where(left < 1e-6, np.nan, (both - ours * theirs) / left)
 
 
-def kendall_by_layer(scores: Tensor, reference: Tensor, ranked: Tensor) -> Tensor:
+def kendall_by_layer(scores: ArrayLike, reference: ArrayLike, ranked: ArrayLike) -> Values:
     """Kendall's tau-b, `[batch, layer]`, shapes and NaN as in `spearman_by_layer`."""
-    values, reference, ranked, defined = _prepared(scores, reference, ranked)
-    pairs = ranked[..., :, None] & ranked[..., None, :]
-    theirs = (reference[..., :, None] - reference[..., None, :]).sign().masked_fill(~pairs, 0.0)
+    values, theirs, mask, defined = _prepared(scores, reference, ranked)
+    pairs = mask[..., :, None] & mask[..., None, :]
+    signs = np.where(pairs, np.sign(theirs[..., :, None] - theirs[..., None, :]), 0.0)[:, 0]
     columns = []
-    for ours in values.unbind(dim=1):  # by layer: a pair of tokens is a number, and there are n * n of them
-        ours = ours[:, None]
-        ours = (ours[..., :, None] - ours[..., None, :]).sign().masked_fill(~pairs, 0.0)
-        product = (ours * theirs).sum(dim=(-2, -1))
-        columns.append(product / (ours.square().sum(dim=(-2, -1)) * theirs.square().sum(dim=(-2, -1))).sqrt())
-    return torch.cat(columns, dim=1).view(defined.shape).masked_fill(~defined, torch.nan)
+    for ours in np.moveaxis(values, 1, 0):  # by layer: a pair of tokens is a number, and there are n * n of them
+        own = np.where(pairs[:, 0], np.sign(ours[..., :, None] - ours[..., None, :]), 0.0)
+        product = (own * signs).sum(axis=(-2, -1))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            columns.append(product / np.sqrt((own**2).sum(axis=(-2, -1)) * (signs**2).sum(axis=(-2, -1))))
+    return np.where(defined, np.stack(columns, axis=1).reshape(defined.shape), np.nan)
 
 
-def top_overlap_by_layer(scores: Tensor, reference: Tensor, ranked: Tensor) -> Tensor:
+def top_overlap_by_layer(scores: ArrayLike, reference: ArrayLike, ranked: ArrayLike) -> Values:
     """The share of the reference's top quarter of tokens (rounded up) that is in the scores', `[batch, layer]`.
 
     Shapes and NaN as in `spearman_by_layer`. Tokens tied at the border share its places, so that the value is what
-    breaking ties by chance would give on average; scores by chance reach the quarter itself.
+    breaking ties at random would give on average; random scores reach the quarter itself.
     """
-    values, reference, ranked, defined = _prepared(scores, reference, ranked)
-    size = (ranked.sum(dim=-1, keepdim=True).double() / 4).ceil()  # [batch, 1, 1]
-    shared = _top(values, ranked, size) * _top(reference, ranked, size)
-    overlap = shared.sum(dim=-1) / size[..., 0]
-    return overlap.view(defined.shape).masked_fill(~defined, torch.nan)
+    values, theirs, mask, defined = _prepared(scores, reference, ranked)
+    size = np.ceil(mask.sum(axis=-1, keepdims=True) / 4)  # [batch, 1, 1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        both = _top(values, mask, size) * _top(theirs, mask, size)
+        overlap = both.sum(axis=-1) / size[..., 0]
+    return np.where(defined, overlap.reshape(defined.shape), np.nan)
 
 
-def tied_by_layer(scores: Tensor, ranked: Tensor) -> Tensor:
-    """The share of ranked tokens whose score another one has, `[batch, layer]`; NaN without ranked tokens."""
-    shape = [scores.shape[0], *[1] * (scores.dim() - 2), scores.shape[-1]]
-    ranked = ranked.view(shape)
-    values = _filled(scores, ranked)
-    ordered = values.sort(dim=-1).values
-    alike = torch.searchsorted(ordered, values, side="right") - torch.searchsorted(ordered, values, side="left")
-    return ((alike > 1) & ranked).sum(dim=-1).double() / ranked.sum(dim=-1)
+def tied_by_layer(scores: ArrayLike, ranked: ArrayLike) -> Values:
+    """The share of ranked tokens whose score another one has too, `[batch, layer]`; NaN without ranked tokens."""
+    values, _, mask = _aligned(scores, ranked, ranked)
+    filled = _filled(values, mask)
+    low, high = (rankdata(filled, method=side, axis=-1) for side in ("min", "max"))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return ((high > low) & mask).sum(axis=-1).astype(float) / mask.sum(axis=-1)
 
 
-def _prepared(scores: Tensor, reference: Tensor, ranked: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _aligned(scores: ArrayLike, reference: ArrayLike, ranked: ArrayLike) -> tuple[Values, Values, Mask]:
+    """Scores, and reference and ranked tokens with as many axes."""
+    values = np.asarray(scores, dtype=float)
+    shape = (len(values), *[1] * (values.ndim - 2), values.shape[-1])
+    return values, np.asarray(reference, dtype=float).reshape(shape), np.asarray(ranked, dtype=bool).reshape(shape)
+
+
+def _prepared(scores: ArrayLike, reference: ArrayLike, ranked: ArrayLike) -> tuple[Values, Values, Mask, Mask]:
     """Scores `[batch, layer * head, token]`, reference and ranked `[batch, 1, token]`, and where rho is defined."""
-    defined = ~spearman_by_layer(scores, reference, ranked).isnan()
-    values = scores.double().flatten(1, -2).nan_to_num(0.0)
-    return values, reference.double().nan_to_num(0.0)[:, None], ranked[:, None], defined
+    values, theirs, mask = _aligned(scores, reference, ranked)
+    defined = ~np.isnan(spearman_by_layer(values, reference, ranked))
+    flat = (len(values), -1, values.shape[-1])
+    numbers: Any = [np.nan_to_num(side, nan=0.0) for side in (values.reshape(flat), theirs.reshape(flat))]
+    return numbers[0], numbers[1], mask.reshape(flat), defined
 
 
-def _top(values: Tensor, ranked: Tensor, size: Tensor) -> Tensor:
+def _top(values: Values, ranked: Mask, size: Values) -> Values:
     """Each token's part in the top `size`: 1, 0, or at the border an equal share of the places that are left."""
-    values = values.masked_fill(~ranked, -torch.inf)
-    border = values.sort(dim=-1, descending=True).values.gather(-1, (size.long() - 1).expand(*values.shape[:-1], 1))
+    values = np.where(ranked, values, -np.inf)
+    falling = -np.sort(-values, axis=-1)
+    last = np.broadcast_to(np.maximum(size.astype(int) - 1, 0), (*values.shape[:-1], 1))
+    border = np.take_along_axis(falling, last, axis=-1)
     above, at = values > border, values == border
-    left = size - above.sum(dim=-1, keepdim=True)
-    return (above + at * left / at.sum(dim=-1, keepdim=True)).masked_fill(~ranked, 0.0)
+    left = size - above.sum(axis=-1, keepdims=True)
+    return np.where(ranked, above + at * left / at.sum(axis=-1, keepdims=True), 0.0)
 
 
-def _average_ranks(values: Tensor, ranked: Tensor) -> Tensor:
-    """Ranks from 1, ties sharing their mean; what is not ranked sorts behind everything."""
-    values = _filled(values, ranked)
-    ordered = values.sort(dim=-1).values
-    below = torch.searchsorted(ordered, values, side="left")
-    upto = torch.searchsorted(ordered, values, side="right")
-    return (below + upto + 1).double() / 2
+def _filled(values: Values, ranked: Mask) -> Values:
+    """What is not ranked sorts after everything; NaN is the caller's concern, but must not break the sorting."""
+    return np.where(ranked, np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf), np.inf)
 
 
-def _dense_ranks(values: Tensor, ranked: Tensor) -> Tensor:
-    """Ranks from 1 without gaps: ties share one, the next distinct value has the next."""
-    values = _filled(values, ranked)
-    ordered = values.sort(dim=-1).values
-    steps = torch.ones_like(ordered)
-    steps[..., 1:] = (ordered[..., 1:] != ordered[..., :-1]).double()
-    return steps.cumsum(dim=-1).gather(-1, torch.searchsorted(ordered, values, side="left"))
-
-
-def _filled(values: Tensor, ranked: Tensor) -> Tensor:
-    """What is not ranked goes behind everything; NaN is dealt with by the caller, but must not break the sorting."""
-    return values.double().nan_to_num(0.0, torch.inf, -torch.inf).masked_fill(~ranked, torch.inf).contiguous()
-
-
-def _centred(ranks: Tensor, ranked: Tensor, n: Tensor) -> Tensor:
-    mean = ranks.masked_fill(~ranked, 0.0).sum(dim=-1) / n
-    return (ranks - mean[..., None]).masked_fill(~ranked, 0.0)
+def _centred(ranks: Values, ranked: Mask, n: Values) -> Values:
+    mean = np.where(ranked, ranks, 0.0).sum(axis=-1) / n
+    return np.where(ranked, ranks - mean[..., None], 0.0)

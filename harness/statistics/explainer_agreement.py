@@ -1,22 +1,19 @@
-"""How far explainers agree with each other: mean Spearman's rho between their scores."""
-
-from typing import Any
+"""How far explainers, or references, agree with each other: mean Spearman's rho between their scores."""
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
 from harness.statistics.correlation import spearman_by_layer
+from harness.statistics.padding import padded
 
 
-def explainer_agreement(examples: Any, scores: Any, ranking: Any) -> pd.DataFrame:
+def explainer_agreement(examples: pd.DataFrame, scores: pd.DataFrame, ranking: pd.DataFrame) -> pd.DataFrame:
     """A square table of mean rho between the explainers and floors of one table's ranking, each at its best layer.
 
     Args:
-        examples: a run's table of examples; the ranked tokens count.
+        examples: a run's table of examples, for the ranked tokens.
         scores: a run's table of scores.
-        ranking: the lines of `ranking` for one reference; yardsticks are left out.
+        ranking: the lines of `ranking` for one reference; other references among them are left out.
     """
     lines = ranking[ranking["kind"] != "reference"]
     chosen = lines[["explainer", "layer", "head"]]
@@ -30,25 +27,17 @@ def explainer_agreement(examples: Any, scores: Any, ranking: Any) -> pd.DataFram
     if wide.empty:
         return pd.DataFrame(np.nan, index=names, columns=names)
     width = max(map(len, ranked))
-    mask = _padded(ranked, width).bool()
-    values = torch.stack([_padded(wide[name], width) for name in names], dim=1)  # [example, explainer, token]
-    rho = np.stack([spearman_by_layer(values, one, mask).numpy() for one in values.unbind(dim=1)], axis=2)
+    mask = padded(ranked, width).astype(bool)
+    values = np.stack([padded(wide[name], width) for name in names], axis=1)  # [example, explainer, token]
+    rho = np.stack([spearman_by_layer(values, values[:, one], mask) for one in range(len(names))], axis=2)
     counts = (~np.isnan(rho)).sum(axis=0)
     means = np.where(counts, np.nansum(rho, axis=0) / np.maximum(counts, 1), np.nan)
     return pd.DataFrame(means, index=names, columns=names)
 
 
-def reference_agreement(board: Any) -> pd.DataFrame:
+def reference_agreement(board: pd.DataFrame) -> pd.DataFrame:
     """A square table of mean rho between references, from one model's leaderboard; itself is 1."""
     held = board[board["kind"] == "reference"]
-    names = [name for name in board["reference"].drop_duplicates() if name in set(held["explainer"])]
-    table = held.pivot_table(index="explainer", columns="reference", values="mean").reindex(index=names, columns=names)
+    names = [name for name in board["measure"].drop_duplicates() if name in set(held["explainer"])]
+    table = held.pivot_table(index="explainer", columns="measure", values="mean").reindex(index=names, columns=names)
     return table.where(~np.eye(len(names), dtype=bool), 1.0)
-
-
-def _padded(rows: Any, width: int) -> Tensor:
-    """`[example, token]`, zero behind an example's own tokens."""
-    table = np.zeros((len(rows), width))
-    for index, row in enumerate(rows):
-        table[index, : len(row)] = row
-    return torch.from_numpy(table)

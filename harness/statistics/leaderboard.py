@@ -1,31 +1,33 @@
-"""Rows to a leaderboard: mean, spread, interval, what differs from what, and counts, for every layer."""
+"""Rows to a leaderboard: mean, spread, interval, significant differences, and counts, for every layer."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from harness.measure.rows import STATISTICS
 from harness.statistics.cells import NAME, cells, lower_is_better, the_references_own
+from harness.tables import STATISTICS
 
-TABLE = ["task", "model", "seed", "reference"]
+TABLE = ["task", "model", "seed", "measure"]
+OF_RUN = {"task": "", "model": "", "seed": 0}  # columns that rows without a run lack
 
 
-def leaderboard(rows: Any, examples: Any) -> pd.DataFrame:
-    """Rows to one line per task, model, seed, reference, kind, explainer, head and layer; all are DataFrames.
+def leaderboard(rows: pd.DataFrame, examples: pd.DataFrame) -> pd.DataFrame:
+    """Rows to one line per task, model, seed, measure, kind, explainer, head and layer.
 
-    Rows are those of `RunFolder.measured`; of the examples the column `cluster` is read. `mean` and `std` (population,
-    over examples: a spread, no standard error) are of the defined values, `low` and `high` the 95 % bootstrap interval
-    of the mean over examples, clusters of examples drawn together. `n` counts the defined, `undefined` and `failed`
-    the others, `reasons` says why. `best` marks the best explainer's cell and all explainers' that cannot be told
-    from it, `above_floors` what is above every floor, `group` the letters of cells of one column that cannot be told
-    apart: paired sign-flip tests, Holm's correction over all pairs of the table's cells. `same` marks an explainer
-    whose every score is the reference's own. Further statistics are means over the same rows; `seed_std` is the
-    standard deviation of the means of several model seeds.
+    Rows are those of `tables.measured`, or rows of references as `evaluate` yields them; of the examples, the column
+    `cluster` is read. `mean` and `std` (population, over examples: a spread, not a standard error) are of the defined
+    values, `low` and `high` the 95 % bootstrap interval of the mean, with clusters of examples resampled together. `n`
+    counts the defined values, `undefined` and `failed` the others; `reasons` says why. `best` marks the best explainer
+    and all explainers that do not differ significantly from it, `above_floors` what is significantly above every floor,
+    and cells of one column that share a letter in `group` do not differ significantly: paired sign-flip tests with
+    Holm's correction over all pairs of the table's cells. `same` marks an explainer whose every score is the
+    reference's own. Further statistics are means over the same rows; `seed_std` is the standard deviation of the means
+    of several model seeds.
     """
-    order = {
-        name: rows[name].drop_duplicates().tolist() for name in ("task", "model", "kind", "explainer", "reference")
-    }
+    rows = of_measures(rows)
+    order = {name: rows[name].drop_duplicates().tolist() for name in ("task", "model", "kind", "explainer", "measure")}
     rows = with_clusters(rows, examples)
     boards = [_board(dict(zip(TABLE, key, strict=True)), part) for key, part in rows.groupby(TABLE, sort=False)]
     table = pd.concat(boards, ignore_index=True)
@@ -35,10 +37,18 @@ def leaderboard(rows: Any, examples: Any) -> pd.DataFrame:
     return table.astype(dict.fromkeys(order, str))
 
 
-def with_clusters(rows: Any, examples: Any) -> pd.DataFrame:
+def of_measures(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the columns `measure` and `value`, and those of a run where they lack them."""
+    if "measure" not in rows:
+        rows = rows.rename(columns={"reference": "measure", "rho": "value"})
+    missing = {name: default for name, default in OF_RUN.items() if name not in rows}
+    return rows.assign(**missing) if "higher" in rows else rows.assign(**missing, higher=None)
+
+
+def with_clusters(rows: pd.DataFrame, examples: pd.DataFrame) -> pd.DataFrame:
     """Rows with the columns `cluster` and `model_seed` that `cells` asks for.
 
-    They stand in the examples' order, so that a mean's last bit does not hang on how a run was cut up.
+    They are in the examples' order, so that the last bit of a mean does not depend on how a run was divided.
     """
     clusters = examples.drop_duplicates("example").set_index("example")["cluster"]
     seeds = rows["model_seed"] if "model_seed" in rows else rows["seed"]
@@ -46,7 +56,7 @@ def with_clusters(rows: Any, examples: Any) -> pd.DataFrame:
     return rows.sort_values(["example", "model_seed"], kind="stable")
 
 
-def _board(table: dict[str, Any], rows: Any) -> pd.DataFrame:
+def _board(table: Mapping[str, Any], rows: pd.DataFrame) -> pd.DataFrame:
     """The lines of one table."""
     of = cells(rows)
     lower = lower_is_better(rows)
@@ -83,11 +93,11 @@ def _board(table: dict[str, Any], rows: Any) -> pd.DataFrame:
     ok = rows[rows["status"] == "ok"]
     means = ok.groupby(NAME, sort=False)[[name for name in STATISTICS if name in rows]].mean()
     means = means.reindex(pd.MultiIndex.from_tuples(keys, names=NAME)).reset_index(drop=True)
-    by_seed = ok.groupby([*NAME, "model_seed"], sort=False)["rho"].mean().groupby(NAME, sort=False).std()
+    by_seed = ok.groupby([*NAME, "model_seed"], sort=False)["value"].mean().groupby(NAME, sort=False).std()
     return board.assign(
         undefined=[undefined.get(key, 0) for key in keys],
         failed=[failed.get(key, 0) for key in keys],
         reasons=[texts.get(key, "") for key in keys],
-        **{name: means[name] for name in means},
+        **{str(name): means[name] for name in means},
         seed_std=by_seed.reindex(pd.MultiIndex.from_tuples(keys, names=NAME)).to_numpy(),
     )

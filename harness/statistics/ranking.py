@@ -1,4 +1,4 @@
-"""Explainers ranked by their best layer, which is chosen on one part of the examples and reported on the rest."""
+"""Explainers ranked by their best layer, which is chosen on one part of the examples and reported on the others."""
 
 import hashlib
 from typing import Any
@@ -8,12 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from harness.measure.rows import STATISTICS
 from harness.statistics.cells import COMPETING, Cells, cells, lower_is_better, the_references_own
-from harness.statistics.leaderboard import TABLE, with_clusters
+from harness.statistics.leaderboard import TABLE, of_measures, with_clusters
 from harness.statistics.tests import effect_size
+from harness.tables import STATISTICS
 
-PARTS = 3  # one of so many parts of the clusters is the validation part
+PARTS = 3  # one part in this many is the validation part
 COLUMNS = [
     *TABLE,
     *(
@@ -37,35 +37,37 @@ COLUMNS = [
 
 
 def is_validation(clusters: NDArray) -> NDArray:
-    """Whether each cluster is of the validation part: by a hash of its name, the same in every run, `[example]`."""
+    """Whether each example is in the validation part: by a hash of its cluster, the same in every run, `[example]`."""
     names, index = np.unique(clusters.astype(str), return_inverse=True)
     chosen = [int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % PARTS == 0 for name in names]
     return np.array(chosen, dtype=bool)[index]
 
 
-def ranking(rows: Any, examples: Any) -> pd.DataFrame:
-    """One line per task, model, seed, reference and explainer, best mean first.
+def ranking(rows: pd.DataFrame, examples: pd.DataFrame) -> pd.DataFrame:
+    """One line per task, model, seed, measure and explainer, best mean first.
 
     Columns as in `leaderboard`, but all on the examples outside the validation part, at the layer (and head) with the
-    best mean inside it; `group` holds one letter for each set of lines that cannot be told apart (paired sign-flip
-    tests, Holm's correction over the pairs of lines). `effect` is Cohen's d of the paired differences from the best
-    floor, whose name is `floor`; `mean_rank` the mean over examples of the rank among explainers and floors, 1 the
+    best mean inside it. Lines that share a letter in `group` do not differ significantly (paired sign-flip tests,
+    Holm's correction over the pairs of lines). `effect` is Cohen's d of the paired differences from the best floor,
+    whose name is `floor`; `mean_rank` is the mean over examples of the rank among explainers and floors, 1 being the
     best. Empty where no layer can be chosen.
     """
+    rows = of_measures(rows)
     rows = with_clusters(rows[rows["kind"] != "reliability"], examples)
     tables = []
     for key, part in rows.groupby(TABLE, sort=False):
         lines = _ranked(part)
         if len(lines):
-            tables.append(lines.assign(**dict(zip(TABLE, key, strict=True))))
+            of_table: dict[str, Any] = dict(zip(TABLE, key, strict=True))
+            tables.append(lines.assign(**of_table))
     return pd.concat(tables, ignore_index=True).reindex(columns=COLUMNS) if tables else pd.DataFrame(columns=COLUMNS)
 
 
-def _ranked(rows: Any) -> Any:
+def _ranked(rows: pd.DataFrame) -> pd.DataFrame:
     every = cells(rows)
     every = every.part(np.flatnonzero(~the_references_own(rows, every.names)))
     validation = is_validation(every.clusters)
-    if validation.all():  # a handful of examples: none is left to report on
+    if validation.all():  # so few examples that none is left to report on
         return pd.DataFrame(columns=COLUMNS)
     chosen = _best_layers(every.part(examples=validation))
     if not chosen:
@@ -76,7 +78,7 @@ def _ranked(rows: Any) -> Any:
     low, high = rest.intervals.T
     competing = rest.names["kind"].isin(COMPETING).to_numpy()
     floors = np.flatnonzero((rest.names["kind"] == "floor").to_numpy() & ~np.isnan(rest.means))
-    floor = floors[0] if len(floors) else None  # lines stand in the order of their means
+    floor = floors[0] if len(floors) else None  # lines are in the order of their means
     sign = -1.0 if lower_is_better(rows) else 1.0
     ends = (low, high) if sign > 0 else (-high, -low)
     lines = rest.names.assign(
@@ -106,7 +108,7 @@ def _best_layers(validation: Cells) -> list[int]:
 
 
 def _mean_ranks(values: NDArray, competing: NDArray) -> NDArray:
-    """Each competing line's mean rank over the examples on which all of them are defined, `[line]`; NaN elsewhere."""
+    """The mean rank of each competing line over the examples on which all of them are defined; NaN for the others."""
     mean = np.full(values.shape[1], np.nan)
     whole = values[:, competing]
     whole = whole[~np.isnan(whole).any(axis=1)]
@@ -115,7 +117,7 @@ def _mean_ranks(values: NDArray, competing: NDArray) -> NDArray:
     return mean
 
 
-def _statistics(rows: Any, names: Any) -> pd.DataFrame:
+def _statistics(rows: pd.DataFrame, names: pd.DataFrame) -> pd.DataFrame:
     """Means of the further statistics over the same examples, a line for each of `names`."""
     columns = [name for name in STATISTICS if name in rows]
     outside = rows[~is_validation(rows["cluster"].to_numpy()) & (rows["status"] == "ok")]
@@ -124,8 +126,8 @@ def _statistics(rows: Any, names: Any) -> pd.DataFrame:
     return means.reindex(columns=list(STATISTICS))
 
 
-def tied_groups(lines: Any) -> list[list[str]]:
-    """Of one table's ranking, the sets of two or more explainers and floors that share a letter, best first."""
+def tied_groups(lines: pd.DataFrame) -> list[list[str]]:
+    """The sets of two or more explainers and floors of one table's ranking that share a letter, best first."""
     lines = lines[lines["kind"].isin(COMPETING)]
     groups = [
         lines.loc[lines["group"].str.contains(letter, regex=False), "explainer"].tolist()

@@ -1,4 +1,4 @@
-"""Referent agreement: does an explainer score the one whom the model's word means above the other candidates?"""
+"""Referent agreement: does an explainer score the referent of the model's word above the other candidates?"""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ import pandas as pd
 
 from harness.statistics.tests import share_interval
 
-CHANCE = 0.5  # of two candidates, under scores by chance
+CHANCE = 0.5  # of two candidates, with random scores
 
 
-def referent_rows(examples: Any, scores: Any) -> pd.DataFrame:
-    """One row per example, explainer, layer and head: `right` is 1, 0, a half for a tie, or NaN where undefined.
+def referent_rows(examples: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """One row per example, explainer, layer and head: `right` is 1, 0, one half for a tie, or NaN where undefined.
 
-    The pointed-to candidate is what the model's predicted class points to. A candidate's score is the mean over its
-    tokens (a sum would prefer long names). Undefined: the predicted class points to none, or a score is not finite.
+    The right candidate is the one that the model's predicted class points to. A candidate's score is the mean over its
+    tokens (a sum would favour long names). Undefined: the predicted class points to none, or a score is not finite.
     Empty where no example has candidates.
 
     Args:
@@ -30,7 +30,7 @@ def referent_rows(examples: Any, scores: Any) -> pd.DataFrame:
     return cells[["example", "explainer", "layer", "head", "right"]]
 
 
-def referent_agreement(rows: Any) -> pd.DataFrame:
+def referent_agreement(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows to one line per explainer, layer and head: `share` right, its 95 % interval `low` to `high`, counts."""
     lines = []
     for (explainer, layer, head), group in rows.groupby(["explainer", "layer", "head"], sort=False):
@@ -51,13 +51,14 @@ def referent_agreement(rows: Any) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["explainer", "layer", "head", "share", "low", "high", "n", "undefined"])
 
 
-def _candidates(examples: Any) -> pd.DataFrame:
-    """Token indices of each example's pointed-to candidate (None where there is none) and of the others."""
+def _candidates(examples: pd.DataFrame) -> pd.DataFrame:
+    """Token indices of each example's right candidate (None where there is none) and of the others."""
     lines = []
+    example: Any
     for example in examples.itertuples():
         planted = {entry["name"]: list(entry["indices"]) for entry in example.planted}
         points_to = {entry["class"]: entry["name"] for entry in example.points_to}
-        names = [name for name, indices in planted.items() if name.startswith("referent") and indices]
+        names = [name for name in example.referents if planted.get(name)]
         if len(names) < 2:
             continue
         chosen = points_to.get(example.predicted)

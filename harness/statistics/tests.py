@@ -1,4 +1,4 @@
-"""Intervals and tests over examples: what a mean is worth, and which means differ."""
+"""Intervals and tests over examples: how certain a mean is, and which means differ significantly."""
 
 import math
 from collections.abc import Iterator
@@ -23,9 +23,9 @@ def mean_interval(
 ) -> Values:
     """Percentile bootstrap interval of each column's mean over examples, `[example, cell] -> [cell, 2]`.
 
-    NaN is left out of its cell's mean. All cells see the same draws. Examples of one cluster, `[example]`, are drawn
-    together. A cell with defined values in fewer than two clusters has no interval: NaN. Efron & Tibshirani 1993,
-    chapter 13.
+    NaN is left out of its cell's mean. All cells see the same draws. Examples of one cluster, `[example]`, are
+    resampled together. A cell with defined values in fewer than two clusters has no interval: NaN. Efron & Tibshirani
+    1993, chapter 13.
     """
     values = np.asarray(values, dtype=float)
     defined = ~np.isnan(values)
@@ -65,7 +65,7 @@ def share_interval(successes: float, n: int, level: float = LEVEL) -> tuple[floa
 def sign_flip(differences: Values, clusters: NDArray | None = None, draws: int = DRAWS, seed: int = 0) -> Values:
     """Two-sided p-values that columns of paired differences have mean zero, `[example, pair] -> [pair]`.
 
-    See `pairwise_sign_flip`: a difference is one cell held against a cell of zeros.
+    See `pairwise_sign_flip`: a difference is one cell compared with a cell of zeros.
     """
     differences = np.asarray(differences, dtype=float)
     beside_zero = np.hstack([differences, np.zeros((len(differences), 1))])
@@ -73,11 +73,11 @@ def sign_flip(differences: Values, clusters: NDArray | None = None, draws: int =
 
 
 def pairwise_sign_flip(values: Values, clusters: NDArray | None = None, draws: int = DRAWS, seed: int = 0) -> Values:
-    """Two-sided p-values that two cells have one mean, for all pairs on their common examples.
+    """Two-sided p-values of the hypothesis that two cells have the same mean, for all pairs on their common examples.
 
-    `[example, cell] -> [cell, cell]`, symmetric. The signs of the paired differences are flipped, of a cluster's,
-    `[example]`, all together: all sign patterns where those are no more than `draws`, else `draws` random ones and the
-    observed one (Fisher 1935; Phipson & Smyth 2010). Random draws cannot tell p-values below 1 / (draws + 1) apart,
+    `[example, cell] -> [cell, cell]`, symmetric. The signs of the paired differences are flipped, those of a
+    cluster, `[example]`, together: all sign patterns if there are no more than `draws`, else `draws` random ones and
+    the observed one (Fisher 1935; Phipson & Smyth 2010). Random draws cannot resolve p-values below 1 / (draws + 1),
     which a correction for thousands of pairs needs; where the bound 2 * 3.18 * P(Z > z) on the exact p-value
     (Bentkus & Dzindzalieta 2015, https://arxiv.org/abs/1402.1414, z the observed sum over the root of the sum of
     squares) is below that, it is taken. NaN on the diagonal and where a pair has no common example.
@@ -122,7 +122,7 @@ def _p_value(reached: Values, z: Values, n: int, exact: bool, draws: int) -> Val
 
 
 def _pair_by_pair(values: Values, clusters: NDArray | None, exact: bool, draws: int, seed: int) -> Values:
-    """The same for cells of which most are defined on examples of their own: the work grows with the pairs' number."""
+    """The same for cells that are mostly defined on different examples: the work grows with the number of pairs."""
     cells = values.shape[1]
     p = np.full((cells, cells), np.nan)
     upper = np.triu_indices(cells, k=1)
@@ -149,7 +149,7 @@ def _pair_by_pair(values: Values, clusters: NDArray | None, exact: bool, draws: 
 
 
 class _Block:
-    """All pairs of two groups of cells, and how many of their flips reach what was observed."""
+    """All pairs of two groups of cells, and how many of their flips reach the observed difference."""
 
     def __init__(self, first: NDArray, second: NDArray, ours: Values, theirs: Values, exact: bool):
         self.first, self.second = first, second
@@ -157,11 +157,13 @@ class _Block:
         observed = np.abs(ours.sum(axis=0)[:, None] - theirs.sum(axis=0)[None, :])  # [cell, cell]
         whole = (ours**2).sum(axis=0)[:, None] + (theirs**2).sum(axis=0)[None, :]
         squares = whole - 2 * ours.T @ theirs
-        squares[squares <= 1e-9 * whole] = np.inf  # what cancels that far is rounding, and would promise too much
+        squares[squares <= 1e-9 * whole] = np.inf  # what cancels this far is rounding, and would promise too much
         self.z = observed / np.sqrt(squares)
         scale = np.abs(ours).sum(axis=0)[:, None] + np.abs(theirs).sum(axis=0)[None, :]
         self.threshold = observed - 1e-12 * (scale + 1)  # a pattern that repeats the observed one must count
-        self.reached = np.full(observed.shape, 0.0 if exact else 1.0)  # the observed pattern is one beside random ones
+        self.reached = np.full(
+            observed.shape, 0.0 if exact else 1.0
+        )  # the observed pattern counts as one of the random ones
 
     def count(self, signs: Values) -> None:
         _count_reached(signs @ self.ours, signs @ self.theirs, self.threshold, self.reached)
@@ -176,7 +178,7 @@ def _count_reached(ours: Values, theirs: Values, threshold: Values, reached: Val
 
 
 def _signs(n: int, draws: int, seed: int) -> Iterator[NDArray]:
-    """Blocks of sign patterns, `[draw, cluster]`: all there are, or random ones."""
+    """Blocks of sign patterns, `[draw, cluster]`: all of them, or random ones."""
     if n <= math.log2(draws):
         yield 1.0 - 2.0 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
         return
@@ -199,7 +201,7 @@ def _by_cluster(values: Values, clusters: NDArray | None) -> Values:
 
 
 def holm(p: Values) -> Values:
-    """P-values corrected for their number by Holm's step-down procedure (1979); NaN stays and is not counted."""
+    """P-values corrected for their number by Holm's step-down procedure (1979); NaN stays and does not count."""
     p = np.asarray(p, dtype=float)
     known = np.flatnonzero(~np.isnan(p))
     order = known[np.argsort(p[known])]
@@ -218,7 +220,7 @@ def holm_of_pairs(p: Values) -> Values:
 
 
 def indistinguishable(p: Values, means: Values) -> list[list[int]]:
-    """The largest groups of cells of which no two differ, best mean first.
+    """The largest groups of cells in which no two differ significantly, best mean first.
 
     Args:
         p: corrected p-values, `[cell, cell]`; a pair that cannot be tested (NaN) counts as different.
@@ -239,7 +241,7 @@ def indistinguishable(p: Values, means: Values) -> list[list[int]]:
 
 
 def effect_size(first: Values, second: Values) -> float:
-    """Cohen's d of paired differences: their mean over their standard deviation; NaN without spread but rounding."""
+    """Cohen's d of paired differences: their mean over their standard deviation; NaN where that is only rounding."""
     difference = first - second
     difference = difference[~np.isnan(difference)]
     spread = difference.std(ddof=1) if len(difference) > 1 else 0.0

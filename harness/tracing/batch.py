@@ -1,4 +1,4 @@
-"""Batch: the tokens, and what is known of them; examples are packed into batches by length."""
+"""Batches: tokens, and what is known about them; examples are packed into batches by length."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ TEXT_WIDE = ("input_ids", "attention_mask", "token_type_ids")  # inputs with an 
 
 
 class Role(IntEnum):
-    """What a token is: part of the text, the classifier's own, the end, between two texts, the mask, or padding."""
+    """What a token is: part of the text, the classifier's, the end, between two texts, the mask, or padding."""
 
     PADDING = -1
     CONTENT = 0
@@ -29,19 +29,19 @@ class Example:
     """One encoded sentence.
 
     Args:
-        id: stable over runs; seeds, resumed runs and scores files hang on it.
+        id: stable across runs; seeds, resumed runs and scores files depend on it.
         input_ids: `[token]`.
         roles: `[token]`, a `Role` each.
         position: the token whose last state feeds the head.
         gold: the right class, or `tables.NO_GOLD` where the data do not tell it.
         planted: token indices known to matter, by name, e.g. `subject`.
         tags: facts to group by, e.g. the number of attractors.
-        token_types: `[token]`, which of two texts a token belongs to; None where the model does not ask.
-        candidates: vocabulary ids, one per class, of which the model chooses at `position`; None for a classifier.
-        points_to: for a class, the name of the planted tokens that a model which chooses it is taken to rest on.
+        token_types: `[token]`, which of two texts a token belongs to; None where the model does not use it.
+        candidates: vocabulary ids, one per class, among which the model chooses at `position`; None for a classifier.
+        points_to: for a class, the name of the planted tokens that a model choosing it is taken to rely on.
         referents: names in `planted` that are the candidates of referent agreement.
-        cluster: what it shares with other examples that makes them not independent, e.g. a template: statistics
-            resample clusters; None for an independent draw.
+        cluster: what it shares with other examples that makes them dependent, e.g. a template: statistics resample
+            clusters; None for an independent example.
     """
 
     id: str
@@ -62,8 +62,8 @@ class Example:
 class Batch:
     """Examples side by side, padded on the right.
 
-    `inputs` is what the model is called with, by keyword: `input_ids` and `attention_mask`, `[batch, token]`, and where
-    the examples have them `token_type_ids`, `[batch, token]`, or `position`, `[batch]`, and `candidates`,
+    `inputs` is what the model is called with, by keyword: `input_ids` and `attention_mask`, `[batch, token]`, and, if
+    the examples have them, `token_type_ids`, `[batch, token]`, or `position`, `[batch]`, and `candidates`,
     `[batch, class]`.
     """
 
@@ -100,7 +100,7 @@ def collate(
 ) -> Batch:
     """Put examples side by side; `include` says which tokens are ranked.
 
-    `all` of them, all but CLS (`no_cls`), or those of the text alone (`content`).
+    `all` of them, all except CLS (`no_cls`), or those of the text alone (`content`).
     """
     check.choice("include", include, INCLUDE)
     width = max(len(example.input_ids) for example in examples)
@@ -137,9 +137,9 @@ def collate(
 
 
 def pack(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
-    """Indices of examples in groups of like length, each of at most `token_budget` tokens with padding.
+    """Indices of examples in groups of similar length, each of at most `token_budget` tokens with padding.
 
-    A single example longer than the budget makes a group of its own.
+    An example longer than the budget is a group by itself.
     """
     check.count("token_budget", token_budget)
     groups: list[list[int]] = []
@@ -152,7 +152,7 @@ def pack(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
 
 
 def without(inputs: Mapping[str, Tensor], token: Tensor) -> dict[str, Tensor]:
-    """The inputs with token `token[variant]` of each variant taken out, and what follows moved up."""
+    """The inputs without token `token[variant]` of each variant; what follows moves up."""
     ids = inputs["input_ids"]
     positions = torch.arange(ids.shape[1], device=ids.device).expand(len(token), -1)
     source = (positions + (positions >= token[:, None])).clamp(max=ids.shape[1] - 1)

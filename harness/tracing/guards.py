@@ -16,7 +16,7 @@ def finite(logits: Tensor) -> Tensor:
 
 
 def checked_attentions(attentions: tuple[Tensor, ...] | None, batch: Batch, causal: bool) -> tuple[Tensor, ...]:
-    """The attentions, after every check that a silent change of the model would fail."""
+    """The attentions, after every check that a silent change in the model would fail."""
     if not attentions or any(layer is None for layer in attentions):
         raise ValueError(f"the model returned no attentions; {REMEDY}")
     real = batch.attention_mask.bool()
@@ -26,7 +26,7 @@ def checked_attentions(attentions: tuple[Tensor, ...] | None, batch: Batch, caus
         sums = weights.sum(dim=-1).transpose(1, 2)[real]
         if not torch.allclose(sums, torch.ones_like(sums), atol=tolerance):
             worst = (sums - 1).abs().max().item()
-            raise ValueError(f"attention rows of layer {number} are off a sum of 1 by up to {worst:.1e}; {REMEDY}")
+            raise ValueError(f"attention rows of layer {number} differ from a sum of 1 by up to {worst:.1e}; {REMEDY}")
         leak = weights.masked_fill(real[:, None, None, :], 0.0).transpose(1, 2)[real]
         if leak.numel() and leak.max() > tolerance * 1e-2:
             raise ValueError(
@@ -38,7 +38,7 @@ def checked_attentions(attentions: tuple[Tensor, ...] | None, batch: Batch, caus
         raise ValueError(f"a causal model attends to later tokens (weight {max(later):.1e}); {REMEDY}")
     if not causal and max(later) == 0 and real.sum(dim=1).max() > 1:
         raise ValueError(
-            "no query attends to a later token: the model runs with a causal mask, though it should see both ways"
+            "no query attends to a later token: the model runs with a causal mask, although it should see both ways"
         )
     if len(attentions) > 1 and real.sum(dim=1).max() > 1:
         first = attentions[0].detach()

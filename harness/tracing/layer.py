@@ -1,4 +1,4 @@
-"""A Transformer layer taken apart: its linear maps, and the states that a run made between them."""
+"""A Transformer layer taken apart: its linear maps, and the states that a run computes between them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear map, whatever kind of module it is kept in."""
+    """A linear map, whatever kind of module holds it."""
 
     weight: Tensor  # [out, in]
     bias: Tensor  # [out]
@@ -26,10 +26,10 @@ class Linear:
 
 @dataclass(frozen=True)
 class Layer:
-    """One encoder layer; its methods are the layer's own arithmetic, differentiable, with no dropout.
+    """One encoder layer; its methods are the layer's own arithmetic, differentiable, without dropout.
 
     Post-LN: `middle = norm(state + attended)`, `output = norm(middle + feed_forward(middle))`. Pre-LN (`pre_norm`):
-    the LayerNorms stand before attention and feed-forward, and the residual stream passes both by.
+    the LayerNorms come before attention and feed-forward, and the residual stream bypasses both.
     """
 
     heads: int
@@ -45,7 +45,7 @@ class Layer:
     feed_forward_norm: nn.LayerNorm
 
     def read(self, state: Tensor) -> Tensor:
-        """What queries, keys and values are made of, `[..., token, hidden]`."""
+        """What queries, keys and values are computed from, `[..., token, hidden]`."""
         return self.attention_norm(state) if self.pre_norm else state
 
     def by_head(self, state: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class Layer:
         return mixed.transpose(-3, -2).flatten(-2)
 
     def rest(self, attended: Tensor) -> Tensor:
-        """From state plus attention's output to the layer's output, token by token, `[..., hidden]`."""
+        """From the state plus attention's output to the layer's output, token by token, `[..., hidden]`."""
         middle = self.middle(attended)
         summed = middle + self.feed_forward(middle)
         return summed if self.pre_norm else self.feed_forward_norm(summed)
@@ -81,14 +81,14 @@ class Layer:
 
 @dataclass(frozen=True)
 class LayerRun:
-    """What one layer made in a run, all detached; padding holds anything.
+    """What one layer computed in a run, all detached; padding holds anything.
 
     Attributes:
         state: the layer's input, `[batch, token, hidden]`.
         attention: `[batch, head, query, key]`, zero on padding.
         value: value vectors with their bias, `[batch, head, token, size]`.
         attended: state plus attention's output, bias included, `[batch, token, hidden]`.
-        middle: the same behind its LayerNorm where the layer is post-LN.
+        middle: the same after its LayerNorm where the layer is post-LN.
         summed: middle plus the feed-forward's output, before the last LayerNorm of a post-LN layer.
         output: `[batch, token, hidden]`.
     """

@@ -89,7 +89,7 @@ class Meter:
             torch.cuda.synchronize()  # so that the clock is read after all earlier work
         return Cost(time.perf_counter(), self._forward, self._backward)
 
-    def _ran(self, module: nn.Module, _inputs: Any, output: Any) -> None:
+    def _ran(self, module: nn.Module, _inputs: object, output: object) -> None:
         logits = getattr(output, "logits", None)
         # a module around a model returns logits too, made from the inner one's, which are counted already
         if isinstance(logits, Tensor) and not any(
@@ -127,8 +127,9 @@ def made_once(kept: dict[Any, tuple[Made, Bill | None]], name: object, make: Cal
 class metered(cached_property):  # noqa: N801  used like functools.cached_property
     """A cached property whose cost is borne by every method that uses it, not by the first alone."""
 
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else made_once(vars(instance), self.attrname, lambda: self.func(instance))
 
-    def __set__(self, _instance: Any, _value: Any) -> None:  # so that Python comes here for a value that is kept, too
+    # Having it, Python calls `__get__` even for a value that is kept
+    def __set__(self, _instance: object, _value: object) -> None:
         raise AttributeError(f"{self.attrname} is computed and cannot be set")

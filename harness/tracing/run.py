@@ -27,25 +27,25 @@ class RoundingNoise(UserWarning):
 
 
 class Inexact(UserWarning):
-    """Scores that are further from their definition than a reader would think."""
+    """Scores that are further from their definition than a reader would expect."""
 
 
 class Trace:
-    """The model's run on one batch, with gradients.
+    """One run of the model on a batch, with gradients.
 
-    All tensors on the graph are made in the constructor: what is computed later from them is the same in any order
-    and under any grad mode.
+    All tensors on the graph are created in the constructor: what is computed from them later is the same in any order
+    and in any grad mode.
 
     Args:
-        model: in eval mode, eager attention, called as transformers models are.
+        model: in eval mode, with eager attention, called as transformers models are.
         batch: the examples.
-        target: which class is explained, `predicted` (on the unchanged input), `gold`, the index of one, or a tensor
-            `[batch]` with the index of each example's.
-        output: the scalar of that class: `probability`, `logit`, or `difference`, its probability less that of the
-            strongest other class, or `logit_difference`, the same of logits.
+        target: the class that is explained: `predicted` (on the unchanged input), `gold`, the index of a class, or a
+            tensor `[batch]` with an index for each example.
+        output: its scalar: `probability`, `logit`, `difference` (its probability minus that of the strongest other
+            class), or `logit_difference` (the same with logits).
         token_budget: tokens in one re-run, at most.
-        causal: whether the model's queries see earlier keys only; checked.
-        embedding: `[batch, token, hidden]`, put in the place of the word embedding's output; see `moved`.
+        causal: whether the model's queries see only earlier keys; checked.
+        embedding: `[batch, token, hidden]`, replaces the word embedding's output; see `moved`.
 
     Attributes:
         logits: `[batch, class]`.
@@ -70,7 +70,7 @@ class Trace:
         check.choice("output", output, OUTPUTS)
         if model.training:
             raise ValueError(
-                "the model is in train mode, where dropout makes every run another: call model.eval() first"
+                "the model is in train mode, where dropout makes every run different: call model.eval() first"
             )
         self.model, self.batch, self.kind, self.token_budget = model, batch, output, token_budget
         self.causal, self.moves_embedding = causal, embedding is not None
@@ -80,7 +80,7 @@ class Trace:
         if len(seen) != 1:
             raise ValueError(
                 f"the model called its word embedding {len(seen)} times in one run; expected once, "
-                "since gradients are taken at that one place"
+                "because gradients are taken at that one place"
             )
         self.embedding = seen[0]  # [batch, token, hidden]
         self.logits = finite(result.logits.detach())  # [batch, class]
@@ -103,10 +103,10 @@ class Trace:
 
     @property
     def gold(self) -> Tensor:
-        """The right class, `[batch]`; ValueError where the data do not tell it."""
+        """The right class, `[batch]`; ValueError where the data do not say."""
         if (self.batch.gold == NO_GOLD).any():
             raise ValueError(
-                "the data do not tell the right class of every example: explain the predicted class or a given one, "
+                "the data do not give the right class of every example: explain the predicted class or a given one, "
                 "target=predicted or target=<class>, and set blank_class=target"
             )
         return self.batch.gold
@@ -141,20 +141,20 @@ class Trace:
 
     @metered
     def gradient(self) -> Tensor:
-        """Of the output, with respect to the word embedding's output, `[batch, token, hidden]`."""
+        """The output's gradient with respect to the word embedding's output, `[batch, token, hidden]`."""
         return self._gradient_at([self.embedding])[0]
 
     @metered
     def first_layer_gradient(self) -> Tensor:
-        """Of the output, with respect to what the first layer reads, `[batch, token, hidden]`.
+        """The output's gradient with respect to the first layer's input, `[batch, token, hidden]`.
 
-        That is word and position embeddings together, behind the LayerNorm where the model has one there.
+        That is word and position embeddings together, after the LayerNorm if the model has one there.
         """
         return self._gradient_at([self._first_state])[0]
 
     @metered
     def attention_gradient(self) -> Tensor:
-        """Of the output, with respect to each attention weight, `[batch, layer, head, query, key]`."""
+        """The output's gradient with respect to each attention weight, `[batch, layer, head, query, key]`."""
         try:
             gradients = self._gradient_at(self._attentions)
         except RuntimeError as error:
@@ -165,9 +165,9 @@ class Trace:
 
     @metered
     def layer_runs(self) -> tuple[LayerRun, ...]:
-        """What each layer made between its input and its output, without gradients.
+        """What each layer computes between its input and its output, without gradients.
 
-        ValueError for a model type that `architecture` does not hold, or whose layers do something else.
+        ValueError for a model type that is not known, or whose layers compute something else.
         """
         real = self.batch.attention_mask.bool()
         runs = []
@@ -176,8 +176,8 @@ class Trace:
             ours, theirs = runs[-1].output[real], self.hidden[:, index + 1][real]
             if (ours - theirs).norm() > (1e-3 if ours.dtype.itemsize > 2 else 5e-2) * theirs.norm():
                 raise ValueError(
-                    f"layer {index + 1} of the model makes other states than its parts do in harness/tracing: "
-                    "its configuration changes a layer's arithmetic in a way that is not known there"
+                    f"layer {index + 1} of the model computes other states than its parts do: its configuration "
+                    "changes a layer's arithmetic in a way that Assay does not know"
                 )
         return tuple(runs)
 
@@ -190,11 +190,11 @@ class Trace:
         return other
 
     def once(self, make: Callable[["Trace"], Made]) -> Made:
-        """What a function of this trace gives, kept for the next method that asks with the same function."""
+        """The result of a function of this trace, kept for the next method that asks for the same function."""
         return made_once(self._made, make, lambda: make(self))
 
     def forget(self) -> None:
-        """Drop what was computed from the run, so that it is made again when asked for."""
+        """Drop what was computed from the run, so that it is computed again when needed."""
         self._made = {}
         for name in [name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property)]:
             del self.__dict__[name]
@@ -220,10 +220,10 @@ class Trace:
         return total / real.sum(dim=-2) if how == "mean" else total
 
     def rerun(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Logits of changed inputs (`Batch.at`), `[variant, class]`, no gradients, in chunks of like length."""
+        """Logits of changed inputs (`Batch.at`), `[variant, class]`, without gradients, in chunks of similar length."""
         if self.moves_embedding:
             raise ValueError(
-                "this trace runs on a changed word embedding, of which a re-run on token ids knows nothing: "
+                "this trace runs on a changed word embedding, which a re-run on token ids would ignore: "
                 "choose a method that does not re-run the model"
             )
         lengths = inputs["attention_mask"].sum(dim=1)
@@ -277,9 +277,9 @@ class Trace:
 
     @contextmanager
     def _word_embedding(self, replacement: Tensor | None) -> Iterator[list[Tensor]]:
-        """Put `replacement`, or a leaf made of the module's own output, in the place of the word embedding's output.
+        """Replace the word embedding's output with `replacement`, or with a leaf made of that output.
 
-        Handing embeddings to the model as `inputs_embeds` is not always the same: some then add positions and a
+        Passing embeddings to the model as `inputs_embeds` is not always the same: some models then add positions and a
         LayerNorm a second time.
         """
         seen: list[Tensor] = []

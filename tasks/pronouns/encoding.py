@@ -3,7 +3,8 @@
 from itertools import takewhile
 from typing import Any
 
-from harness.tracing.batch import NO_GOLD, Example, Role
+from harness.tables import NO_GOLD
+from harness.tracing.batch import Example, Role
 from tasks.pronouns.sentence import MaskedSentence, referent_name
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from harness.contracts import Model
-from harness.tracing.batch import NO_GOLD
+from harness.tables import NO_GOLD
 from harness.tracing.run import RoundingNoise, Trace
 from methods.references.blank_out import BlankOut
 from methods.references.input_gradient import InputGradient

@@ -11,7 +11,8 @@ import torch
 from transformers import AutoTokenizer
 
 from harness.contracts import Model
-from harness.tracing.batch import NO_GOLD, Role
+from harness.tables import NO_GOLD
+from harness.tracing.batch import Role
 from tasks.classification import Classification
 from tests.conftest import shared
 

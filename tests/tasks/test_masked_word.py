@@ -9,7 +9,8 @@ import transformers
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from harness.contracts import Model
-from harness.tracing.batch import NO_GOLD, Batch, Example, Role, collate, pack, without
+from harness.tables import NO_GOLD
+from harness.tracing.batch import Batch, Example, Role, collate, pack, without
 from harness.tracing.run import Trace
 from tasks.masked_word import MaskedWord
 from tasks.masked_word_model import MaskedWordModel

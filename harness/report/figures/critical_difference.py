@@ -1,16 +1,14 @@
-"""Mean ranks on a line, and bars over those that cannot be told apart (Demšar 2006, Figure 1)."""
+"""Mean ranks on a line, with bars over those not significantly different (Demšar 2006, Figure 1)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from harness.report.figures.drawing import (
     COLOURS,
     INK,
-    LINE,
-    SMALL,
     WIDTH,
     canvas,
     entitle,
@@ -18,23 +16,23 @@ from harness.report.figures.drawing import (
     note_height,
     styled,
     title_height,
-    widest,
 )
+from harness.report.figures.lettering import LINE, SMALL, widest
 
-BAR = 0.085  # inches between two bars
-INSET = 0.48  # inches from the names to the line of ranks, for the numbers
+_BAR = 0.085  # inches between two bars
+_INSET = 0.48  # inches from the names to the line of ranks, for the numbers
 
 
 @styled
-def critical_difference(table: Any, *, title: str = "") -> Figure | None:
+def critical_difference(table: pd.DataFrame, *, title: str = "") -> Figure | None:
     """Explainers by mean rank, with bars over groups; None with fewer than two mean ranks.
 
-    A bar has a dot at each of its members: an explainer under it without a dot is not of the group. Nothing is tested
+    A bar has a dot for each of its members: an explainer under it without a dot is not in the group. No test is done
     here.
 
     Args:
-        table: columns explainer, mean_rank (1 is best), and groups: in each row a list of lists of names that cannot
-            be told apart, either all of them or those that the row's explainer is in. Groups of one are not drawn.
+        table: columns explainer, mean_rank (1 is best), and groups: in each row a list of lists of names that are not
+            significantly different, either all of them or those with the row's explainer. Groups of one are not drawn.
         title: task, model, reference and n.
     """
     known = table[table["mean_rank"].notna()].sort_values("mean_rank", kind="stable")
@@ -43,10 +41,10 @@ def critical_difference(table: Any, *, title: str = "") -> Figure | None:
     ranks = dict(zip(known["explainer"], known["mean_rank"], strict=True))
     missing = [str(name) for name in table["explainer"] if name not in ranks]
     bars = stacked(_groups(table["groups"], ranks), ranks)
-    note = "Bars join what cannot be told apart; each dot on a bar is a member of its group."
+    note = "Bars join explainers that are not significantly different; each dot on a bar is a member of its group."
     note += f" No mean rank: {', '.join(missing)}." if missing else ""
     left = -(-len(ranks) // 2)
-    depth = 0.12 + BAR * (max((row for row, _ in bars), default=-1) + 1)
+    depth = 0.12 + _BAR * (max((row for row, _ in bars), default=-1) + 1)
     body = 0.35 + depth + LINE * (left + 0.5)
     figure = canvas(WIDTH, title_height(title, WIDTH) + note_height(note, WIDTH) + body + 0.1, by_hand=True)
     height = float(figure.get_size_inches()[1])
@@ -61,14 +59,14 @@ def critical_difference(table: Any, *, title: str = "") -> Figure | None:
     high = max(high, low + 1)
 
     def at(rank: float) -> float:
-        return start + INSET + (stop - start - 2 * INSET) * (rank - low) / (high - low)
+        return start + _INSET + (stop - start - 2 * _INSET) * (rank - low) / (high - low)
 
     axes.plot([at(low), at(high)], [0, 0], color=INK, linewidth=0.9)
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if (at(high) - at(low)) / (high - low) * step > 0.18)
     for rank in range(low, high + 1, step):
         axes.plot([at(rank)] * 2, [0, -0.06], color=INK, linewidth=0.8)
         axes.text(at(rank), -0.08, str(rank), ha="center", va="bottom", fontsize=SMALL)
-    axes.text(at(low) - 0.12, -0.08, "mean rank (low is good)", ha="right", va="bottom", fontsize=SMALL)
+    axes.text(at(low) - 0.12, -0.08, "mean rank (lower is better)", ha="right", va="bottom", fontsize=SMALL)
     for place, (name, rank) in enumerate(ranks.items()):
         leftwards = place < left
         down = depth + LINE * (0.5 + (place if leftwards else len(ranks) - 1 - place))
@@ -81,7 +79,7 @@ def critical_difference(table: Any, *, title: str = "") -> Figure | None:
             end + inner, down - 0.01, f"{rank:.2f}", ha="left" if leftwards else "right", va="bottom", fontsize=SMALL
         )
     for row, group in bars:
-        down = 0.1 + BAR * row
+        down = 0.1 + _BAR * row
         places = [at(ranks[name]) for name in group]
         axes.plot([min(places), max(places)], [down, down], color=COLOURS[0], linewidth=2.4, solid_capstyle="round")
         axes.plot(
@@ -91,8 +89,8 @@ def critical_difference(table: Any, *, title: str = "") -> Figure | None:
     return finished(figure)
 
 
-def _groups(cells: Any, ranks: dict[str, float]) -> list[list[str]]:
-    """Every group once, its members by rank; those of one member, or within another, say nothing more."""
+def _groups(cells: pd.Series, ranks: dict[str, float]) -> list[list[str]]:
+    """Every group once, its members by rank; groups of one, or within another, are left out."""
     found = {frozenset(str(name) for name in group if name in ranks) for groups in cells for group in groups}
     found = [group for group in found if len(group) > 1 and not any(group < other for other in found)]
     ordered = [sorted(group, key=lambda name: (ranks[name], name)) for group in found]

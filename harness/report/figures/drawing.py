@@ -1,4 +1,4 @@
-"""What all figures share: style, palette, labels, and files that are the same bytes every time."""
+"""Style, palette, labels and reproducible files for all figures."""
 
 import functools
 import io
@@ -10,16 +10,13 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Rectangle
-from matplotlib.textpath import text_to_path
 from scipy.optimize import isotonic_regression
 
-from harness.results.run_folder import write_atomically
+from harness.report.figures.lettering import LARGE, PLAIN, SMALL, wrapped
+from harness.results.files import write_atomically
 
 WIDTH = 6.3  # inches: both columns of a conference paper
-SMALL, PLAIN, LARGE = 7.0, 7.5, 8.5  # points
-LINE = 0.15  # inches between two lines of small text
 FORMATS: dict[str, dict[str, Any]] = {
     "svg": {"metadata": {"Date": None}},
     "pdf": {"metadata": {"CreationDate": None}},
@@ -38,7 +35,7 @@ STYLE: Any = {
     "hatch.linewidth": 0.5,
     "legend.fontsize": SMALL,
     "legend.frameon": False,
-    "legend.handlelength": 3.2,  # long enough to tell the dashes
+    "legend.handlelength": 3.2,  # long enough to distinguish the dashes
     "lines.linewidth": 1.1,
     "lines.markersize": 3.6,
     "pdf.fonttype": 42,
@@ -63,7 +60,7 @@ Drawn = TypeVar("Drawn")
 
 
 def styled(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
-    """Draw in the house style whatever the settings around, which stay as they are."""
+    """Draw in one style whatever matplotlib's settings are; they stay as they are."""
 
     @functools.wraps(draw)
     def in_style(*arguments: Arguments.args, **settings: Arguments.kwargs) -> Drawn:
@@ -76,7 +73,7 @@ def styled(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
 
 
 def canvas(width: float, height: float, by_hand: bool = False) -> Figure:
-    """An empty figure, in inches, that pyplot does not know of: it is freed when the caller drops it.
+    """An empty figure, in inches, outside pyplot: it is freed when the caller drops it.
 
     Its layout follows from the sizes of the texts, unless its axes are placed `by_hand`.
     """
@@ -105,7 +102,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 
 def look(index: int) -> dict[str, Any]:
-    """Colour, marker and dashes of line `index`; markers and dashes alone tell 40 lines apart."""
+    """Colour, marker and dashes of line `index`; markers and dashes alone distinguish 40 lines."""
     colour = COLOURS[index % len(COLOURS)]
     hollow = index // 20 % 2 == 1
     return {
@@ -117,51 +114,10 @@ def look(index: int) -> dict[str, Any]:
     }
 
 
-def label(text: str, most: int = 24) -> str:
-    """A token as it can be printed: a box for what the font lacks, cut off behind `most` characters."""
-    shown = "".join(character if _has_glyph(character) else "□" for character in text)
-    return shown if len(shown) <= most else shown[: most - 1] + "…"
-
-
-@functools.cache
-def _has_glyph(character: str) -> bool:
-    return (
-        character.isprintable()
-        and get_font(findfont(FontProperties(family="DejaVu Sans"))).get_char_index(ord(character)) != 0
-    )
-
-
-@functools.lru_cache(maxsize=4096)
-def text_width(text: str, size: float = SMALL, bold: bool = False) -> float:
-    """The width of a line of text in inches."""
-    font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal", size=size)
-    return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]) / 72
-
-
-def widest(texts: Sequence[str], size: float = SMALL, bold: bool = False) -> float:
-    """The width of the widest text in inches; 0 for none."""
-    return max((text_width(text, size, bold) for text in texts), default=0.0)
-
-
-def wrapped(text: str, width: float, size: float = SMALL) -> str:
-    """Text broken into lines of at most `width` inches; a longer word stays whole."""
-    lines: list[str] = []
-    for paragraph in text.split("\n"):
-        words = paragraph.split(" ")
-        lines.append(words[0])
-        for word in words[1:]:
-            longer = f"{lines[-1]} {word}"
-            if text_width(longer, size) <= width:
-                lines[-1] = longer
-            else:
-                lines.append(word)
-    return "\n".join(lines)
-
-
 def entitle(figure: Figure, title: str, note: str = "") -> None:
-    """A title on top and a note at the foot, both from the left margin and broken at the right one.
+    """A title at the top and a note at the bottom, both from the left margin and broken at the right one.
 
-    The figure's layout, if it has one, keeps to what is between.
+    The figure's layout, if it has one, keeps to the space between them.
     """
     width, height = figure.get_size_inches()
     for text, size, place, side in ((title, LARGE, 1 - 0.05 / height, "top"), (note, SMALL, 0.05 / height, "bottom")):
@@ -175,24 +131,24 @@ def entitle(figure: Figure, title: str, note: str = "") -> None:
 
 
 def title_height(title: str, width: float) -> float:
-    """Inches that a title takes of a figure's height."""
+    """The height of a title in inches."""
     return 0.1 + 0.145 * (wrapped(title, width - 0.12, LARGE).count("\n") + 1) if title else 0.0
 
 
 def note_height(note: str, width: float) -> float:
-    """Inches that a note takes of a figure's height."""
+    """The height of a note in inches."""
     return 0.1 + 0.125 * (wrapped(note, width - 0.12, SMALL).count("\n") + 1) if note else 0.0
 
 
 def layer_ticks(layers: int, room: int) -> list[int]:
-    """At most `room` layers of 1 to `layers` to print, evenly apart, the last one among them where it can be."""
+    """At most `room` layers of 1 to `layers` to print, evenly spaced, with the last one where possible."""
     steps = [step for step in range(1, layers + 1) if layers // step <= max(1, room)]
     step = next((step for step in steps if layers % step == 0 and step <= 2 * steps[0]), steps[0])
     return list(range(step, layers + 1, step))
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Places in [low, high], at least `gap` apart and as near as can be to the given ones (least squares)."""
+    """Places in [low, high], at least `gap` apart and as close as possible to the given ones (least squares)."""
     if not places:
         return []
     order = np.argsort(places, kind="stable")
@@ -204,22 +160,8 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def undefined_cells(axes: Axes, values: np.ndarray) -> None:
-    """Hatch the cells of a matrix that hold NaN, `[row, column]`, a cell each one wide and high from 0."""
+    """Hatch the cells of a matrix that are NaN, `[row, column]`; each cell is one wide and high, from 0."""
     for row, column in np.argwhere(np.isnan(values)):
         axes.add_patch(
             Rectangle((column, row), 1, 1, facecolor="#F4F4F4", edgecolor="#B0B0B0", hatch="/////", linewidth=0)
         )
-
-
-def examples(counts: Any) -> str:
-    """How many examples a figure rests on: `n = 57–60 examples`."""
-    known = [int(count) for count in counts if count == count and count > 0]
-    if not known:
-        return ""
-    low, high = min(known), max(known)
-    return f"n = {low}" + (f"–{high}" if high > low else "") + (" examples" if high > 1 else " example")
-
-
-def sentence(title: str, *more: str) -> str:
-    """A title and what belongs behind it, by commas; empty parts are left out."""
-    return ", ".join(part for part in (title, *more) if part)

@@ -1,9 +1,9 @@
-"""Every position's scores at every layer, as a layered graph over the sentence (Abnar & Zuidema 2020, Figure 1)."""
+"""The scores of every position at every layer as a layered graph over the tokens (Abnar & Zuidema 2020, Figure 1)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
@@ -12,43 +12,42 @@ from matplotlib.figure import Figure
 from harness.report.figures.drawing import (
     ACCENT,
     INK,
-    LINE,
     WIDTH,
     canvas,
     entitle,
     finished,
-    label,
     layer_ticks,
     note_height,
-    sentence,
     styled,
     title_height,
-    widest,
 )
+from harness.report.figures.lettering import LINE, label, sentence, widest
 
-STRONGEST, FEWEST = 5, 2  # edges into one node; of a model with more than DEEP layers
-DEEP = 12
-NEGATIVE = "#0072B2"
-NOTE = (
-    "An edge into (layer l, position i) from row j is the score of token j for position i at layer l: for attention, j "
-    "is a position one layer below; for the other explainers it is the input token, so their edges do not add up to "
-    "paths. Of each position's edges, the {strongest} strongest are drawn, and of these none below the mean of all; "
-    "width and opacity grow with the score, up to the panel's largest."
+_STRONGEST, _FEWEST = 5, 2  # edges into one node; of a model with more than _DEEP layers
+_DEEP = 12
+_NEGATIVE = "#0072B2"
+_NOTE = (
+    "An edge from row j to position i at layer l is the score of token j for position i: for attention, j is a "
+    "position one layer below; for other explainers it is an input token, so their edges do not form paths. Only the "
+    "{strongest} strongest edges into each position are drawn, and none below the mean of all edges into it; width and "
+    "opacity grow with the score, relative to the panel's largest."
 )
-SIGNED = " Negative scores are dashed blue."
+_SIGNED = " Negative scores are dashed blue."
 
 
 @styled
-def layer_graph(tokens: Sequence[str], maps: Any, *, position: int | None = None, title: str = "") -> Figure | None:
+def layer_graph(
+    tokens: Sequence[str], maps: pd.DataFrame, *, position: int | None = None, title: str = ""
+) -> Figure | None:
     """One panel per explainer: tokens down, layers across, an edge for each score; None without scores by layer.
 
-    Weak edges are thinned out: of the edges into one node the five strongest are drawn (two where there are more than
-    12 layers), unless they are below the mean magnitude over all its keys, which is what even scores would have.
+    Weak edges are left out: of the edges into one node, the five strongest are drawn (two where there are more than 12
+    layers), unless they are below the mean magnitude over all its keys, which is what uniform scores would have.
     The explained position is highlighted.
 
     Args:
         tokens: of the one example.
-        maps: columns example, method, layer, query and scores, a list over keys; rows of layer 0 or of a single head
+        maps: columns example, method, layer, query and scores, a list over keys; rows of layer 0 or of single heads
             are left out.
         position: the explained one, or None.
         title: task, model and example.
@@ -73,7 +72,7 @@ def layer_graph(tokens: Sequence[str], maps: Any, *, position: int | None = None
     beside = max(widest(texts, bold=True) + 0.25, 0.45)
     columns = int(np.clip((WIDTH - beside) // max(1.25, 0.1 * layers), 1, len(methods)))
     rows = -(-len(methods) // columns)
-    note = NOTE.format(strongest=_strongest(layers)) + (SIGNED if signed else "")
+    note = _NOTE.format(strongest=_strongest(layers)) + (_SIGNED if signed else "")
     tall = max(0.135 * len(tokens), 1.0)
     title = sentence(title, "" if position is None else f"explained position: {texts[position]} ({position})")
     figure = canvas(WIDTH, title_height(title, WIDTH) + note_height(note, WIDTH) + rows * (tall + 3.6 * LINE) + 0.1)
@@ -97,18 +96,19 @@ def layer_graph(tokens: Sequence[str], maps: Any, *, position: int | None = None
     return finished(figure)
 
 
-def _weights(maps: Any, n: int) -> np.ndarray:
+def _weights(maps: pd.DataFrame, n: int) -> np.ndarray:
     """Scores `[layer, query, key]`, NaN where there is no row."""
     weights = np.full((int(maps["layer"].max()), n, n), np.nan)
-    for row in maps.itertuples():
-        if len(row.scores) != n:
-            raise ValueError(f"expected scores of {n} tokens, got {len(row.scores)} of {row.method}, layer {row.layer}")
-        weights[row.layer - 1, row.query] = row.scores
+    for row in maps.to_dict("records"):
+        layer, scores = row["layer"], row["scores"]
+        if len(scores) != n:
+            raise ValueError(f"expected scores of {n} tokens, got {len(scores)} of {row['method']}, layer {layer}")
+        weights[layer - 1, row["query"]] = scores
     return weights
 
 
 def _strongest(layers: int) -> int:
-    return STRONGEST if layers <= DEEP else FEWEST
+    return _STRONGEST if layers <= _DEEP else _FEWEST
 
 
 def edges(weights: np.ndarray) -> list[tuple[int, int, int, float]]:
@@ -120,7 +120,7 @@ def edges(weights: np.ndarray) -> list[tuple[int, int, int, float]]:
         if not known.any():
             continue
         order = np.argsort(-np.where(known, size, -1.0), kind="stable")[: _strongest(len(weights))]
-        least = size[known].mean() * (1 - 1e-9)  # so that rounding thins out no even scores
+        least = size[known].mean() * (1 - 1e-9)  # so that rounding leaves out no uniform scores
         drawn += [
             (layer + 1, query, int(key), float(weights[layer, query, key]))
             for key in order
@@ -132,7 +132,7 @@ def edges(weights: np.ndarray) -> list[tuple[int, int, int, float]]:
 def _draw(axes: Axes, weights: np.ndarray, position: int | None) -> None:
     layers, n = weights.shape[:2]
     drawn = edges(weights)
-    fine = min(1.0, (12 / n) ** 0.5) * (1.0 if layers <= DEEP else 0.6)  # thinner lines where many meet
+    fine = min(1.0, (12 / n) ** 0.5) * (1.0 if layers <= _DEEP else 0.6)  # thinner lines where many meet
     largest = max((abs(score) for *_, score in drawn), default=1.0)
     for explained in (False, True):
         chosen = [edge for edge in drawn if (edge[1] == position) == explained]
@@ -145,7 +145,7 @@ def _draw(axes: Axes, weights: np.ndarray, position: int | None) -> None:
                 linewidths=[least + most * part for part in strength],
                 colors=[
                     (
-                        *(to_rgb(NEGATIVE) if score < 0 else ink),
+                        *(to_rgb(_NEGATIVE) if score < 0 else ink),
                         min(1.0, 0.45 + 0.55 * part if explained else 0.1 + 0.7 * part),
                     )
                     for part, (*_, score) in zip(strength, chosen, strict=True)

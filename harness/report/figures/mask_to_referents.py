@@ -1,9 +1,9 @@
-"""How much a masked pronoun looks to each of its candidate referents, by layer (Abnar & Zuidema 2020, Figure 4)."""
+"""How much a masked pronoun attends to each candidate referent, by layer (Abnar & Zuidema 2020, Figure 4)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -12,44 +12,44 @@ from harness.report.figures.drawing import (
     COLOURS,
     DASHES,
     LIGHT,
-    LINE,
     MARKERS,
-    SMALL,
     WIDTH,
     canvas,
     entitle,
     finished,
-    label,
     layer_ticks,
     note_height,
-    sentence,
     styled,
     title_height,
-    widest,
 )
+from harness.report.figures.lettering import LINE, SMALL, label, sentence, widest
 
-COLUMNS = 4  # panels side by side
-ABOVE, HIGH, BELOW, BESIDE = 0.36, 1.05, 0.4, 0.52  # inches: over, of, under and left of a panel
-ROW = ABOVE + HIGH + BELOW
-HATCHES = ("", "/////", ".....", "xxxxx")
-NEITHER = "#9A9A9A"
+_COLUMNS = 4  # panels side by side
+_ABOVE, _HIGH, _BELOW, _BESIDE = 0.36, 1.05, 0.4, 0.52  # inches: over, of, under and left of a panel
+_ROW = _ABOVE + _HIGH + _BELOW
+_HATCHES = ("", "/////", ".....", "xxxxx")
+_NEITHER = "#9A9A9A"
 
 
 @styled
-def mask_to_referents(example_row: Any, scores: Any, classes: Sequence[str], *, title: str = "") -> Figure | None:
-    """The candidates' scores by layer, a panel per explainer, behind the probabilities of the candidate words.
+def mask_to_referents(
+    example_row: pd.Series, scores: pd.DataFrame, classes: Sequence[str], *, title: str = ""
+) -> Figure | None:
+    """The candidates' scores by layer, a panel per explainer, after the probabilities of the candidate words.
 
     A candidate's score is the mean over its tokens, NaN where one of them has none. A word's bar has the colour and
-    hatch of the referent whom the word points to, and is grey where it points to none. None without two referents.
+    hatch of the referent that the word refers to, and is grey where there is none. None without two referents.
 
     Args:
-        example_row: a row of a run's table of examples: tokens, planted, points_to, probabilities, predicted, position.
-        scores: a run's table of scores; of it, the example's explainers, without single heads.
+        example_row: a row of a run's table of examples: tokens, planted, referents, points_to, predicted,
+            probabilities and position.
+        scores: a run's table of scores; those of the example's explainers are drawn, without single heads.
         classes: the candidate words, in the order of the probabilities.
         title: task and model; the sentence is added.
     """
     planted = {entry["name"]: [int(index) for index in entry["indices"]] for entry in example_row["planted"]}
-    spans = {name: indices for name, indices in planted.items() if name.startswith("referent") and indices}
+    candidates = set(example_row["referents"])
+    spans = {name: indices for name, indices in planted.items() if name in candidates and indices}
     chosen = scores[(scores["example"] == example_row["example"]) & (scores["head"] == 0)]
     chosen = chosen[chosen["kind"] == "explainer"]
     if len(spans) < 2 or chosen.empty:
@@ -64,26 +64,26 @@ def mask_to_referents(example_row: Any, scores: Any, classes: Sequence[str], *, 
     title = f"{sentence(title)}\n{text}" if title else text
     place = int(example_row["position"])
     note = (
-        f"Scores for the explained position, {tokens[place]} ({place}): the mean "
-        "over a candidate's tokens; each explainer has a scale of its own. Left: the model's probabilities of the "
-        "candidate words, each drawn as the referent it points to."
+        f"Scores for the explained position, {tokens[place]} ({place}): the mean over a candidate's tokens; each "
+        "explainer has its own scale. Left: the model's probabilities of the candidate words, each drawn in the style "
+        "of the referent that it refers to."
     )
     columns_of_names = max(1, min(len(names), int(WIDTH / (widest(names) + 0.7))))
     legend_height = 0.12 + LINE * -(-len(names) // columns_of_names)
-    columns = max(1, min(COLUMNS, len(methods) + 1, int(WIDTH / (widest(methods) + 0.08))))
+    columns = max(1, min(_COLUMNS, len(methods) + 1, int(WIDTH / (widest(methods) + 0.08))))
     rows = -(-(len(methods) + 1) // columns)
-    height = title_height(title, WIDTH) + note_height(note, WIDTH) + rows * ROW + legend_height
+    height = title_height(title, WIDTH) + note_height(note, WIDTH) + rows * _ROW + legend_height
     figure = canvas(WIDTH, height, by_hand=True)
     panels, pitch = [], WIDTH / columns
-    wide = min(pitch - BESIDE - 0.08, 1.6)
+    wide = min(pitch - _BESIDE - 0.08, 1.6)
     for index in range(len(methods) + 1):
         row, column = divmod(index, columns)
-        low = height - title_height(title, WIDTH) - row * ROW - ABOVE - HIGH
-        panels.append(figure.add_axes(((column * pitch + BESIDE) / WIDTH, low / height, wide / WIDTH, HIGH / height)))
+        low = height - title_height(title, WIDTH) - row * _ROW - _ABOVE - _HIGH
+        panels.append(figure.add_axes(((column * pitch + _BESIDE) / WIDTH, low / height, wide / WIDTH, _HIGH / height)))
     _draw_words(panels[0], example_row, classes, list(spans))
     for axes, method in zip(panels[1:], methods, strict=False):
         _draw_scores(axes, *curves[method], names)
-        axes.set_title(method, fontsize=SMALL, x=(wide - BESIDE) / 2 / wide)  # over the numbers too, as names are long
+        axes.set_title(method, fontsize=SMALL, x=(wide - _BESIDE) / 2 / wide)  # over the numbers too, as names are long
     handles = [
         panels[0].plot([], [], label=name, color=COLOURS[index], linestyle=DASHES[index], marker=MARKERS[index])[0]
         for index, name in enumerate(names)
@@ -99,19 +99,19 @@ def _joined(tokens: Sequence[str]) -> str:
     return " ".join(tokens).replace(" ##", "").removeprefix("##")
 
 
-def _curves(cells: Any, spans: list[list[int]]) -> tuple[np.ndarray, bool]:
+def _curves(cells: pd.DataFrame, spans: list[list[int]]) -> tuple[np.ndarray, bool]:
     """Mean scores of each referent, `[layer, referent]`, and whether there are layers."""
     layered = bool(cells["layer"].max() > 0)
     curves = np.full((int(cells["layer"].max()) if layered else 1, len(spans)), np.nan)
-    for cell in cells.itertuples():
-        if layered == (cell.layer > 0):
-            values = np.asarray(cell.scores, dtype=float)
+    for layer, scores in zip(cells["layer"], cells["scores"], strict=True):
+        if layered == (layer > 0):
+            values = np.asarray(scores, dtype=float)
             means = np.asarray([values[span].mean() for span in spans])
-            curves[max(cell.layer - 1, 0)] = np.where(np.isfinite(means), means, np.nan)
+            curves[max(layer - 1, 0)] = np.where(np.isfinite(means), means, np.nan)
     return curves, layered
 
 
-def _draw_words(axes: Axes, example_row: Any, classes: Sequence[str], referents: list[str]) -> None:
+def _draw_words(axes: Axes, example_row: pd.Series, classes: Sequence[str], referents: list[str]) -> None:
     """A bar for each candidate word's probability; the predicted one is bold."""
     points_to = {entry["class"]: entry["name"] for entry in example_row["points_to"]}
     for index, probability in enumerate(example_row["probabilities"]):
@@ -123,8 +123,8 @@ def _draw_words(axes: Axes, example_row: Any, classes: Sequence[str], referents:
             gid="word",
             edgecolor="#222222",
             linewidth=0.6,
-            facecolor=NEITHER if place is None else COLOURS[place],
-            hatch="" if place is None else HATCHES[place],
+            facecolor=_NEITHER if place is None else COLOURS[place],
+            hatch="" if place is None else _HATCHES[place],
         )
         axes.text(index, probability + 0.02, f"{probability:.2f}", ha="center", va="bottom")
     axes.set_xlim(-0.7, len(classes) - 0.3)
@@ -162,7 +162,7 @@ def _draw_scores(axes: Axes, curves: np.ndarray, layered: bool, names: list[str]
                 [curves[0, index]],
                 width=0.6,
                 facecolor=COLOURS[index],
-                hatch=HATCHES[index],
+                hatch=_HATCHES[index],
                 gid=name,
                 edgecolor="#222222",
                 linewidth=0.6,

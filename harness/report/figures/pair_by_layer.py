@@ -1,38 +1,34 @@
-"""How far explainers of a pair agree, by layer: a line per pair, single heads as thin points."""
-
-from typing import Any
+"""How well the explainers of a pair agree, by layer: a line per pair, single heads as small points."""
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.report.figures.drawing import (
     LIGHT,
-    LINE,
-    SMALL,
     WIDTH,
     canvas,
     entitle,
-    examples,
     finished,
     layer_ticks,
     look,
     note_height,
-    sentence,
     styled,
     title_height,
 )
+from harness.report.figures.lettering import LINE, SMALL, examples, sentence
 
-MOST = 7  # pairs in one figure that can still be told apart
-LEFT, RIGHT, GAP, HIGH = 0.5, 0.1, 0.2, 2.0  # inches
-CALLED = {"rho": "Spearman's ρ", "pearson": "Pearson's r"}
+MOST_PAIRS = 7  # that can still be distinguished in one figure
+_LEFT, _RIGHT, _GAP, _HIGH = 0.5, 0.1, 0.2, 2.0  # inches
+COEFFICIENT_SYMBOLS = {"rho": "Spearman's ρ", "pearson": "Pearson's r"}
 
 
 @styled
-def pair_by_layer(board: Any, *, title: str = "") -> Figure | None:
-    """Mean correlation of each pair by layer, with the 95 % interval of the mean; None without a defined mean.
+def pair_by_layer(board: pd.DataFrame, *, title: str = "") -> Figure | None:
+    """Mean correlation of each pair by layer, with the 95% interval of the mean; None without a defined mean.
 
-    One panel for Spearman, one for Pearson. Of a pair with heads the line is the mean over heads, and each head's own
+    One panel for Spearman, one for Pearson. For a pair with heads, the line is the mean over heads, and each head's own
     mean is a small point. A pair without layers stands at `input`.
 
     Args:
@@ -43,14 +39,14 @@ def pair_by_layer(board: Any, *, title: str = "") -> Figure | None:
         return None
     pairs = list(board.groupby(["first", "second"], sort=False))
     heads = bool((board["head"] > 0).any())
-    note = "Band: 95 % bootstrap interval of the mean over examples."
+    note = "Band: 95% bootstrap interval of the mean over examples."
     note += " Small points: single heads; line: their mean." if heads else ""
     title = sentence(title, examples(board.loc[board["head"] == 0, "n"]))
     figure, panels = two_panels(title, note, len(pairs))
     layers = sorted(board["layer"].unique())
-    for axes, name in zip(panels, CALLED, strict=True):
+    for axes, name in zip(panels, COEFFICIENT_SYMBOLS, strict=True):
         for place, ((first, second), cells) in enumerate(pairs):
-            label = f"{first} against {second}"
+            label = f"{first} vs. {second}"
             shift = (place - (len(pairs) - 1) / 2) * 0.5 / len(pairs)  # so that heads of two pairs are side by side
             _draw(axes, cells, name, label, place, shift)
         axes.axhline(0, color="#B0B0B0", linewidth=0.7, zorder=1)
@@ -59,15 +55,19 @@ def pair_by_layer(board: Any, *, title: str = "") -> Figure | None:
         axes.set_xticks([*([0] if layers[0] == 0 else []), *ticks])
         axes.set_xticklabels([*(["input"] if layers[0] == 0 else []), *map(str, ticks)])
         axes.set_xlabel("layer", labelpad=2)
-        axes.set_title(CALLED[name], pad=4)
-    limits(panels, board, [*CALLED, *(f"{name}{end}" for name in CALLED for end in ("_low", "_high"))])
+        axes.set_title(COEFFICIENT_SYMBOLS[name], pad=4)
+    limits(
+        panels,
+        board,
+        [*COEFFICIENT_SYMBOLS, *(f"{name}{end}" for name in COEFFICIENT_SYMBOLS for end in ("_low", "_high"))],
+    )
     panels[0].set_ylabel("mean correlation")
     legend(figure, panels[0], columns=1)
     entitle(figure, title, note)
     return finished(figure)
 
 
-def _draw(axes: Axes, cells: Any, name: str, label: str, place: int, shift: float) -> None:
+def _draw(axes: Axes, cells: pd.DataFrame, name: str, label: str, place: int, shift: float) -> None:
     style = look(place)
     line = cells[cells["head"] == 0].sort_values("layer")
     at, mean, low, high = (line[column].to_numpy() for column in ("layer", name, f"{name}_low", f"{name}_high"))
@@ -93,14 +93,14 @@ def _draw(axes: Axes, cells: Any, name: str, label: str, place: int, shift: floa
 
 
 def two_panels(title: str, note: str, lines: int) -> tuple[Figure, list[Axes]]:
-    """A figure of two panels side by side, placed in inches, with room for so many lines of a legend below."""
+    """A figure of two panels side by side, placed in inches, with room below for a legend of `lines` lines."""
     above = title_height(title, WIDTH) + 0.2
     below = 0.4 + LINE * lines + note_height(note, WIDTH)
-    tall = above + HIGH + below
+    tall = above + _HIGH + below
     figure = canvas(WIDTH, tall, by_hand=True)
-    wide = (WIDTH - LEFT - RIGHT - GAP) / 2
+    wide = (WIDTH - _LEFT - _RIGHT - _GAP) / 2
     panels = [
-        figure.add_axes(((LEFT + place * (wide + GAP)) / WIDTH, below / tall, wide / WIDTH, HIGH / tall))
+        figure.add_axes(((_LEFT + place * (wide + _GAP)) / WIDTH, below / tall, wide / WIDTH, _HIGH / tall))
         for place in range(2)
     ]
     panels[1].tick_params(labelleft=False)
@@ -110,12 +110,12 @@ def two_panels(title: str, note: str, lines: int) -> tuple[Figure, list[Axes]]:
 def legend(figure: Figure, axes: Axes, columns: int) -> None:
     """The names of the lines, from the left end of the panels, under the labels of their axes."""
     wide, tall = figure.get_size_inches()
-    corner = (LEFT / wide, axes.get_position().y0 - 0.37 / tall)
+    corner = (_LEFT / wide, axes.get_position().y0 - 0.37 / tall)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper left", bbox_to_anchor=corner, borderaxespad=0, borderpad=0, ncols=columns)
 
 
-def limits(panels: list[Axes], table: Any, columns: list[str]) -> None:
+def limits(panels: list[Axes], table: pd.DataFrame, columns: list[str]) -> None:
     """One scale for both panels, with room around all the values; grid lines behind them."""
     values = table[columns].to_numpy(dtype=float)
     low, high = np.nanmin(values), np.nanmax(values)

@@ -1,10 +1,9 @@
-"""Rank correlation with one reference by layer: a line per explainer, floors and other references beside them."""
+"""Rank correlation with one reference by layer: a line per explainer, with floors and other references."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -13,31 +12,25 @@ from harness.report.figures.drawing import (
     GREY,
     INK,
     LIGHT,
-    LINE,
-    SMALL,
-    WIDTH,
-    canvas,
     entitle,
-    examples,
     finished,
     layer_ticks,
     look,
-    sentence,
     spread,
     styled,
-    title_height,
-    widest,
 )
+from harness.report.figures.lettering import SMALL, examples, sentence, widest
+from harness.report.figures.rho_panels import HIGH, legend_columns, rho_panels
 
-MOST = 7  # lines in one panel that can still be told apart
-LEFT, GAP, NARROW, HIGH = 0.76, 0.14, 1.9, 2.0  # inches; of panels of layers the least width, of all the height
-YARDSTICKS = ((0, (7, 1.5)), (0, (2.5, 1)), (0, (7, 1, 1, 1)))
-COLUMN = 0.19  # inches for an explainer without layers
+_MOST = 7  # lines in one panel that can still be distinguished
+_REFERENCE_DASHES = ((0, (7, 1.5)), (0, (2.5, 1)), (0, (7, 1, 1, 1)))
 
 
 @styled
-def rho_by_layer(board: Any, *, title: str = "", reference: str = "", order: Sequence[str] = ()) -> Figure | None:
-    """Mean rank correlation by layer, with the 95 % interval of the mean; None without a defined mean.
+def rho_by_layer(
+    board: pd.DataFrame, *, title: str = "", reference: str = "", order: Sequence[str] = ()
+) -> Figure | None:
+    """Mean rank correlation by layer, with the 95% interval of the mean; None without a defined mean.
 
     Explainers with layers are lines, at most seven in a panel; those without stand in a panel of their own. Floors are
     thin grey lines, other references thick black ones, named at the right. An undefined mean leaves a gap.
@@ -63,7 +56,7 @@ def rho_by_layer(board: Any, *, title: str = "", reference: str = "", order: Seq
     points = [name for name in explainers if name not in layered]
     sides = [name for name in names if kinds[name] != "explainer"]
 
-    count = -(-len(lines) // MOST)
+    count = -(-len(lines) // _MOST)
     if not count and any(name in layered for name in sides):
         count = 1  # floors by layer with no explainer beside them
     size = -(-len(lines) // max(count, 1))
@@ -71,7 +64,7 @@ def rho_by_layer(board: Any, *, title: str = "", reference: str = "", order: Seq
     margin = widest([_side_label(name, kinds[name]) for name in sides]) + (0.25 if sides else 0.1)
     title = sentence(title, examples(board["n"]))
     legends = [[_named(name, curves[name]) for name in group] for group in groups]
-    figure, panels = _panels(title, legends, [_named(name, curves[name]) for name in points], margin)
+    figure, panels = rho_panels(title, legends, [_named(name, curves[name]) for name in points], margin)
 
     values = np.concatenate([curve.ravel() for curve in curves.values()])
     low, high = np.nanmin(values), np.nanmax(values)
@@ -94,7 +87,7 @@ def rho_by_layer(board: Any, *, title: str = "", reference: str = "", order: Seq
             axes.set_xlabel("layer", labelpad=2)
             if members:
                 shift = -0.1 / panel.width
-                across = _columns(panel.width, legends[panel.group])
+                across = legend_columns(panel.width, legends[panel.group])
                 axes.legend(loc="upper left", bbox_to_anchor=(shift, 0), borderaxespad=3.6, ncols=across)
         else:
             for place, name in enumerate(points):
@@ -103,7 +96,7 @@ def rho_by_layer(board: Any, *, title: str = "", reference: str = "", order: Seq
             axes.set_xticks(range(len(points)), [_named(name, curves[name]) for name in points], rotation=90)
             axes.set_title("no layers", fontsize=SMALL, pad=2)
         if panel.first:
-            axes.set_ylabel(f"mean Spearman's ρ with\n{reference or 'the reference'} (95 % interval)")
+            axes.set_ylabel(f"mean Spearman's ρ with\n{reference or 'the reference'} (95% interval)")
         else:
             axes.tick_params(labelleft=False)
         if panel.last:
@@ -113,69 +106,14 @@ def rho_by_layer(board: Any, *, title: str = "", reference: str = "", order: Seq
     return finished(figure)
 
 
-def _curve(cells: Any, layered: bool) -> np.ndarray:
+def _curve(cells: pd.DataFrame, layered: bool) -> np.ndarray:
     """Mean, low and high by layer, `[layer, 3]`; NaN where there is no row, one row for a method without layers."""
     curve = np.full((int(cells["layer"].max()) if layered else 1, 3), np.nan)
-    for cell in cells.itertuples():
-        if layered == (cell.layer > 0):
-            curve[max(cell.layer - 1, 0)] = cell.mean, cell.low, cell.high
+    values = cells[["mean", "low", "high"]].to_numpy(dtype=float)
+    for layer, value in zip(cells["layer"], values, strict=True):
+        if layered == (layer > 0):
+            curve[max(layer - 1, 0)] = value
     return curve
-
-
-@dataclass(frozen=True)
-class _Panel:
-    """Axes, whether layers are drawn there, which group of lines, inches, and the place in its row."""
-
-    axes: Axes
-    layers: bool
-    group: int
-    width: float
-    first: bool
-    last: bool
-
-
-def _panels(title: str, groups: list[list[str]], points: list[str], margin: float) -> tuple[Figure, list[_Panel]]:
-    """The figure and its panels, placed in inches: two of layers in a row, and where there is room those without."""
-    spare = WIDTH - LEFT - margin
-    column = 0.3 + COLUMN * len(points)
-    numbers = list(range(len(groups)))
-    rows = [numbers[start : start + 2] for start in range(0, len(numbers), 2)]
-    beside = bool(points and rows) and len(rows[-1]) == 1 and column + GAP + NARROW <= spare
-    if beside:
-        rows[-1] = [-1, *rows[-1]]  # -1: the panel of those without layers
-    elif points:
-        rows.append([-1])
-    ticks = widest(points) + 0.1
-    widths, heights = [], []
-    for row in rows:
-        rest = spare - GAP * (len(row) - 1) - (column if beside and -1 in row else 0)
-        share = rest / max(1, len(row) - (beside and -1 in row))
-        widths.append([column if number < 0 and beside else share for number in row])
-        legends = [
-            -(-len(groups[number]) // _columns(wide, groups[number]))
-            for number, wide in zip(row, widths[-1], strict=True)
-            if number >= 0
-        ]
-        below = max([0.45 + LINE * lines for lines in legends] + ([ticks] if -1 in row else []))
-        heights.append(0.17 + HIGH + below)
-    top = title_height(title, WIDTH)
-    tall = top + sum(heights) + 0.05
-    figure = canvas(WIDTH, tall, by_hand=True)
-    panels = []
-    for row, sizes, height in zip(rows, widths, heights, strict=True):
-        across = LEFT
-        for place, (number, wide) in enumerate(zip(row, sizes, strict=True)):
-            box = (across / WIDTH, 1 - (top + 0.17 + HIGH) / tall, wide / WIDTH, HIGH / tall)
-            axes = figure.add_axes(box)
-            panels.append(_Panel(axes, number >= 0, number, wide, place == 0, place == len(row) - 1))
-            across += wide + GAP
-        top += height
-    return figure, panels
-
-
-def _columns(width: float, members: list[str]) -> int:
-    """Columns of the legend under a panel of so many inches."""
-    return max(1, min(len(members), int((width + 0.3) / (widest(members) + 0.6))))
 
 
 def _named(name: str, curve: np.ndarray) -> str:
@@ -207,12 +145,12 @@ def _draw_point(axes: Axes, curve: np.ndarray, place: int, style: int) -> None:
 
 def _draw_side(axes: Axes, curve: np.ndarray, kind: str, index: int, layered: bool, layers: bool) -> None:
     """A floor or another reference; one by layer is drawn among the layers alone."""
-    yardstick = kind == "reference"
+    reference = kind == "reference"
     style = {
-        "color": INK if yardstick else GREY,
-        "linestyle": YARDSTICKS[index % len(YARDSTICKS)] if yardstick else DASHES[index % len(DASHES)],
-        "linewidth": 1.5 if yardstick else 0.8,
-        "zorder": 5 if yardstick else 2,
+        "color": INK if reference else GREY,
+        "linestyle": _REFERENCE_DASHES[index % len(_REFERENCE_DASHES)] if reference else DASHES[index % len(DASHES)],
+        "linewidth": 1.5 if reference else 0.8,
+        "zorder": 5 if reference else 2,
     }
     if not layered and not np.isnan(curve[0, 0]):
         axes.axhline(curve[0, 0], **style)

@@ -1,45 +1,43 @@
-"""One example's scores of the explained position: tokens across, layers up (Abnar & Zuidema 2020, Figures 2 and 3)."""
+"""One example's scores for the explained position: tokens across, layers up (Abnar & Zuidema 2020, Figures 2, 3)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 
 from harness.report.figures.drawing import (
     ACCENT,
-    PLAIN,
-    SMALL,
     WIDTH,
     canvas,
     entitle,
     finished,
-    label,
     layer_ticks,
     note_height,
-    sentence,
     styled,
     title_height,
     undefined_cells,
-    widest,
 )
+from harness.report.figures.lettering import PLAIN, SMALL, label, sentence, widest
 
-CELL = 0.155  # inches: the narrowest and the usual height of a cell
-WIDEST = 0.42
-SPACE, BAR = 0.08, 0.15  # inches between two panels, and for a colour bar
-NOTE = (
+_CELL = 0.155  # inches: the narrowest and the usual height of a cell
+_WIDEST = 0.42
+_SPACE, _BAR = 0.08, 0.15  # inches between two panels, and for a colour bar
+_NOTE = (
     "Rows are layers (–: an explainer without layers). For display, scores are divided by their row's largest "
-    "magnitude: rows compare in pattern, not in size."
+    "magnitude: compare the pattern of rows, not their size."
 )
-HATCHED = " Hatched: undefined."
-DASHED = " A dash marks a negative score."
+_HATCHED = " Hatched: undefined."
+_DASHED = " A dash marks a negative score."
 
 
 @styled
-def row_by_layer(tokens: Sequence[str], scores: Any, *, position: int | None = None, title: str = "") -> Figure | None:
+def row_by_layer(
+    tokens: Sequence[str], scores: pd.DataFrame, *, position: int | None = None, title: str = ""
+) -> Figure | None:
     """One panel per explainer, a cell for the score of each token at each layer; None without a defined score.
 
     Each row is divided by its largest magnitude. Panels with a negative score have a diverging colour map and a dash
@@ -62,17 +60,17 @@ def row_by_layer(tokens: Sequence[str], scores: Any, *, position: int | None = N
     signed = {method: bool((share < 0).any()) for method, (share, _) in shares.items()}
     texts = [label(token) for token in tokens]
     left = widest(methods, PLAIN) + 0.34
-    cell = float(np.clip((WIDTH - left - 0.1) / len(tokens), CELL, WIDEST))
-    note = NOTE + (DASHED if any(signed.values()) else "")
-    note += HATCHED if any(np.isnan(share).any() for share, _ in shares.values()) else ""
+    cell = float(np.clip((WIDTH - left - 0.1) / len(tokens), _CELL, _WIDEST))
+    note = _NOTE + (_DASHED if any(signed.values()) else "")
+    note += _HATCHED if any(np.isnan(share).any() for share, _ in shares.values()) else ""
     title = sentence(title, "" if position is None else f"explained position: {texts[position]} ({position})")
     upright = widest(texts, bold=True) > cell - 0.04
-    heights = [(CELL if len(share) <= 12 else 0.095) * len(share) for share, _ in shares.values()]
+    heights = [(_CELL if len(share) <= 12 else 0.095) * len(share) for share, _ in shares.values()]
     below = (widest(texts, bold=True) if upright else 0.1) + 0.12
     kinds = sorted(set(signed.values()))
     width = max(cell * len(tokens) + left + 0.1, 1.7 + widest([_meaning(kind) for kind in kinds]))
     top = title_height(title, width) + 0.02
-    tall = top + sum(heights) + SPACE * len(heights) + below + BAR * len(kinds) + note_height(note, width)
+    tall = top + sum(heights) + _SPACE * len(heights) + below + _BAR * len(kinds) + note_height(note, width)
     figure, across = canvas(width, tall, by_hand=True), cell * len(tokens)
     for method, height in zip(methods, heights, strict=True):
         share, layered = shares[method]
@@ -81,38 +79,37 @@ def row_by_layer(tokens: Sequence[str], scores: Any, *, position: int | None = N
         _draw(axes, share, layered, signed[method])
         axes.text(-0.26 / across, 0.5, method, ha="right", va="center", transform=axes.transAxes)
         axes.set_xticks([])
-        top += height + SPACE
+        top += height + _SPACE
     axes = figure.axes[-1]  # the lowest panel names the tokens
     axes.set_xticks(np.arange(len(tokens)) + 0.5, texts, rotation=90 if upright else 0)
     axes.tick_params(bottom=False, pad=2)
     if position is not None:
         axes.get_xticklabels()[position].set(fontweight="bold", color=ACCENT)
     for index, kind in enumerate(kinds):
-        place = (0.28 / width, 1 - (top + below + BAR * (index + 0.2)) / tall, 1.2 / width, 0.08 / tall)
+        place = (0.28 / width, 1 - (top + below + _BAR * (index + 0.2)) / tall, 1.2 / width, 0.08 / tall)
         _colour_bar(figure, place, kind)
     entitle(figure, title, note)
     return finished(figure)
 
 
-def _shares(cells: Any, n: int) -> tuple[np.ndarray, bool]:
+def _shares(cells: pd.DataFrame, n: int) -> tuple[np.ndarray, bool]:
     """Scores over the largest magnitude of their row, `[layer, token]`, and whether there are layers."""
     layered = bool(cells["layer"].max() > 0)
     shares = np.full((int(cells["layer"].max()) if layered else 1, n), np.nan)
-    for cell in cells.itertuples():
-        if len(cell.scores) != n:
-            raise ValueError(
-                f"expected scores of {n} tokens, got {len(cell.scores)} of {cell.method}, layer {cell.layer}"
-            )
-        if layered == (cell.layer > 0):
-            row = np.asarray(cell.scores, dtype=float)
+    for cell in cells.to_dict("records"):
+        layer, scores = cell["layer"], cell["scores"]
+        if len(scores) != n:
+            raise ValueError(f"expected scores of {n} tokens, got {len(scores)} of {cell['method']}, layer {layer}")
+        if layered == (layer > 0):
+            row = np.asarray(scores, dtype=float)
             row = np.where(np.isfinite(row), row, np.nan)
             largest = np.nanmax(np.abs(row)) if not np.isnan(row).all() else np.nan
-            shares[max(cell.layer - 1, 0)] = row / largest if largest > 0 else row  # all zero: even, not undefined
+            shares[max(layer - 1, 0)] = row / largest if largest > 0 else row  # all zero: uniform, not undefined
     return shares, layered
 
 
 def _map(signed: bool) -> tuple[Colormap, Normalize]:
-    """Dark is much, in grey too; of signed scores both ends are dark, and a dash tells them apart."""
+    """Dark is large, in grey too; for signed scores both ends are dark, and a dash distinguishes them."""
     return (
         (matplotlib.colormaps["PuOr"], Normalize(-1, 1)) if signed else (matplotlib.colormaps["Blues"], Normalize(0, 1))
     )
@@ -148,7 +145,7 @@ def _meaning(signed: bool) -> str:
 
 
 def _colour_bar(figure: Figure, place: tuple[float, float, float, float], signed: bool) -> None:
-    """A bar along the foot: low at its left, high at its right, and what it means behind that."""
+    """A bar at the bottom: low on the left, high on the right, followed by what it means."""
     axes = figure.add_axes(place, gid="colour bar")
     colours, scale = _map(signed)
     axes.pcolormesh(

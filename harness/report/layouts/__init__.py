@@ -1,1 +1,1 @@
-"""Tables laid out as grids, one file for each kind of table."""
+"""Tables of results as grids, one file for each kind of table."""

@@ -1,43 +1,38 @@
-"""What each method of a run cost, per example, as a grid."""
+"""What each method of a run costs per example, as a grid."""
 
-import sys
-from collections.abc import Mapping
-from typing import Any
-
-from harness.report.grid import Grid, Lines
-from harness.tracing.meter import Cost
-
-GROUPS = {"explainers": "explainer", "references": "reference"}
+from harness.report.cells import Number, Text
+from harness.report.grid import Column, Grid, GridLines, name_columns
+from harness.tables import Costs, Manifest
 
 
-def source_of(method: object) -> str:
-    """The paper of a method: the first line of its file's docstring."""
-    text = sys.modules[type(method).__module__].__doc__ or ""
-    return text.strip().split("\n")[0].split(" https:")[0].rstrip(".")
+def cost_grid(manifest: Manifest, costs: Costs, examples: int) -> Grid | None:
+    """Seconds and passes of the model, forward and backward, per example, and the paper of each method.
 
-
-def cost_grid(manifest: Mapping[str, Any], costs: Mapping[str, Cost], examples: int) -> Grid | None:
-    """Seconds, and runs of the whole model forward and backward, per example; and where the method is from.
-
-    None for a run that was killed between its last example and its manifest: nobody counted for it.
+    None where nothing was measured.
     """
-    if "trace" not in costs:
+    shared = costs.of("phase").get("trace")
+    if shared is None:
         return None
-    lines = Lines()
-    for group, kind in GROUPS.items():
+    lines = GridLines()
+    for kind, methods in (("explainer", manifest.explainers), ("reference", manifest.references)):
         lines.rule()
-        for name, source in manifest["sources"][group].items():
-            cost = costs.get(f"{kind} {name}")
-            if cost is not None:
-                passes = [f"{count / examples:.1f}" for count in (cost.forward, cost.backward)]
-                lines.add([name, kind, source, f"{cost.seconds / examples:.3g}", *passes])
-    shared = costs["trace"].seconds / examples
+        spent = costs.of(kind)
+        for name, method in methods.items():
+            if name in spent:
+                cost = spent[name]
+                passes = [Number(count / examples, ".1f") for count in (cost.forward, cost.backward)]
+                names = [Text(name), Text(kind), Text(method.source)]
+                lines.add([*names, Number(cost.seconds / examples, ".3g"), *passes])
     notes = [
-        f"each method as if it ran alone, beside the forward pass that all share ({shared:.3g} seconds); "
-        "a pass is one text through the whole model, or a gradient back from its output; work on parts of "
-        "the model shows in the seconds alone"
+        "each method as if it ran alone, not counting the forward pass that all methods share "
+        f"({shared.seconds / examples:.3g} seconds); a pass is one text through the whole model, or a gradient back "
+        "from its output; work on parts of the model counts in seconds only"
     ]
-    columns = ["method", "", "source", "seconds", "forward", "backward"]
-    task, model = manifest["task"], manifest["model_name"]
-    title = f"{task}, {model}, seed {manifest['seed']}: cost per example, n {examples}"
-    return lines.grid(str(task), title, columns, notes, names=3)
+    columns = [
+        *name_columns("method", "", "source"),
+        Column("seconds", "seconds"),
+        Column("forward"),
+        Column("backward"),
+    ]
+    title = f"{manifest.task}, {manifest.model_name}, seed {manifest.seed}: cost per example, n {examples}"
+    return lines.grid(manifest.task, title, columns, notes)

@@ -1,113 +1,70 @@
-"""Rows of pairs to means and intervals, by layer and head and by number of tokens, and to the grid that is printed."""
+"""Agreement of pairs of explainers as grids: pairs down, layers across."""
 
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
-from harness.report.grid import BLOCK, UNDEFINED, Grid, Lines, header, interval, span
+from harness.report.cells import Cell, Empty, Estimate, Text, Undefined
+from harness.report.grid import (
+    BLOCK,
+    Column,
+    Grid,
+    GridLines,
+    count_cells,
+    count_columns,
+    frames_by_layer,
+    layer_columns,
+    layer_name,
+    name_columns,
+)
 from harness.statistics.pairs import COEFFICIENTS, PAIR
-from harness.statistics.tests import mean_interval
 
-NAMES = {"rho": "Spearman's rho", "pearson": "Pearson's r"}
-MEANS = ["n", "undefined", *(f"{name}{end}" for name in COEFFICIENTS for end in ("", "_low", "_high"))]
-BY_LAYER = [*PAIR, "layer", "head", *MEANS]
-BY_LENGTH = [*PAIR, "layer", "shortest", "longest", "tokens", *MEANS]
-BINS = 10  # of sentence lengths, at most
-IN_A_BIN = 8  # examples on average, at least
+COEFFICIENT_NAMES = {"rho": "Spearman's rho", "pearson": "Pearson's r"}
 
 
-def pair_board(rows: Any, examples: Any) -> pd.DataFrame:
-    """Rows to one line per pair, layer and head: mean, 95 % bootstrap interval, `n` defined examples, `undefined`.
+def pair_grids(board: pd.DataFrame, rows: pd.DataFrame, task: str, title: str) -> list[Grid]:
+    """Both coefficients with their intervals, a few layers to a grid.
 
-    Head 0 of a pair with heads is the mean over heads: first within an example, over those that are defined. Clusters
-    of examples are drawn together; an example without a row, since an explainer failed there, counts as undefined.
+    `board` has a line per pair, layer and head; `rows` are the correlations that it summarises.
     """
-    tables = [_lines(pair, part, examples) for pair, part in rows.groupby(PAIR, sort=False)]
-    return pd.concat(tables, ignore_index=True).reindex(columns=BY_LAYER) if tables else pd.DataFrame(columns=BY_LAYER)
-
-
-def pair_lengths(rows: Any, examples: Any, head_size: int | None = None) -> pd.DataFrame:
-    """Rows to one line per pair, layer and bin of sentence lengths, in tokens, special ones counted.
-
-    At most ten bins, `shortest` to `longest`, fewer where there are few examples, all of one width, of which one ends
-    at the head's dimension if it is known; `tokens` is the mean length of a bin's examples. Of a pair with heads the
-    mean over heads.
-    """
-    lengths = examples.drop_duplicates("example").set_index("example")["ranked"].map(len)
-    most = min(BINS, max(4, len(lengths) // IN_A_BIN))
-    tables = []
-    for pair, part in rows.groupby(PAIR, sort=False):
-        for shortest, longest in bins(int(lengths.min()), int(lengths.max()), head_size or 0, most):
-            inside = lengths.index[lengths.between(shortest, longest)]
-            of = part[part["example"].isin(inside)]
-            if len(of):
-                lines = _lines(pair, of, examples[examples["example"].isin(inside)])
-                bin_of = {"shortest": shortest, "longest": longest, "tokens": lengths[inside].mean()}
-                tables.append(lines[lines["head"] == 0].assign(**bin_of))
-    return (
-        pd.concat(tables, ignore_index=True).reindex(columns=BY_LENGTH) if tables else pd.DataFrame(columns=BY_LENGTH)
-    )
-
-
-def bins(low: int, high: int, end: int, most: int) -> list[tuple[int, int]]:
-    """First and last length of `most` bins or fewer, of one width, that hold all from low to high; `end` ends one."""
-    width = 1
-    while (high - end - 1) // width - (low - end - 1) // width >= most:
-        width += 1
-    numbers = range((low - end - 1) // width, (high - end - 1) // width + 1)
-    return [(end + number * width + 1, end + (number + 1) * width) for number in numbers]
-
-
-def _lines(pair: Any, rows: Any, examples: Any) -> pd.DataFrame:
-    """The lines of one pair over the given examples, by layer and head."""
-    clusters = examples.drop_duplicates("example").set_index("example")["cluster"]
-    if (rows["head"] > 0).any():
-        means = rows.groupby(["example", "layer"], sort=False)[list(COEFFICIENTS)].mean().reset_index()
-        rows = pd.concat([means.assign(head=0), rows])
-    wide = {name: rows.pivot(index="example", columns=["layer", "head"], values=name) for name in COEFFICIENTS}
-    wide = {name: table.reindex(clusters.index).sort_index(axis=1) for name, table in wide.items()}
-    lines = wide[COEFFICIENTS[0]].columns.to_frame(index=False)
-    for name, table in wide.items():
-        values = table.to_numpy(dtype=float)  # [example, cell]
-        n = (~np.isnan(values)).sum(axis=0)  # the same of both coefficients
-        lines["n"], lines["undefined"] = n, len(values) - n
-        lines[name] = np.where(n, np.nansum(values, axis=0) / np.maximum(n, 1), np.nan)
-        lines[f"{name}_low"], lines[f"{name}_high"] = mean_interval(values, clusters.to_numpy()).T
-    return lines.assign(**dict(zip(PAIR, pair, strict=True)))
-
-
-def pair_grids(board: Any, rows: Any, task: str, title: str) -> list[Grid]:
-    """Pairs down, layers across, both coefficients with their intervals; a few layers to a grid."""
     layers = sorted(board["layer"].unique())
     blocks = [layers[start : start + BLOCK] for start in range(0, len(layers), BLOCK)]
+    notes = _notes(rows)
+    result = []
+    for block in blocks:
+        lines = GridLines()
+        for pair, cells in board[board["head"] == 0].groupby(PAIR, sort=False):
+            if cells["layer"].isin(block).any():
+                lines.rule()
+                _add_pair(lines, str(pair[0]), str(pair[1]), cells, block)
+        which = "" if len(blocks) == 1 else f", {layer_name(block[0])} to {layer_name(block[-1])}"
+        columns: list[Column] = [*name_columns("pair", ""), *layer_columns(block), *count_columns()]
+        result.append(lines.grid(task, f"{title}: pairs of explainers{which}", columns, notes))
+    return result
+
+
+def _add_pair(lines: GridLines, first: str, second: str, cells: pd.DataFrame, layers: Sequence[int]) -> None:
+    by_layer = frames_by_layer(cells)
+    names, counts = (first, f"  {second}"), (count_cells(cells), [Empty()] * 2)
+    for coefficient, name, counted in zip(COEFFICIENTS, names, counts, strict=True):
+        values = [_estimate(by_layer.get(layer), coefficient) for layer in layers]
+        lines.add([Text(name), Text(COEFFICIENT_NAMES[coefficient]), *values, *counted])
+
+
+def _estimate(cells: pd.DataFrame | None, coefficient: str) -> Cell:
+    if cells is None:
+        return Empty()
+    mean, low, high = (float(cells[f"{coefficient}{end}"].iloc[0]) for end in ("", "_low", "_high"))
+    return Estimate(mean, low, high) if mean == mean else Undefined()
+
+
+def _notes(rows: pd.DataFrame) -> list[str]:
     notes = [
-        "mean over examples of the correlation of two explainers' scores over the ranked tokens, in brackets its 95 % "
-        "bootstrap interval; of explainers by head the mean over heads: each head is in pairs.csv"
+        "mean over examples of the correlation between two explainers' scores over the ranked tokens; in brackets: its "
+        "95% bootstrap interval; for explainers with single heads, the mean over heads (pairs.csv has each head)"
     ]
     undefined = rows.loc[rows["status"] != "ok", "status"].value_counts()
     if len(undefined):
         reasons = "; ".join(f"{reason} ({count})" for reason, count in undefined.items())
         notes.append(f"undefined, left out: {undefined.sum()} of {len(rows)} correlations: {reasons}")
-    result = []
-    for block in blocks:
-        lines = Lines()
-        for (first, second), cells in board[board["head"] == 0].groupby(PAIR, sort=False):
-            by_layer = {cell.layer: cell for cell in cells.itertuples()}
-            if not any(layer in by_layer for layer in block):
-                continue
-            lines.rule()
-            counts = [span(cells[count]) for count in ("n", "undefined")]
-            for name, beside, counted in zip(COEFFICIENTS, (first, f"  {second}"), (counts, ["", ""]), strict=True):
-                lines.add([beside, NAMES[name], *(_cell(by_layer.get(layer), name) for layer in block), *counted])
-        part = "" if len(blocks) == 1 else f", {header(block[0])} to {header(block[-1])}"
-        columns = ["pair", "", *map(header, block), "n", "undefined"]
-        result.append(lines.grid(task, f"{title}: pairs of explainers{part}", columns, notes, 2))
-    return result
-
-
-def _cell(cell: Any, name: str) -> str:
-    if cell is None:
-        return ""
-    mean, low, high = (getattr(cell, f"{name}{end}") for end in ("", "_low", "_high"))
-    return UNDEFINED if np.isnan(mean) else f"{mean:z.2f} {interval(low, high)}".rstrip()
+    return notes

@@ -1,78 +1,105 @@
-"""The grids of a sweep: models and explainers down, layers across, and by relative depth where depths differ."""
+"""The leaderboard of a sweep as grids: models and explainers down, layers across, also by relative depth."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
-from harness.report.grid import Grid, Lines, add_lines, cell_notes, counts, header, marks, measure
-from harness.report.layouts.summaries import referent_grid
-from harness.report.notes import shared
-from harness.results.pooled import Lost, Merged
+from harness.report.cells import Empty, Text
+from harness.report.grid import Column, Grid, GridLines, count_columns, layer_name, measure_name, name_columns
+from harness.report.layouts.board_cells import board_marks
+from harness.report.layouts.leaderboard import SECONDS, add_lines, undefined_notes
+from harness.report.notes import shared_notes
+from harness.results.pooled import Lost
+
+Seconds = Mapping[str, Mapping[str, float]]  # by model and explainer
 
 
-def merged_grids(merged: Merged) -> list[Grid]:
-    """One grid per task and reference, models and explainers down; a second one where the models' depths differ."""
+class Alignment(NamedTuple):
+    """How models of different depths share columns.
+
+    Args:
+        columns: 0 for methods without layers, then from 1.
+        layer: which layer of a model of a given depth stands in a column.
+    """
+
+    title: str
+    columns: list[int]
+    headers: list[str]
+    layer: Callable[[int, int], int]
+    notes: list[str]
+
+
+def pooled_grids(board: pd.DataFrame, seconds: Seconds, lost: Sequence[Lost]) -> list[Grid]:
+    """One grid for each measure of one task; a second one where the models' depths differ."""
     grids = []
-    whole: Any = pd.DataFrame({"task": []}) if merged.board is None else merged.board
-    tasks = whole["task"].drop_duplicates().tolist()
-    for task in dict.fromkeys([*tasks, *(one.task for one in merged.lost)]):
-        lost = [one for one in merged.lost if one.task == task]
-        if task not in tasks:
-            lines = Lines()
-            _add_lost(lines, lost, 2)
-            grids.append(lines.grid(task, f"{task}: no results", ["model", "explainer"], _why(lost), 2))
-            continue
-        board = whole[(whole["task"] == task) & (whole["kind"] != "reliability")]
-        for reference, cells in board.groupby("reference", sort=False):
-            seconds = {key[1:]: value for key, value in merged.seconds.items() if key[0] == task}
-            grids += _by_model(task, f"{task}: {measure(cells, reference)}, mean ± std", cells, seconds, lost)
-        by_model = {model: board for (of, model), board in merged.referents.items() if of == task}
-        referents = referent_grid(task, task, by_model)
-        grids += [] if referents is None else [referents]
+    shown = board[board["kind"] != "reliability"]
+    for measure, cells in shown.groupby("measure", sort=False):
+        task = str(cells["task"].iloc[0])
+        title = f"{task}: {measure_name(cells, str(measure))}, mean ± std"
+        models = {str(model): part for model, part in cells.groupby("model", sort=False)}
+        depths = {model: int(part["layer"].max()) for model, part in models.items()}
+        inputs = bool((cells["layer"] == 0).any())
+        grids += [_grid(task, one, models, depths, seconds, lost) for one in _alignments(title, depths, inputs)]
     return grids
 
 
-def _by_model(
-    task: str, title: str, board: Any, seconds: Mapping[tuple[str, str], float], lost: Sequence[Lost]
-) -> list[Grid]:
-    models = {str(model): cells for model, cells in board.groupby("model", sort=False)}
-    depths = {model: int(cells["layer"].max()) for model, cells in models.items()}
-    deep = [depth for depth in depths.values() if depth]  # of methods without layers alone, a depth is not known
+def lost_grid(task: str, lost: Sequence[Lost]) -> Grid:
+    """The grid of a task without results."""
+    lines = GridLines()
+    _add_lost(lines, lost, 2)
+    return lines.grid(task, f"{task}: no results", name_columns("model", "explainer"), _reasons(lost))
+
+
+def _alignments(title: str, depths: Mapping[str, int], inputs: bool) -> list[Alignment]:
+    deep = [depth for depth in depths.values() if depth]  # unknown where no method has layers
     least, most = min(deep, default=0), max(deep, default=0)
-    failed = bool(board["failed"].sum() > 0)
-    inputs = [0] if (board["layer"] == 0).any() else []
-    alignments = [(title, [*inputs, *range(1, most + 1)], lambda column, depth: column, [])]
+    first = [0] if inputs else []
+    columns = [*first, *range(1, most + 1)]
+    alignments = [Alignment(title, columns, [layer_name(column) for column in columns], lambda at, _: at, [])]
     if least < most:
+        columns = [*first, *range(1, least + 1)]
         alignments.append(
-            (
+            Alignment(
                 f"{title}, by relative depth",
-                [*inputs, *range(1, least + 1)],
-                lambda column, depth: -(-column * depth // least),  # ceil(k L / Lmin) in whole numbers; the input is 0
+                columns,
+                [f"{column}/{least}" if column else layer_name(0) for column in columns],
+                lambda at, depth: -(-at * (depth or least) // least),  # rounded up in whole numbers; 0 stays 0
                 [f"in column k/{least}, a model of L layers shows its layer ceil(k L / {least})"],
             )
         )
-    by_model = {model: [*marks(cells), *cell_notes(cells)] for model, cells in models.items()}
-    grids = []
-    for name, columns, place, notes in alignments:
-        relative = bool(notes)
-        headers = [f"{column}/{least}" if relative and column else header(column) for column in columns]
-        lines = Lines()
-        for model, cells in models.items():
-            spent = {explainer: value for (of, explainer), value in seconds.items() if of == model}
-            layers = {column: place(column, depths[model] or least) for column in columns}
-            add_lines(lines, cells, layers, failed, spent, [model])
-            lines.rule()
-        every = ["model", "explainer", *headers, *counts(failed), "seconds"]
-        _add_lost(lines, lost, len(every))
-        grids.append(lines.grid(task, name, every, [*notes, *shared(by_model), *_why(lost)], 2))
-    return grids
+    return alignments
 
 
-def _add_lost(lines: Lines, lost: Sequence[Lost], width: int) -> None:
+def _grid(
+    task: str,
+    alignment: Alignment,
+    models: Mapping[str, pd.DataFrame],
+    depths: Mapping[str, int],
+    seconds: Seconds,
+    lost: Sequence[Lost],
+) -> Grid:
+    failed = any(bool(cells["failed"].sum() > 0) for cells in models.values())
+    lines = GridLines()
+    for model, cells in models.items():
+        layers = [alignment.layer(column, depths[model]) for column in alignment.columns]
+        add_lines(lines, cells, layers, failed, seconds.get(model, {}), [Text(model)])
+        lines.rule()
+    columns = [
+        *name_columns("model", "explainer"),
+        *(Column(header, "layer") for header in alignment.headers),
+        *count_columns(failed),
+        SECONDS,
+    ]
+    _add_lost(lines, lost, len(columns))
+    marks = shared_notes({model: [*board_marks(cells), *undefined_notes(cells)] for model, cells in models.items()})
+    return lines.grid(task, alignment.title, columns, [*alignment.notes, *marks, *_reasons(lost)])
+
+
+def _add_lost(lines: GridLines, lost: Sequence[Lost], width: int) -> None:
     for one in lost:
-        lines.add([one.name, one.status, *[""] * (width - 2)])
+        lines.add([Text(one.name), Text(one.status), *[Empty()] * (width - 2)])
 
 
-def _why(lost: Sequence[Lost]) -> list[str]:
+def _reasons(lost: Sequence[Lost]) -> list[str]:
     return [f"{one.status} {one.name} ({one.folder}): {one.error}" for one in lost]

@@ -11,7 +11,7 @@ import pytest
 import scipy.stats
 
 from harness.cli import assay as command
-from harness.report import comparison
+from harness.cli import compare
 from harness.report.run_tables import RunTables
 from harness.results.run_folder import RunFolder
 from harness.statistics.explainer_agreement import explainer_agreement
@@ -20,7 +20,7 @@ from harness.statistics.ranking import is_validation, ranking
 from tests.conftest import SMALL
 
 METHODS = ["explainers=[random,position,attention,rollout]", "references=[blank_out,input_gradient]"]
-CELL = ["reference", "kind", "explainer", "head", "layer"]
+CELL = ["measure", "kind", "explainer", "head", "layer"]
 NUMBER = re.compile(r"-?\d+\.\d+")
 
 
@@ -43,7 +43,7 @@ def compared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Cap
     def call(*arguments: object) -> tuple[pd.DataFrame, str]:
         out = tmp_path / "out"
         monkeypatch.setattr(sys, "argv", ["assay-compare", *map(str, arguments), "--out", str(out)])
-        comparison.main()
+        compare.main()
         assert {path.name for path in out.iterdir()} == {"comparison.md", "comparison.tex", "comparison.csv"}
         return pd.read_csv(out / "comparison.csv"), capsys.readouterr().out
 
@@ -64,7 +64,7 @@ def test_a_run_does_not_differ_from_itself(compared, folder: Path):
     table, out = compared(folder, folder)
     assert (table["difference"] == 0).all()
     assert (table["p"] == 1).all()
-    assert f"0 of {len(table)} cells differ" in out
+    assert f"0 of {len(table)} cells differ significantly" in out
     rows = RunFolder(folder).measured()
     expected = rows[(rows["status"] == "ok") & (rows["kind"] != "reliability")].groupby(CELL).size()
     assert table.set_index(CELL)["n"].sort_index().to_dict() == expected.sort_index().to_dict()
@@ -73,19 +73,19 @@ def test_a_run_does_not_differ_from_itself(compared, folder: Path):
 def test_a_run_made_worse_differs_where_it_was_and_by_as_much(compared, folder: Path, tmp_path: Path):
     table, out = compared(folder, worse(folder, tmp_path / "worse", 0.2))
     differing = table[table["better"].notna()]
-    assert differing[["reference", "explainer", "layer", "better"]].to_numpy().tolist() == [
+    assert differing[["measure", "explainer", "layer", "better"]].to_numpy().tolist() == [
         ["blank_out", "rollout", 2, "first"]
     ]
     assert differing["difference"].tolist() == pytest.approx([-0.2], abs=1e-9)
     assert (table.drop(index=differing.index)["difference"] == 0).all()
-    assert f"1 of {len(table)} cells differ" in out
+    assert f"1 of {len(table)} cells differ significantly" in out
     text = (tmp_path / "out" / "comparison.md").read_text()
     assert text.count("**") == 2
     assert "**-0.200 [-0.20, -0.20]**" in text
     assert r"\textbf{-0.200 [-0.20, -0.20]} & $<$.0001" in (tmp_path / "out" / "comparison.tex").read_text()
 
 
-def test_examples_that_one_run_lacks_are_told(compared, folder: Path, tmp_path: Path):
+def test_examples_that_one_run_lacks_are_counted(compared, folder: Path, tmp_path: Path):
     fewer = tmp_path / "fewer"
     shutil.copytree(folder, fewer)
     for name in ("rows", "metrics", "examples", "scores"):
@@ -104,10 +104,10 @@ def test_examples_that_one_run_lacks_are_told(compared, folder: Path, tmp_path: 
 def test_two_explainers_of_one_run(compared, folder: Path):
     table, out = compared(folder, "--explainers", "position", "rollout")
     rows = RunFolder(folder).measured()
-    ok = rows[rows["status"] == "ok"].set_index(["reference", "example"])
+    ok = rows[rows["status"] == "ok"].set_index(["measure", "example"])
     for line in table.itertuples():
-        theirs = ok[(ok["explainer"] == "rollout") & (ok["layer"] == line.layer)]["rho"].loc[line.reference]
-        differences = (theirs - ok[ok["explainer"] == "position"]["rho"].loc[line.reference]).dropna()
+        theirs = ok[(ok["explainer"] == "rollout") & (ok["layer"] == line.layer)]["value"].loc[line.measure]
+        differences = (theirs - ok[ok["explainer"] == "position"]["value"].loc[line.measure]).dropna()
         assert (line.difference, line.n) == (pytest.approx(differences.mean(), abs=1e-12), len(differences))
     assert sorted(table["layer"].unique()) == [1, 2, 3]
     assert "first: position; second: rollout" in out
@@ -115,22 +115,22 @@ def test_two_explainers_of_one_run(compared, folder: Path):
 
 def test_the_runs_ranking_chooses_on_a_third_and_reports_on_the_rest(folder: Path):
     tables = RunTables(RunFolder(folder))
-    rows = tables.folder.measured().merge(tables.examples[["example", "cluster"]], on="example")
+    rows = tables.measured.merge(tables.examples[["example", "cluster"]], on="example")
     rows = rows[(rows["status"] == "ok") & (rows["kind"] != "reliability")]
     part = is_validation(rows["cluster"].to_numpy())
     assert set(rows["example"][part]).isdisjoint(rows["example"][~part])
     for line in tables.ranking.itertuples():
-        mine = (rows["reference"] == line.reference) & (rows["explainer"] == line.explainer)
-        means = rows[mine & part].groupby("layer")["rho"].mean()
+        mine = (rows["measure"] == line.measure) & (rows["explainer"] == line.explainer)
+        means = rows[mine & part].groupby("layer")["value"].mean()
         assert line.layer == (means.idxmin() if line.higher is False else means.idxmax())
-        told = rows[mine & ~part & (rows["layer"] == line.layer)]["rho"]
+        told = rows[mine & ~part & (rows["layer"] == line.layer)]["value"]
         assert (line.mean, line.n) == (pytest.approx(told.mean(), abs=1e-12), len(told))
 
 
 def test_the_runs_tables_are_the_same_in_any_order_of_its_rows(folder: Path):
     tables = RunTables(RunFolder(folder))
-    rows = tables.folder.measured().sample(frac=1, random_state=0)
-    keys = ["reference", "explainer", "layer"]
+    rows = tables.measured.sample(frac=1, random_state=0)
+    keys = ["measure", "explainer", "layer"]
     for made, ours in ((leaderboard, tables.board), (ranking, tables.ranking)):
         theirs = made(rows, tables.examples.sample(frac=1, random_state=1)).drop(columns="reasons", errors="ignore")
         both = [table.sort_values(keys).reset_index(drop=True)[theirs.columns] for table in (theirs, ours)]
@@ -139,7 +139,7 @@ def test_the_runs_tables_are_the_same_in_any_order_of_its_rows(folder: Path):
 
 def test_the_runs_explainers_agree_as_scipy_says(folder: Path):
     tables = RunTables(RunFolder(folder))
-    lines = tables.ranking[tables.ranking["reference"] == "blank_out"]
+    lines = tables.ranking[tables.ranking["measure"] == "blank_out"]
     table = explainer_agreement(tables.examples, tables.scores, lines)
     cells = {line.explainer: line for line in lines.itertuples() if line.kind != "reference"}
     assert sorted(table.index) == ["attention", "position", "random", "rollout"]
@@ -166,3 +166,35 @@ def test_the_runs_files_hold_the_same_numbers(folder: Path):
     for ours, theirs in zip(markdown, latex, strict=True):
         assert NUMBER.findall(ours) == NUMBER.findall(theirs)
         assert ours.count("|") - 2 == len(re.findall(r"(?<!\\)&", theirs))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        ([], 2, "the following arguments are required: folder"),
+        (["{one}"], 1, "give two run folders, or one run folder and --explainers NAME NAME"),
+        (["{one}", "{one}", "{one}"], 1, "give two run folders, or one run folder and --explainers NAME NAME"),
+        (
+            ["{one}", "{one}", "--explainers", "rollout", "attention"],
+            1,
+            "give two run folders, or one run folder and --explainers",
+        ),
+        (["{one}", "--explainers", "attention"], 2, "expected 2 arguments"),
+        (
+            ["{one}", "--explainers", "attention", "gone"],
+            1,
+            "no explainer 'gone': choose from random, position, attention, rollout",
+        ),
+        (["{one}", "/not/there"], 1, "/not/there holds no manifest.json, so it is not a run folder"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_a_non_zero_exit(
+    monkeypatch, capsys, folder: Path, arguments, status, sentence
+):
+    monkeypatch.setattr(sys, "argv", ["assay-compare", *(argument.format(one=folder) for argument in arguments)])
+    with pytest.raises(SystemExit) as exited:
+        compare.main()
+    assert exited.value.code == status
+    printed = capsys.readouterr().err
+    assert sentence in printed
+    assert "Traceback" not in printed

@@ -2,7 +2,8 @@ import copy
 
 import pytest
 
-from harness.cli.experiment import Settings, check_examples, limited
+from harness.cli.chosen_examples import check_examples, limited
+from harness.cli.settings import Settings
 from harness.contracts import Model
 from tests.known_model import sentence
 

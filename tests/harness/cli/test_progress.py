@@ -5,7 +5,8 @@ import pytest
 
 from harness.cli import progress
 from harness.contracts import Model
-from harness.measure.evaluate import Protocol, evaluate
+from harness.measure.evaluate import evaluate_batches
+from harness.measure.protocol import EvaluationProtocol
 from harness.tracing.batch import Batch
 from methods.explainers.attention import Attention
 from methods.references.input_gradient import InputGradient
@@ -23,7 +24,7 @@ def test_a_line_says_how_far_it_is_what_is_at_work_and_how_long_it_takes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     clock = Clock(monkeypatch)
-    lines = progress.Lines("explaining", "examples")
+    lines = progress.Account("explaining", "examples")
     lines.show()
     for now, done, note in ((2, 0, "flow"), (10, 0, "lime"), (100, 10, "flow"), (130, 10, "lime"), (400, 10, "lime")):
         clock.now = now
@@ -43,7 +44,7 @@ def test_what_was_done_before_does_not_shorten_the_estimate(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     clock = Clock(monkeypatch)
-    lines = progress.Lines("explaining", "examples")
+    lines = progress.Account("explaining", "examples")
     lines.report(30, 50, "")
     lines.show()
     clock.now = 20
@@ -88,8 +89,13 @@ def test_a_piece_of_work_that_fails_leaves_no_thread_and_no_last_line(capsys: py
 def test_every_method_is_told_before_its_work_on_a_batch(model: Model, batch: Batch):
     told: list[str] = []
     explainers = {"attention": Attention(), "shown": Attention(heads="max")}
-    parts = evaluate(
-        batch.examples, model, explainers, {"gradient": InputGradient()}, Protocol(token_budget=60), working=told.append
+    parts = evaluate_batches(
+        batch.examples,
+        model,
+        explainers,
+        {"gradient": InputGradient()},
+        EvaluationProtocol(token_budget=60),
+        working=told.append,
     )
     count = len(list(parts))
     assert count > 1

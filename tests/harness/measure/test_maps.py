@@ -5,8 +5,8 @@ import pandas as pd
 import torch
 
 from harness.contracts import Model
-from harness.measure.evaluate import Protocol
 from harness.measure.maps import maps
+from harness.measure.protocol import EvaluationProtocol
 from harness.tracing.batch import Example
 from harness.tracing.run import Trace
 from methods.explainers.attention_x_gradient import AttentionXGradient
@@ -23,7 +23,7 @@ class Broken:
 
 
 def test_maps_are_the_runs_own_scores_from_every_position(model: Model, examples: list[Example]):
-    protocol = Protocol(target="plural", output="logit", include="all")
+    protocol = EvaluationProtocol(target="plural", output="logit", include="all")
     classes, example = ("singular", "plural"), examples[2]
     methods = {"rollout": Rollout(), "gradient": AttentionXGradient(output="run"), "broken": Broken()}
     table, failed = maps([example], model, methods, protocol, classes)
@@ -43,16 +43,16 @@ def test_maps_are_the_runs_own_scores_from_every_position(model: Model, examples
 def test_every_row_is_what_the_explainer_gives_at_that_position(model: Model, examples: list[Example]):
     example = examples[2]
     methods = {"rollout": Rollout(), "jacobian": HiddenTokenAttribution()}  # the second keeps what it made
-    table, _ = maps([example], model, methods, Protocol())
+    table, _ = maps([example], model, methods, EvaluationProtocol())
     for query in range(len(example.input_ids)):
-        trace = Protocol().trace(model, [replace(example, position=query)])
+        trace = EvaluationProtocol().trace(model, [replace(example, position=query)])
         for name, method in methods.items():
             rows = table[(table["method"] == name) & (table["query"] == query)].sort_values("layer")["scores"]
             assert torch.allclose(torch.from_numpy(np.stack(rows.tolist())), method(trace)[0].double(), atol=1e-6)
 
 
 def test_explainers_without_layers_have_no_maps(model: Model, examples: list[Example]):
-    table, failed = maps([examples[0]], model, {}, Protocol())
+    table, failed = maps([examples[0]], model, {}, EvaluationProtocol())
     assert isinstance(table, pd.DataFrame)
     assert len(table) == 0
     assert not failed

@@ -1,20 +1,20 @@
 """Two runs, or two explainers of one, on tables made by hand."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from harness.report import comparison
-from harness.report.comparison import COLUMNS, comparison_grid, of_explainers, of_runs
+from harness.report.comparison import COMPARISON, comparison_of_explainers, comparison_of_runs
+from harness.report.formats.plain import plain_lines
+from harness.report.layouts.comparison import comparison_grid
 from harness.results.run_folder import RunFolder
 from harness.statistics.tests import holm, mean_interval, sign_flip
+from tests.harness.report.run_folders import write_run
 
 IDS = [f"{number:03d}" for number in range(40)]
 CELLS = [("rollout", 1), ("rollout", 2), ("flow", 1), ("flow", 2), ("random", 0)]
-RUN = {"task": "agreement", "model_name": "small", "seed": 0, "config": {"seed": 0}, "data": "d"}
 
 
 def values(seed: int = 0) -> dict[tuple[str, int], np.ndarray]:
@@ -23,29 +23,24 @@ def values(seed: int = 0) -> dict[tuple[str, int], np.ndarray]:
     return {cell: shared + generator.normal(0, 0.05, size=len(IDS)) for cell in CELLS}
 
 
-def run(path: Path, cells: dict[tuple[str, int], np.ndarray], metric: bool = False, clusters=IDS, **told) -> RunFolder:
+def run(path: Path, cells: dict[tuple[str, int], np.ndarray], metric: bool = False, clusters=IDS) -> RunFolder:
     """A run folder of one reference, or of one metric of which less is better; a NaN is an undefined value."""
-    path.mkdir()
-    folder = RunFolder(path)
-    folder.write_manifest(RUN | told)
     tables = [
-        pd.DataFrame({"example": IDS, "rho": rho, "explainer": explainer, "layer": layer})
-        for (explainer, layer), rho in cells.items()
+        pd.DataFrame({"example": IDS, "value": values, "explainer": explainer, "layer": layer})
+        for (explainer, layer), values in cells.items()
     ]
-    rows = pd.concat(tables, ignore_index=True).assign(head=0, error=None, same=False, seed=0, task="agreement")
+    rows = pd.concat(tables, ignore_index=True)
     rows["kind"] = np.where(rows["explainer"] == "random", "floor", "explainer")
-    rows["status"] = np.where(rows["rho"].isna(), "constant scores", "ok")
-    rows["reference"] = "blank_out"
-    measured = rows.rename(columns={"reference": "metric", "rho": "value"}).assign(metric="sufficiency", higher=False)
-    (rows[:0] if metric else rows).to_parquet(path / "rows.parquet")
-    (measured if metric else measured[:0]).to_parquet(path / "metrics.parquet")
-    pd.DataFrame({"example": IDS, "cluster": list(clusters)}).to_parquet(path / "examples.parquet")
-    return folder
+    rows["status"] = np.where(rows["value"].isna(), "constant scores", "ok")
+    examples = pd.DataFrame({"example": IDS, "cluster": list(clusters)})
+    if metric:
+        return write_run(path, rows[:0], examples, rows.assign(metric="sufficiency", higher=False))
+    return write_run(path, rows.rename(columns={"value": "rho"}).assign(reference="blank_out"), examples)
 
 
 def test_two_runs_that_are_the_same_differ_nowhere(tmp_path: Path):
-    table, title = of_runs(run(tmp_path / "one", values()), run(tmp_path / "two", values()))
-    assert table.columns.tolist() == COLUMNS
+    table, title = comparison_of_runs(run(tmp_path / "one", values()), run(tmp_path / "two", values()))
+    assert table.columns.tolist() == COMPARISON
     assert list(zip(table["explainer"], table["layer"], strict=True)) == CELLS
     assert (table[["difference", "low", "high"]] == 0).all(axis=None)
     assert (table["p"] == 1).all()
@@ -55,14 +50,14 @@ def test_two_runs_that_are_the_same_differ_nowhere(tmp_path: Path):
     assert (table["unpaired"] == 0).all()
     grid = comparison_grid(table, title)
     assert not grid.bold
-    assert grid.notes[0] == "0 of 5 cells differ (bold)"
+    assert grid.notes[0] == "0 of 5 cells differ significantly (bold)"
     assert title == "first: agreement, small, seed 0 (one); second: agreement, small, seed 0 (two)"
 
 
 def test_an_explainer_made_worse_differs_in_its_cells_by_as_much(tmp_path: Path):
     worse, noise = values(), np.random.default_rng(1).normal(scale=0.02, size=len(IDS))
     worse["flow", 2] = worse["flow", 2] - 0.1 + noise
-    table, title = of_runs(run(tmp_path / "one", values()), run(tmp_path / "two", worse))
+    table, title = comparison_of_runs(run(tmp_path / "one", values()), run(tmp_path / "two", worse))
     line = table.iloc[3]
     assert (line["explainer"], line["layer"], line["better"]) == ("flow", 2, "first")
     assert line["difference"] == pytest.approx(-0.1 + noise.mean(), abs=1e-12)
@@ -73,7 +68,7 @@ def test_an_explainer_made_worse_differs_in_its_cells_by_as_much(tmp_path: Path)
     assert (others["difference"] == 0).all()
     assert (others["better"] == "").all()
     assert comparison_grid(table, title).bold == {(3, 5)}
-    back, _ = of_runs(RunFolder(tmp_path / "two"), RunFolder(tmp_path / "one"))
+    back, _ = comparison_of_runs(RunFolder(tmp_path / "two"), RunFolder(tmp_path / "one"))
     assert back["better"].tolist() == ["", "", "", "second", ""]
     np.testing.assert_allclose(back["difference"], -table["difference"], atol=1e-15)
     np.testing.assert_allclose(back["p"], table["p"])
@@ -81,7 +76,7 @@ def test_an_explainer_made_worse_differs_in_its_cells_by_as_much(tmp_path: Path)
 
 def test_p_values_are_those_of_the_paired_test_corrected_over_the_table(tmp_path: Path):
     first, second = values(0), values(1)
-    table, _ = of_runs(run(tmp_path / "one", first), run(tmp_path / "two", second))
+    table, _ = comparison_of_runs(run(tmp_path / "one", first), run(tmp_path / "two", second))
     differences = np.stack([second[cell] - first[cell] for cell in CELLS], axis=1)
     np.testing.assert_allclose(table["p"], holm(sign_flip(differences)), atol=1e-12)
 
@@ -89,8 +84,10 @@ def test_p_values_are_those_of_the_paired_test_corrected_over_the_table(tmp_path
 def test_of_a_metric_of_which_less_is_better_the_lower_side_is_better(tmp_path: Path):
     lower = values()
     lower["flow", 1] = lower["flow", 1] - 0.1
-    table, _ = of_runs(run(tmp_path / "one", values(), metric=True), run(tmp_path / "two", lower, metric=True))
-    assert table["reference"].unique().tolist() == ["sufficiency"]
+    table, _ = comparison_of_runs(
+        run(tmp_path / "one", values(), metric=True), run(tmp_path / "two", lower, metric=True)
+    )
+    assert table["measure"].unique().tolist() == ["sufficiency"]
     assert table["difference"].round(12).tolist() == [0, 0, -0.1, 0, 0]
     assert table["better"].tolist() == ["", "", "second", "", ""]
 
@@ -101,14 +98,14 @@ def test_examples_that_one_side_has_alone_are_left_out_and_counted(tmp_path: Pat
     second["flow", 1][2:7] = np.nan  # one of them undefined on both sides
     second["flow", 2] += 0.1
     del second["random", 0]
-    table, title = of_runs(run(tmp_path / "one", first), run(tmp_path / "two", second))
+    table, title = comparison_of_runs(run(tmp_path / "one", first), run(tmp_path / "two", second))
     assert table[["n", "unpaired"]].to_numpy().tolist() == [[40, 0], [40, 0], [33, 6], [40, 0]]
     kept = slice(7, None)
     assert table["first"].iloc[2] == table["second"].iloc[2] == pytest.approx(first["flow", 1][kept].mean())
     assert table["difference"].iloc[2] == 0
     grid = comparison_grid(table, title)
-    assert [line[-2:] for line in grid.lines] == [["40", "0"], ["40", "0"], ["33", "6"], ["40", "0"]]
-    assert "unpaired: examples left out because one side alone has a value" in grid.notes[1]
+    assert [line[-2:] for line in plain_lines(grid)] == [["40", "0"], ["40", "0"], ["33", "6"], ["40", "0"]]
+    assert "unpaired: examples left out because only one side has a value" in grid.notes[1]
 
 
 def test_a_cluster_counts_once(tmp_path: Path):
@@ -117,7 +114,7 @@ def test_a_cluster_counts_once(tmp_path: Path):
     shifted = {cell: rho + by_sentence for cell, rho in values().items()}
     clusters = [f"sentence {number // 5}" for number in range(len(IDS))]
     folders = [run(tmp_path / name, of, clusters=clusters) for name, of in (("one", values()), ("two", shifted))]
-    table, _ = of_runs(*folders)
+    table, _ = comparison_of_runs(*folders)
     np.testing.assert_allclose(table["p"], 5 * 2 / 2**8)
     ends = mean_interval(by_sentence[:, None], np.array(clusters))[0]
     np.testing.assert_allclose(table[["low", "high"]], [ends] * 5, atol=1e-12)
@@ -125,10 +122,10 @@ def test_a_cluster_counts_once(tmp_path: Path):
     assert np.diff(ends)[0] > 1.5 * np.diff(alone)[0]
 
 
-def test_two_explainers_are_held_against_each_other_layer_by_layer(tmp_path: Path):
+def test_two_explainers_are_compared_layer_by_layer(tmp_path: Path):
     cells = values()
     folder = run(tmp_path / "one", cells)
-    table, title = of_explainers(folder, "rollout", "flow")
+    table, title = comparison_of_explainers(folder, "rollout", "flow")
     assert table[["explainer", "layer"]].to_numpy().tolist() == [["rollout / flow", 1], ["rollout / flow", 2]]
     for line, layer in zip(table.itertuples(), (1, 2), strict=True):
         assert line.first == pytest.approx(cells["rollout", layer].mean(), abs=1e-12)
@@ -137,11 +134,11 @@ def test_two_explainers_are_held_against_each_other_layer_by_layer(tmp_path: Pat
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_an_explainer_without_layers_is_held_against_every_layer(tmp_path: Path, turned: bool):
+def test_an_explainer_without_layers_is_compared_with_every_layer(tmp_path: Path, turned: bool):
     cells = values()
     cells["random", 0][:4] = cells["flow", 1][2:9] = np.nan
     order = ("random", "flow") if turned else ("flow", "random")
-    table, _ = of_explainers(run(tmp_path / "one", cells), *order)
+    table, _ = comparison_of_explainers(run(tmp_path / "one", cells), *order)
     assert table["layer"].tolist() == [1, 2]
     sign = -1 if turned else 1
     for line, layer in zip(table.itertuples(), (1, 2), strict=True):
@@ -151,38 +148,15 @@ def test_an_explainer_without_layers_is_held_against_every_layer(tmp_path: Path,
     assert table["unpaired"].tolist() == [7, 4]  # 0 to 3 and 2 to 8, less those that neither has; 0 to 3
 
 
-def test_what_cannot_be_compared_is_said(tmp_path: Path):
+def test_what_cannot_be_compared_is_an_error(tmp_path: Path):
     one, two = (run(tmp_path / name, values()) for name in ("one", "two"))
-    with pytest.raises(ValueError, match="holds no explainer 'flo': choose from rollout, flow, random"):
-        of_explainers(one, "flow", "flo")
+    with pytest.raises(ValueError, match="has no explainer 'flo': choose from rollout, flow, random"):
+        comparison_of_explainers(one, "flow", "flo")
     rows = pd.read_parquet(two.path / "rows.parquet")
     rows.assign(example="other " + rows["example"]).to_parquet(two.path / "rows.parquet")
-    with pytest.raises(ValueError, match=r"no explainer and reference on the same .*compare runs of one task"):
-        of_runs(one, two)
+    with pytest.raises(ValueError, match=r"no explainer and reference on the same examples .*compare runs of one task"):
+        comparison_of_runs(one, two)
     heads = pd.read_parquet(one.path / "rows.parquet")
     heads.assign(head=(heads["explainer"] == "flow").astype(int)).to_parquet(one.path / "rows.parquet")
     with pytest.raises(ValueError, match="rollout and flow have no layer and head in common"):
-        of_explainers(one, "rollout", "flow")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status", "sentence"),
-    [
-        ([], 2, "the following arguments are required: folder"),
-        (["{one}"], 1, "give two run folders, or one and --explainers NAME NAME"),
-        (["{one}", "{one}", "{one}"], 1, "give two run folders, or one and --explainers NAME NAME"),
-        (["{one}", "{one}", "--explainers", "rollout", "flow"], 1, "give two run folders, or one and --explainers"),
-        (["{one}", "--explainers", "flow"], 2, "expected 2 arguments"),
-        (["{one}", "--explainers", "flow", "gone"], 1, "no explainer 'gone': choose from rollout, flow, random"),
-        (["{one}", "/not/there"], 1, "/not/there holds no manifest.json, so it is no run folder"),
-    ],
-)
-def test_bad_input_gets_one_sentence_and_a_non_zero_exit(monkeypatch, capsys, tmp_path, arguments, status, sentence):
-    one = run(tmp_path / "one", values()).path
-    monkeypatch.setattr(sys, "argv", ["assay-compare", *(argument.format(one=one) for argument in arguments)])
-    with pytest.raises(SystemExit) as exited:
-        comparison.main()
-    assert exited.value.code == status
-    told = capsys.readouterr().err
-    assert sentence in told
-    assert "Traceback" not in told
+        comparison_of_explainers(one, "rollout", "flow")

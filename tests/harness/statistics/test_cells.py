@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.report.grid import full_grids, grids
+from harness.report.formats.plain import plain_lines
+from harness.report.layouts.full_leaderboard import full_leaderboard_grids
+from harness.report.layouts.leaderboard import leaderboard_grids
 from harness.statistics.cells import NAME, Cells, cells, lower_is_better, the_references_own
 from harness.statistics.leaderboard import leaderboard
 from harness.statistics.tests import mean_interval
@@ -31,9 +33,9 @@ def rows_of(of: Cells, **constant) -> pd.DataFrame:
     for cell, name in enumerate(of.names.itertuples(index=False)):
         values = of.values[:, cell]
         ids = [f"{number:03d}" for number in range(len(values))]
-        rows = pd.DataFrame({"example": ids, "cluster": of.clusters, "rho": values, **name._asdict()})
+        rows = pd.DataFrame({"example": ids, "cluster": of.clusters, "value": values, **name._asdict()})
         tables.append(rows.assign(status=np.where(np.isnan(values), "constant scores", "ok")))
-    told = {"task": "t", "model": "m", "seed": 0, "model_seed": 0, "reference": "blank_out", "higher": None}
+    told = {"task": "t", "model": "m", "seed": 0, "model_seed": 0, "measure": "blank_out", "higher": None}
     return pd.concat(tables, ignore_index=True).assign(**told | {"same": False, "error": None} | constant)
 
 
@@ -134,14 +136,14 @@ def test_cells_are_the_same_bits_in_any_order_of_the_rows():
 
 def test_an_example_under_another_seeds_model_is_another_of_the_same_cluster():
     rows = rows_of(table(one_1=0.2))
-    of = cells(pd.concat([rows.assign(model_seed=seed, rho=rows["rho"] + seed) for seed in (0, 1)]))
+    of = cells(pd.concat([rows.assign(model_seed=seed, value=rows["value"] + seed) for seed in (0, 1)]))
     assert of.values.shape == (120, 1)
     assert (pd.Series(of.clusters).value_counts() == 2).all()
     assert of.means[0] == pytest.approx(0.7)
 
 
 def test_failed_and_undefined_values_are_not_read():
-    rows = rows_of(table(size=4, one_1=0.5)).assign(rho=[1.0, 2.0, 3.0, 4.0], status=["ok", "failed", "ok", "tied"])
+    rows = rows_of(table(size=4, one_1=0.5)).assign(value=[1.0, 2.0, 3.0, 4.0], status=["ok", "failed", "ok", "tied"])
     np.testing.assert_array_equal(cells(rows).values[:, 0], [1.0, NAN, 3.0, NAN])
 
 
@@ -172,7 +174,7 @@ def test_undefined_and_failed_cells_are_counted_beside_the_defined():
     values = of.values.copy()
     values[:7, 0] = values[3:12, 1] = np.nan
     rows = rows_of(Cells(of.names, values, of.clusters))
-    rows.loc[rows["rho"].isna() & rows["example"].isin(["003", "004"]), "status"] = "failed"
+    rows.loc[rows["value"].isna() & rows["example"].isin(["003", "004"]), "status"] = "failed"
     board = leaderboard(rows, rows[["example", "cluster"]]).set_index("explainer")
     assert board[["n", "undefined", "failed"]].to_numpy().tolist() == [[53, 5, 2], [51, 7, 2], [60, 0, 0]]
     assert board.loc["two", "reasons"] == "constant scores (7); failed (2)"
@@ -197,12 +199,12 @@ def test_a_leaderboard_says_best_above_floors_and_groups_by_column():
 
 def test_where_a_floor_is_on_top_the_best_explainers_are_bold_and_marked():
     of = table(one_1=0.3, two_1=0.1, floor_0=0.5)
-    (grid,) = grids(board_of(of), {})
-    lines = {line[0]: (place, line) for place, line in enumerate(grid.lines)}
+    (grid,) = leaderboard_grids(board_of(of), {})
+    lines = {line[0]: (place, line) for place, line in enumerate(plain_lines(grid))}
     assert grid.bold == {(lines["one"][0], 2)}
     assert lines["one"][1][2].endswith("°")
     assert any("best mean of an explainer" in note for note in grid.notes)
-    (full,) = full_grids(board_of(of))
+    (full,) = full_leaderboard_grids(board_of(of))
     assert full.bold == {(lines["one"][0], 2)}
 
 
@@ -222,14 +224,14 @@ def test_the_spread_of_seeds_is_the_standard_deviation_of_their_means():
     shifts = {0: 0.0, 1: 0.2, 2: 0.1}
     seeds = pd.concat(
         [
-            rows.assign(model_seed=seed, rho=rows["rho"] + (rows["kind"] == "explainer") * by)
+            rows.assign(model_seed=seed, value=rows["value"] + (rows["kind"] == "explainer") * by)
             for seed, by in shifts.items()
         ]
     )
     board = leaderboard(seeds, rows[["example", "cluster"]])
     np.testing.assert_allclose(board["seed_std"], [0.1, 0.0], atol=1e-12)
-    (grid,) = grids(board, {})
-    assert [line[:3] for line in grid.lines if "seeds" in line[0]] == [
+    (grid,) = leaderboard_grids(board, {})
+    assert [line[:3] for line in plain_lines(grid) if "seeds" in line[0]] == [
         ["  std of the seeds' means", "", "0.100"],
         ["  std of the seeds' means", "0.000", ""],
     ]

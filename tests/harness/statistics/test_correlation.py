@@ -7,13 +7,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.statistics.correlation import (
-    kendall_by_layer,
-    partial_spearman_by_layer,
-    spearman_by_layer,
-    tied_by_layer,
-    top_overlap_by_layer,
-)
+from harness.statistics import correlation
+
+
+def of_tensors(function):
+    """The function on tensors, as these tests are written."""
+    return lambda *arguments: torch.from_numpy(function(*arguments))
+
+
+spearman_by_layer = of_tensors(correlation.spearman_by_layer)
+partial_spearman_by_layer = of_tensors(correlation.partial_spearman_by_layer)
+kendall_by_layer = of_tensors(correlation.kendall_by_layer)
+top_overlap_by_layer = of_tensors(correlation.top_overlap_by_layer)
+tied_by_layer = of_tensors(correlation.tied_by_layer)
 
 
 def ranked_like(values: torch.Tensor) -> torch.Tensor:

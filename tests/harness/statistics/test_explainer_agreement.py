@@ -122,7 +122,7 @@ def test_references_by_hand():
             ("reference", "b", "c", np.nan),
             ("reliability", "c", "c", 0.7),
         ],
-        columns=["kind", "explainer", "reference", "mean"],
+        columns=["kind", "explainer", "measure", "mean"],
     )
     table = reference_agreement(board)
     assert table.index.tolist() == table.columns.tolist() == ["a", "b", "c"]

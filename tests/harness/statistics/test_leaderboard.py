@@ -3,24 +3,27 @@ import pandas as pd
 import pytest
 
 from harness.report.formats import latex, markdown
-from harness.report.grid import Grid, full_grids, grids
+from harness.report.formats.plain import plain_lines
+from harness.report.grid import Grid
+from harness.report.layouts.full_leaderboard import full_leaderboard_grids
+from harness.report.layouts.leaderboard import leaderboard_grids
 from harness.statistics.leaderboard import leaderboard
 
 
 def rows(**columns) -> pd.DataFrame:
     """Rows of one explainer and one reference, a row per example."""
-    size = len(columns["rho"])
+    size = len(columns["value"])
     constant = {
         "task": "agreement",
         "model": "small",
         "seed": 0,
-        "reference": "blank_out",
+        "measure": "blank_out",
         "kind": "explainer",
         "explainer": "flow",
         "higher": None,
         "head": 0,
         "layer": 1,
-        "status": ["ok" if not np.isnan(rho) else "constant scores" for rho in columns["rho"]],
+        "status": ["ok" if not np.isnan(rho) else "constant scores" for rho in columns["value"]],
         "same": False,
         "error": None,
         "example": [str(number) for number in range(size)],
@@ -35,12 +38,12 @@ def board(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def grid_of(table: pd.DataFrame, seconds: dict[str, float] | None = None) -> Grid:
-    (grid,) = grids(board(table), seconds or {})
+    (grid,) = leaderboard_grids(board(table), seconds or {})
     return grid
 
 
 def test_mean_and_spread_are_over_defined_examples_and_the_rest_are_counted():
-    line = board(rows(rho=[0.1, 0.5, np.nan, 0.9, np.nan])).iloc[0]
+    line = board(rows(value=[0.1, 0.5, np.nan, 0.9, np.nan])).iloc[0]
     assert line["mean"] == pytest.approx(0.5)
     assert line["std"] == pytest.approx(np.std([0.1, 0.5, 0.9]))  # population
     assert (line["n"], line["undefined"], line["failed"]) == (3, 2, 0)
@@ -48,53 +51,53 @@ def test_mean_and_spread_are_over_defined_examples_and_the_rest_are_counted():
 
 
 def test_failed_cells_are_counted_apart():
-    failed = rows(rho=[0.5, np.nan, np.nan], status=["ok", "failed", "fewer than 3 tokens"])
+    failed = rows(value=[0.5, np.nan, np.nan], status=["ok", "failed", "fewer than 3 tokens"])
     line = board(failed).iloc[0]
     assert (line["n"], line["undefined"], line["failed"]) == (1, 1, 1)
 
 
 def test_nothing_defined_is_printed_as_undefined_and_not_as_zero():
-    table = rows(rho=[np.nan, np.nan])
+    table = rows(value=[np.nan, np.nan])
     assert board(table)[["mean", "std", "low", "high"]].isna().all(axis=None)
     grid = grid_of(table)
-    assert grid.lines[0] == ["flow", "–", "0", "2", ""]
+    assert plain_lines(grid)[0] == ["flow", "–", "0", "2", ""]
     assert grid.notes[1:] == ["undefined for all: constant scores (2)"]
 
 
 def test_a_definition_compared_with_itself_is_marked():
-    grid = grid_of(rows(rho=[1.0, 1.0, np.nan], same=[True, True, False]))
-    assert grid.lines[0][1] == "≡"
+    grid = grid_of(rows(value=[1.0, 1.0, np.nan], same=[True, True, False]))
+    assert plain_lines(grid)[0][1] == "≡"
     assert not grid.bold
-    assert "nothing is compared" in grid.notes[1]
-    assert grid_of(rows(rho=[1.0, 1.0, 0.5], same=[True, True, False])).lines[0][1] == "0.83 ± 0.24"
+    assert "there is nothing to compare" in grid.notes[1]
+    assert plain_lines(grid_of(rows(value=[1.0, 1.0, 0.5], same=[True, True, False])))[0][1] == "0.83 ± 0.24"
 
 
 def test_layers_stand_in_columns_and_a_method_without_layers_in_its_own():
     table = pd.concat(
-        [rows(rho=[0.2], layer=[2]), rows(rho=[0.1], layer=[1]), rows(rho=[0.3], layer=[0], explainer="random")]
+        [rows(value=[0.2], layer=[2]), rows(value=[0.1], layer=[1]), rows(value=[0.3], layer=[0], explainer="random")]
     )
-    grid = grid_of(table, {"explainer flow": 1.234})
-    assert grid.columns == ["explainer", "input", "L1", "L2", "n", "undefined", "seconds"]
-    assert grid.lines == [
+    grid = grid_of(table, {"flow": 1.234})
+    assert grid.headers == ["explainer", "input", "L1", "L2", "n", "undefined", "seconds"]
+    assert plain_lines(grid) == [
         ["flow", "", "0.10 ± 0.00", "0.20 ± 0.00", "1", "0", "1.2"],
         ["random", "0.30 ± 0.00", "", "", "1", "0", ""],
     ]
 
 
 def test_single_heads_have_rows_of_their_own():
-    table = pd.concat([rows(rho=[0.1 * head], head=head) for head in (1, 2)])
-    grid = grid_of(table, {"explainer flow": 2.0})
-    assert [line[0] for line in grid.lines] == ["flow head 1", "flow head 2"]
-    assert [line[-1] for line in grid.lines] == ["2.0", ""]
+    table = pd.concat([rows(value=[0.1 * head], head=head) for head in (1, 2)])
+    grid = grid_of(table, {"flow": 2.0})
+    assert [line[0] for line in plain_lines(grid)] == ["flow head 1", "flow head 2"]
+    assert [line[-1] for line in plain_lines(grid)] == ["2.0", ""]
 
 
 def test_explainers_keep_the_order_they_were_chosen_in():
-    table = pd.concat([rows(rho=[0.1], explainer=name) for name in ("random", "attention", "flow")])
+    table = pd.concat([rows(value=[0.1], explainer=name) for name in ("random", "attention", "flow")])
     assert board(table)["explainer"].tolist() == ["random", "attention", "flow"]
 
 
 def test_latex_needs_booktabs_alone_and_escapes_names():
-    grid = grid_of(rows(rho=[0.25, 0.75], explainer="input_x_gradient"))
+    grid = grid_of(rows(value=[0.25, 0.75], explainer="input_x_gradient"))
     text = latex(grid, ["100 % sure"])
     assert r"input\_x\_gradient & \textbf{0.50 $\pm$ 0.25} & 2 & 0 &  \\" in text
     assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
@@ -103,7 +106,7 @@ def test_latex_needs_booktabs_alone_and_escapes_names():
 
 
 def test_markdown_has_a_row_per_explainer():
-    grid = grid_of(rows(rho=[0.25, 0.75]))
+    grid = grid_of(rows(value=[0.25, 0.75]))
     lines = markdown(grid, ["a note"]).splitlines()
     assert lines[2:5] == [
         "| explainer | L1 | n | undefined | seconds |",
@@ -121,7 +124,7 @@ def several(size: int = 60, **means: float) -> pd.DataFrame:
     for name, mean in means.items():
         rho = mean + shared + generator.normal(scale=0.02, size=size)
         kind = "floor" if name.startswith("floor") else "reference" if name.startswith("yard") else "explainer"
-        tables.append(rows(rho=rho - rho.mean() + mean, explainer=name, kind=kind))
+        tables.append(rows(value=rho - rho.mean() + mean, explainer=name, kind=kind))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -133,7 +136,7 @@ def test_the_best_group_is_bold_and_not_the_largest_number_alone():
     grid = grid_of(table)
     assert grid.bold == {(0, 1), (1, 1)}
     assert grid.rules == (3, 4)
-    assert [line[0] for line in grid.lines] == ["good", "twin", "bad", "floor", "yard (reference)"]
+    assert [line[0] for line in plain_lines(grid)] == ["good", "twin", "bad", "floor", "yard (reference)"]
 
 
 def test_what_is_not_above_every_floor_is_marked():
@@ -141,12 +144,12 @@ def test_what_is_not_above_every_floor_is_marked():
     lines = board(table).set_index("explainer")
     assert lines["above_floors"].to_dict() == {"above": True, "level": False, "floor_one": False, "floor_two": False}
     grid = grid_of(table)
-    assert [line[1][-1] == "°" for line in grid.lines] == [False, True, False, False]
-    assert "° not above every floor of its layer (floor_one, floor_two)" in grid.notes
+    assert [line[1][-1] == "°" for line in plain_lines(grid)] == [False, True, False, False]
+    assert "° not significantly above every floor at its layer (floor_one, floor_two)" in grid.notes
 
 
 def test_of_a_metric_that_is_better_when_lower_the_lowest_is_best():
-    table = several(low=0.1, high=0.4).assign(higher=False, reference="sufficiency")
+    table = several(low=0.1, high=0.4).assign(higher=False, measure="sufficiency")
     lines = board(table).set_index("explainer")
     assert lines["best"].to_dict() == {"low": True, "high": False}
     assert lines.loc["low", "mean"] == pytest.approx(0.1)
@@ -158,7 +161,7 @@ def test_examples_of_one_cluster_widen_the_interval():
     table = several(one=0.3)
     examples = table[["example"]].assign(cluster=[str(number // 10) for number in range(len(table))])
     values = np.repeat(np.random.default_rng(0).normal(size=6), 10)
-    table = table.assign(rho=values)
+    table = table.assign(value=values)
     alone, clustered = board(table).iloc[0], leaderboard(table, examples).iloc[0]
     assert alone["mean"] == clustered["mean"]
     assert clustered["high"] - clustered["low"] > 2 * (alone["high"] - alone["low"])
@@ -166,17 +169,17 @@ def test_examples_of_one_cluster_widen_the_interval():
 
 def test_the_spread_over_model_seeds_has_a_line_of_its_own():
     table = several(one=0.3)
-    seeds = pd.concat([table.assign(model_seed=seed, rho=table["rho"] + seed / 10) for seed in (0, 1, 2)])
+    seeds = pd.concat([table.assign(model_seed=seed, value=table["value"] + seed / 10) for seed in (0, 1, 2)])
     assert board(seeds)["seed_std"].tolist() == pytest.approx([0.1])
-    assert grid_of(seeds).lines[1][:2] == ["  std of the seeds' means", "0.100"]
+    assert plain_lines(grid_of(seeds))[1][:2] == ["  std of the seeds' means", "0.100"]
 
 
 def test_the_full_layout_has_intervals_letters_and_blocks_of_layers():
     table = pd.concat([several(one=0.3, two=0.1).assign(layer=layer) for layer in range(1, 9)])
-    first, second = full_grids(board(table))
-    assert first.columns == ["explainer", "L1", "L2", "L3", "L4", "L5", "L6"]
-    assert second.columns == ["explainer", "L7", "L8"]
-    assert first.lines[0][1].startswith("0.30 [0.2")
-    assert first.lines[0][1].endswith("] a")
-    assert first.lines[1][1].endswith("] b")
+    first, second = full_leaderboard_grids(board(table))
+    assert first.headers == ["explainer", "L1", "L2", "L3", "L4", "L5", "L6"]
+    assert second.headers == ["explainer", "L7", "L8"]
+    assert plain_lines(first)[0][1].startswith("0.30 [0.2")
+    assert plain_lines(first)[0][1].endswith("] a")
+    assert plain_lines(first)[1][1].endswith("] b")
     assert "L1 to L6" in first.title

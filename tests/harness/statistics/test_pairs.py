@@ -9,11 +9,17 @@ import pytest
 import scipy.stats
 import torch
 
-from harness.cli.experiment import head_size
+from harness.cli.record import head_size
+from harness.cli.settings import check_pairs
+from harness.contracts import Model
 from harness.measure.rows import Scored, score_table
 from harness.report import write
-from harness.report.layouts.pairs import bins, pair_board, pair_grids, pair_lengths
-from harness.statistics.pairs import check_pairs, pair_rows, pearson
+from harness.report.formats.plain import plain_lines
+from harness.report.layouts.pairs import pair_grids
+from harness.report.run_tables import RunTables
+from harness.results.run_folder import RunFolder
+from harness.statistics.pair_board import bins, pair_board, pair_lengths
+from harness.statistics.pairs import pair_rows, pearson
 from harness.statistics.tests import mean_interval
 from methods.explainers.attention import Attention
 from methods.explainers.effective_attention import EffectiveAttention
@@ -124,7 +130,7 @@ def test_undefined_is_nan_with_its_reason_and_counted():
     assert np.isnan(line["rho"])
     (grid,) = pair_grids(pair_board(rows, few), rows, "task", "task, model")
     assert "undefined, left out: 3 of 3 correlations" in grid.notes[1]
-    assert grid.lines[0] == ["one", "Spearman's rho", "–", "0", "4"]
+    assert plain_lines(grid)[0] == ["one", "Spearman's rho", "–", "0", "4"]
 
 
 def test_scores_that_are_not_ranked_do_not_count():
@@ -196,7 +202,7 @@ def test_without_pairs_there_is_nothing():
         ("attention", "pairs is a list of lists .*'attention'"),
         ([["attention"]], r"two explainers of the run, as in .* got \['attention'\] in it"),
         (["attention"], "got 'attention' in it"),
-        ([["attention", "flow"]], r"'flow', which is no explainer of this run: add it, '\+explainers=\[flow\]'"),
+        ([["attention", "flow"]], r"'flow', which is not an explainer of this run: add it, '\+explainers=\[flow\]'"),
         ([["attention", "attention"]], "the same explainer twice"),
         ([["attention", "rollout"], ["rollout", "attention"]], "a pair that is there already"),
     ],
@@ -222,7 +228,7 @@ def test_a_run_writes_its_pairs_and_the_report_redoes_them_without_the_model(ass
     by_length = pd.read_csv(folder / "pairs_by_length.csv")
     assert by_length[(by_length["first"] == "attention") & (by_length["layer"] == 1)]["n"].sum() == 8
     written = {name: (folder / name).read_bytes() for name in ("pairs.csv", "pairs_by_length.csv")}
-    write.runs([folder], tmp_path / "again", 0)
+    write.write_runs([RunTables(RunFolder(folder))], tmp_path / "again", 0)
     for name, content in written.items():
         assert (tmp_path / "again" / name).read_bytes() == content
     drawn = {path.stem for path in (tmp_path / "again" / "figures").glob("pair_*.svg")}
@@ -232,7 +238,7 @@ def test_a_run_writes_its_pairs_and_the_report_redoes_them_without_the_model(ass
 def test_a_pair_with_no_such_explainer_stops_the_run_before_it_starts(assay, tmp_path: Path):
     status, _, err = assay(*sst2(), "explainers=[attention]", "pairs=[[attention,rollout]]")
     assert status == 1
-    assert "'rollout', which is no explainer of this run" in err
+    assert "'rollout', which is not an explainer of this run" in err
     assert not (tmp_path / "run" / "manifest.json").exists()
 
 
@@ -240,11 +246,11 @@ def test_a_real_models_head_size_and_pairs_are_its_own():
     """Raw and effective attention of short sentences are the same; of two explainers done by hand they are scipy's."""
     shared("checkpoints", SST2)
     module, batch = real_model(SST2)
-    assert head_size(module) == 32
+    assert head_size(Model(module, None, "minilm")) == 32  # pyright: ignore
     trace = real_trace(SST2)
     methods = {"attention": Attention(), "effective": EffectiveAttention(), "heads": Attention(heads="each")}
     scored = {
-        ("explainer", name): Scored(name, "explainer", method(trace).detach().double())
+        ("explainer", name): Scored(name, "explainer", method(trace).detach().double().numpy())
         for name, method in methods.items()
     }
     lengths = {example.id: len(example.input_ids) for example in batch.examples}

@@ -7,7 +7,7 @@ import pytest
 from harness.statistics.ranking import is_validation, ranking, tied_groups
 
 NAN = float("nan")
-TOLD = {"task": "t", "model": "m", "seed": 0, "reference": "blank_out", "higher": None, "same": False, "error": None}
+TOLD = {"task": "t", "model": "m", "seed": 0, "measure": "blank_out", "higher": None, "same": False, "error": None}
 
 
 def rows_of(values: dict[tuple[str, int], np.ndarray], head: int = 0, **constant) -> pd.DataFrame:
@@ -17,7 +17,7 @@ def rows_of(values: dict[tuple[str, int], np.ndarray], head: int = 0, **constant
         kind = next((kind for kind in ("floor", "reference", "reliability") if explainer.startswith(kind)), "explainer")
         ids = [f"{number:03d}" for number in range(len(rho))]
         status = np.where(np.isnan(rho), "constant scores", "ok")
-        tables.append(pd.DataFrame({"example": ids, "rho": rho, "status": status, "layer": layer, "kind": kind}))
+        tables.append(pd.DataFrame({"example": ids, "value": rho, "status": status, "layer": layer, "kind": kind}))
         tables[-1]["explainer"] = explainer
     return pd.concat(tables, ignore_index=True).assign(head=head, **TOLD | constant)
 
@@ -71,12 +71,14 @@ def test_what_chooses_is_not_reported_and_what_is_reported_does_not_choose():
     rows = random_rows()
     inside = rows["example"].map(dict(zip(alone(rows)["example"], chosen(90), strict=True)))
     before = ranking(rows, alone(rows)).set_index("explainer")
-    outside = ranking(rows.assign(rho=rows["rho"].where(inside, -(rows["rho"] ** 3))), alone(rows)).set_index(
+    outside = ranking(rows.assign(value=rows["value"].where(inside, -(rows["value"] ** 3))), alone(rows)).set_index(
         "explainer"
     )
     assert outside["layer"].to_dict() == before["layer"].to_dict()
     assert (outside["mean"] != before["mean"].reindex(outside.index)).all()
-    shifted = ranking(rows.assign(rho=rows["rho"].where(~inside, rows["rho"] + 5)), alone(rows)).set_index("explainer")
+    shifted = ranking(rows.assign(value=rows["value"].where(~inside, rows["value"] + 5)), alone(rows)).set_index(
+        "explainer"
+    )
     pd.testing.assert_frame_equal(shifted, before)  # one shift for all chooses the same
 
 
@@ -89,20 +91,22 @@ def test_every_number_is_that_of_a_naive_loop():
         means = {}
         for layer in rows.loc[rows["explainer"] == explainer, "layer"].unique():
             cell = ok[(ok["explainer"] == explainer) & (ok["layer"] == layer)]
-            means[layer] = np.mean([rho for name, rho in zip(cell["example"], cell["rho"], strict=True) if part[name]])
+            means[layer] = np.mean(
+                [rho for name, rho in zip(cell["example"], cell["value"], strict=True) if part[name]]
+            )
         best = max(means, key=means.get)
         cell = ok[(ok["explainer"] == explainer) & (ok["layer"] == best) & ~ok["example"].map(part)]
         held[explainer] = (best, cell.set_index("example"))
     table = ranking(rows, alone(rows))
     assert table["mean"].is_monotonic_decreasing
-    floors = {name: cell["rho"].mean() for name, (_, cell) in held.items() if name.startswith("floor")}
+    floors = {name: cell["value"].mean() for name, (_, cell) in held.items() if name.startswith("floor")}
     floor = max(floors, key=floors.get)
-    common = pd.concat([cell["rho"].rename(name) for name, (_, cell) in held.items()], axis=1).dropna()
+    common = pd.concat([cell["value"].rename(name) for name, (_, cell) in held.items()], axis=1).dropna()
     for line in table.itertuples():
         layer, cell = held[line.explainer]
         assert line.layer == layer
-        assert line.mean == pytest.approx(cell["rho"].mean(), abs=1e-12)
-        assert line.std == pytest.approx(cell["rho"].std(ddof=0), abs=1e-12)
+        assert line.mean == pytest.approx(cell["value"].mean(), abs=1e-12)
+        assert line.std == pytest.approx(cell["value"].std(ddof=0), abs=1e-12)
         assert line.low < line.mean < line.high
         assert (line.n, line.floor) == (len(cell), floor)
         assert line.tau == pytest.approx(cell["tau"].mean(), abs=1e-12)
@@ -111,7 +115,7 @@ def test_every_number_is_that_of_a_naive_loop():
         if line.explainer == floor:
             assert np.isnan(line.effect)
         else:
-            difference = (cell["rho"] - held[floor][1]["rho"]).dropna()
+            difference = (cell["value"] - held[floor][1]["value"]).dropna()
             assert line.effect == pytest.approx(difference.mean() / difference.std(ddof=1), abs=1e-12)
 
 
@@ -162,7 +166,7 @@ def test_of_a_metric_of_which_less_is_better_the_lowest_stands_first():
         ("bad", 1): 0.3 + noise[2],
         ("floor", 0): noise[0] + 0.7,
     }
-    rows = rows_of(cells, higher=False, reference="sufficiency")
+    rows = rows_of(cells, higher=False, measure="sufficiency")
     table = ranking(rows, alone(rows)).set_index("explainer")
     assert table.index.tolist() == ["good", "bad", "floor"]
     assert table.loc["good", "layer"] == 2

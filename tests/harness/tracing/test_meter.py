@@ -5,9 +5,10 @@ import torch
 from torch import Tensor
 
 from harness.contracts import Model
-from harness.tracing import meter as cost
+from harness.tables import Cost
+from harness.tracing import meter as clocked
 from harness.tracing.batch import Batch
-from harness.tracing.meter import Cost, Meter
+from harness.tracing.meter import Meter
 from harness.tracing.run import Trace
 from methods.explainers.attention import Attention
 from methods.explainers.generic_relevance import GenericRelevance
@@ -33,18 +34,18 @@ def test_passes_are_those_that_a_method_is_known_to_take(model: Model, batch: Ba
         "randomised": (RandomisedWeights(of=Attention()), 1, 0),
     }
     with Meter() as meter:
-        with meter.of("trace"):
+        with meter.of("phase", "trace"):
             trace = Trace(model.module, batch)
         for name, (method, _, _) in methods.items():
-            with meter.of(name, alone=True):
+            with meter.of("phase", name, alone=True):
                 method(trace)
     count = len(batch.examples)
-    assert passes(meter.costs["trace"]) == (count, 0)
+    assert passes(meter.costs["phase", "trace"]) == (count, 0)
     for name, (_, forward, backward) in methods.items():
-        assert meter.costs[name].backward == backward * count
-        assert forward is None or meter.costs[name].forward == forward * count
-    assert meter.costs["integrated"].forward >= 7 * count
-    assert words <= meter.costs["blanked"].forward <= words + 2 * count
+        assert meter.costs["phase", name].backward == backward * count
+        assert forward is None or meter.costs["phase", name].forward == forward * count
+    assert meter.costs["phase", "integrated"].forward >= 7 * count
+    assert words <= meter.costs["phase", "blanked"].forward <= words + 2 * count
     assert all(cost.seconds > 0 for cost in meter.costs.values())
 
 
@@ -54,11 +55,11 @@ def test_what_two_methods_need_is_charged_to_both_in_any_order(model: Model, bat
     with Meter() as meter:
         trace = Trace(model.module, batch)
         for number, method in list(enumerate(methods))[:: -1 if turned else 1]:
-            with meter.of(str(number), alone=True):
+            with meter.of("phase", str(number), alone=True):
                 method(trace)
                 method(trace)  # itself pays once
-    assert [passes(meter.costs[str(number)]) for number in range(4)] == [(0, len(batch.examples))] * 4
-    assert meter.costs["1"].seconds > 0
+    assert [passes(meter.costs["phase", str(number)]) for number in range(4)] == [(0, len(batch.examples))] * 4
+    assert meter.costs["phase", "1"].seconds > 0
 
 
 @pytest.mark.parametrize("order", list(permutations(["inner", "outer", "both", "turned"])))
@@ -66,7 +67,7 @@ def test_a_part_made_of_another_is_charged_with_it_in_any_order(
     model: Model, batch: Batch, order: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ):
     made, now = [], [0.0]
-    monkeypatch.setattr(cost.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(clocked.time, "perf_counter", lambda: now[0])
 
     def inner(trace: Trace) -> Tensor:
         now[0] += 1
@@ -86,12 +87,12 @@ def test_a_part_made_of_another_is_charged_with_it_in_any_order(
     with Meter() as meter:
         trace = Trace(model.module, batch)
         for name in order:
-            with meter.of(name, alone=True):
+            with meter.of("phase", name, alone=True):
                 asks[name]()
     assert made == [trace]
     for name in order:
-        assert passes(meter.costs[name]) == (0, len(batch.examples))
-        assert meter.costs[name].seconds == (1 if name == "inner" else 11)
+        assert passes(meter.costs["phase", name]) == (0, len(batch.examples))
+        assert meter.costs["phase", name].seconds == (1 if name == "inner" else 11)
 
 
 def test_what_is_made_once_is_made_again_for_another_trace_or_where_it_is_forgotten(model: Model, batch: Batch):
@@ -118,20 +119,20 @@ def test_a_part_that_cannot_be_made_is_not_kept(model: Model, batch: Batch):
     with Meter() as meter:
         trace = Trace(model.module, batch)
         for _ in range(2):
-            with pytest.raises(ValueError, match="no such part"), meter.of("one", alone=True):
+            with pytest.raises(ValueError, match="no such part"), meter.of("phase", "one", alone=True):
                 trace.once(part)
-        with meter.of("next", alone=True):
+        with meter.of("phase", "next", alone=True):
             trace.gradient  # noqa: B018
-    assert passes(meter.costs["next"]) == (0, len(batch.examples))
+    assert passes(meter.costs["phase", "next"]) == (0, len(batch.examples))
 
 
 def test_nothing_is_counted_outside_and_no_hook_stays(model: Model, batch: Batch):
     hooks = torch.nn.modules.module._global_forward_hooks
-    with Meter() as meter, meter.of("nothing"):
+    with Meter() as meter, meter.of("phase", "nothing"):
         assert len(hooks) == 1
     assert not hooks
     Trace(model.module, batch).gradient  # noqa: B018
-    assert passes(meter.costs["nothing"]) == (0, 0)
+    assert passes(meter.costs["phase", "nothing"]) == (0, 0)
 
 
 def test_costs_add_up():
@@ -141,10 +142,10 @@ def test_costs_add_up():
 def test_a_model_around_another_counts_once():
     real_model(MASKED)  # loaded before anything is counted
     with Meter() as meter:
-        with meter.of("trace"):
+        with meter.of("phase", "trace"):
             trace = real_trace(MASKED)
-        with meter.of("gradient", alone=True):
+        with meter.of("phase", "gradient", alone=True):
             trace.gradient  # noqa: B018
     count = len(trace.batch.examples)
-    assert passes(meter.costs["trace"]) == (count, 0)
-    assert passes(meter.costs["gradient"]) == (0, count)
+    assert passes(meter.costs["phase", "trace"]) == (count, 0)
+    assert passes(meter.costs["phase", "gradient"]) == (0, count)

@@ -8,18 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.report.figures.drawing import (
-    canvas,
-    examples,
-    finished,
-    label,
-    layer_ticks,
-    look,
-    save,
-    spread,
-    styled,
-    wrapped,
-)
+from harness.report.figures.drawing import canvas, finished, layer_ticks, look, save, spread, styled
+from harness.report.figures.lettering import examples, label, wrapped
 
 
 @styled

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from harness.report.figures.explainer_agreement import explainer_agreement
 from matplotlib.patches import Rectangle
 
-from harness.report.figures.explainer_agreement import explainer_agreement
 from tests.harness.report.figures.texts import check_readable, seen, texts
 
 

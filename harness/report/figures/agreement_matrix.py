@@ -1,35 +1,25 @@
-"""How alike explainers, or references, rank the tokens: a matrix of mean rank correlations."""
-
-from typing import Any
+"""How similarly explainers, or references, rank the tokens: a matrix of mean rank correlations."""
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from harness.report.figures.drawing import (
-    SMALL,
-    canvas,
-    entitle,
-    finished,
-    note_height,
-    styled,
-    title_height,
-    undefined_cells,
-    widest,
-)
+from harness.report.figures.drawing import canvas, entitle, finished, note_height, styled, title_height, undefined_cells
+from harness.report.figures.lettering import SMALL, widest
 
-CELL = 0.27  # inches, in which "−.43" fits
+_CELL = 0.27  # inches, in which "−.43" fits
 
 
 @styled
-def explainer_agreement(rho: Any, *, title: str = "", what: str = "Mean Spearman's ρ") -> Figure | None:
+def agreement_matrix(rho: pd.DataFrame, *, title: str = "", what: str = "Mean Spearman's ρ") -> Figure | None:
     """A square table of correlations as an annotated heat map; None without a defined value off the diagonal.
 
     Args:
-        rho: a square DataFrame, its names in rows and columns alike; NaN is hatched.
+        rho: a square table with the same names in rows and columns; NaN is hatched.
         title: task, model and n.
-        what: the name of the number, for the foot.
+        what: the name of the number, for the note.
 
     Raises:
         ValueError: rows and columns do not have the same names.
@@ -40,7 +30,7 @@ def explainer_agreement(rho: Any, *, title: str = "", what: str = "Mean Spearman
     if len(values) < 2 or np.isnan(values[~np.eye(len(values), dtype=bool)]).all():
         return None
     names = [str(name) for name in rho.index]
-    cell = max(CELL, min(0.4, 1.4 / len(names)))
+    cell = max(_CELL, min(0.4, 1.4 / len(names)))
     beside = widest(names) + 0.2
     note = f"{what}; blue is positive, red negative." + (" Hatched: undefined." if np.isnan(values).any() else "")
     width = max(cell * len(names) + beside + 0.1, 2.5)

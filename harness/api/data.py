@@ -1,0 +1,65 @@
+"""Texts, examples or a task, as a task."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from harness.cli import configuration
+from harness.contracts import Model, Task
+from harness.tracing.batch import Example
+
+Text: TypeAlias = str | tuple[str, str]  # one text, or a pair
+Data: TypeAlias = Text | Task | Sequence[Text] | Sequence[Example]
+
+
+def as_task(data: Data, model: Model, labels: Sequence[object] | None = None) -> Task:
+    """The data as a task whose classes are the model's; a task stays as it is.
+
+    Raises:
+        ValueError: the data are something else.
+    """
+    if isinstance(data, Task):
+        return data
+    items: list[Any] = [data] if isinstance(data, str) or _is_pair(data) else list(data)
+    classes = tuple(map(str, model.classes or ()))
+    if items and all(isinstance(item, Example) for item in items):
+        return GivenExamples(items, classes)
+    return texts_task(items, labels, classes)
+
+
+def texts_task(texts: Sequence[object], labels: Sequence[object] | None = None, classes: Sequence[str] = ()) -> Task:
+    """The task `texts` on texts or pairs of texts."""
+    settings = {"texts": list(texts), "labels": None if labels is None else list(labels), "classes": list(classes)}
+    return configuration.task_or_model("task", "texts", settings)
+
+
+def _is_pair(data: object) -> bool:
+    return isinstance(data, tuple) and len(data) == 2 and all(isinstance(text, str) for text in data)
+
+
+@dataclass(frozen=True)
+class GivenExamples:
+    """Examples that a task encoded before, as a task."""
+
+    given: Sequence[Example]
+    classes: Sequence[str]
+
+    version = "1"
+    output = "difference"
+    head = None
+
+    @property
+    def digest(self) -> str:
+        """A hash of the examples' tokens."""
+        content = repr([(one.id, tuple(one.input_ids)) for one in self.given])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """How many there are."""
+        return {"examples": len(self.given)}
+
+    def examples(self, model: Model) -> list[Example]:
+        """The examples themselves, whatever the model."""
+        return list(self.given)

@@ -1,0 +1,90 @@
+"""A run's manifest: what goes into it, and the one owner that writes it."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from harness.contracts import Model, ReadsFiles, Reduces
+from harness.results.provenance import file_digest
+from harness.results.run_folder import RunFolder
+from harness.tables import MUST_MATCH, Counts, Manifest, Method
+from harness.tracing.model_parts import layer_parts
+
+
+class Record:
+    """The owner of a run's manifest: every change is written at once, and nobody else writes it."""
+
+    def __init__(self, folder: RunFolder):
+        self.folder = folder
+        self.earlier = 0  # examples that an earlier process explained
+
+    def begin(self, manifest: Manifest, resume: bool) -> None:
+        """Start from a manifest; ValueError where the run to resume had other settings, data, model or code."""
+        if resume:
+            before = self.folder.manifest
+            check_same(self.folder, before, manifest)
+            if self.folder.merged:
+                manifest = replace(manifest, costs=before.costs, phases={**before.phases, **manifest.phases})
+        self.earlier = manifest.examples if self.folder.merged else sum(self.folder.finished().values())
+        self.manifest = manifest
+        self.folder.write_manifest(manifest)
+
+    def change(self, **changes: Any) -> None:
+        """Change fields of the manifest, and write it."""
+        self.manifest = replace(self.manifest, **changes)
+        self.folder.write_manifest(self.manifest)
+
+
+def check_same(folder: RunFolder, before: Manifest, now: Manifest) -> None:
+    """Raise ValueError where the run to resume had other settings, data, model, code or files."""
+    differs = [name.replace("_", " ") for name in MUST_MATCH if getattr(before, name) != getattr(now, name)]
+    if differs:
+        verb = "has" if len(differs) == 1 else "have"
+        raise ValueError(
+            f"the run in {folder.path} cannot be resumed: the {' and the '.join(differs)} {verb} changed. Run assay "
+            f"resume={folder.path} alone, with the code and data of that run, or start a new run"
+        )
+
+
+def counted(tables: Mapping[str, pd.DataFrame], earlier: int = 0) -> Counts:
+    """How many examples and rows there are, and how many of the rows have no value."""
+    status = pd.concat([tables["rows"]["status"], tables["metrics"]["status"]])
+    examples = tables["examples"]["example"].nunique()
+    return Counts(
+        examples=examples,
+        computed_now=examples - earlier,
+        rows=len(status),
+        undefined=int((~status.isin(["ok", "failed"])).sum()),
+        failed=int((status == "failed").sum()),
+    )
+
+
+def recorded(methods: Mapping[str, object]) -> dict[str, Method]:
+    """What the manifest keeps about methods, by name."""
+    return {
+        name: Method(
+            repr(method),
+            source_of(method),
+            method.reduction if isinstance(method, Reduces) else None,
+            {str(path): file_digest(path) for path in method.files} if isinstance(method, ReadsFiles) else {},
+        )
+        for name, method in methods.items()
+    }
+
+
+def source_of(method: object) -> str:
+    """The paper of a method: the first line of its file's docstring, without the link."""
+    text = sys.modules[type(method).__module__].__doc__ or ""
+    return text.strip().split("\n")[0].split(" https:")[0].rstrip(".")
+
+
+def head_size(model: Model) -> int | None:
+    """Dimensions of one attention head's values; None for a model whose layers are not known."""
+    try:
+        layer = layer_parts(model.module)[0]
+    except ValueError:
+        return None
+    return len(layer.value.weight) // layer.heads

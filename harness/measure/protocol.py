@@ -1,0 +1,55 @@
+"""The evaluation protocol: which output is explained, which tokens are ranked, and how."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from harness import check
+from harness.contracts import Model, Task
+from harness.statistics.correlation import RANKS
+from harness.tracing.batch import INCLUDE, Example, collate
+from harness.tracing.run import OUTPUTS, TARGETS, Trace
+
+
+@dataclass(frozen=True)
+class EvaluationProtocol:
+    """What is explained and how it is ranked, the same for all methods of a run.
+
+    Args:
+        target: the class that is explained: `predicted`, `gold`, or the name of one of the task's classes.
+        output: its scalar: `probability`, `logit`, `difference` or `logit_difference`; `task` for the task's own.
+        include: the ranked tokens: `all`, `no_cls` or `content`.
+        ranks: how ties are ranked, `average` or `dense`.
+        token_budget: tokens in one run of the model, padding counted; it changes no number.
+    """
+
+    target: str = "predicted"
+    output: str = "difference"
+    include: str = "content"
+    ranks: str = "average"
+    token_budget: int = 2048
+
+    def __post_init__(self):
+        check.choice("output", self.output, (*OUTPUTS, "task"))
+        check.choice("include", self.include, INCLUDE)
+        check.choice("ranks", self.ranks, RANKS)
+        check.count("token_budget", self.token_budget)
+
+    def of(self, task: Task) -> "EvaluationProtocol":
+        """With the task's own output unless one is chosen; ValueError where it has no class called `target`."""
+        check.choice("target", self.target, [*TARGETS, *task.classes])
+        return replace(self, output=task.output) if self.output == "task" else self
+
+    def trace(
+        self,
+        model: Model,
+        examples: Sequence[Example],
+        classes: Sequence[str] = (),
+        device: torch.device | str = "cpu",
+        budget: int | None = None,
+    ) -> Trace:
+        """The examples in one batch, explained as this protocol says; `budget` replaces its own token budget."""
+        batch = collate(examples, self.include, model.blank_ids, device)
+        target = classes.index(self.target) if self.target in classes else self.target
+        return Trace(model.module, batch, target, self.output, self.token_budget if budget is None else budget)

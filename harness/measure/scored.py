@@ -1,0 +1,80 @@
+"""One method on one trace: its scores or values, or the error that takes their place."""
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harness.contracts import AsksExplainer, Explainer, Floor, HasUpperBound, Metric, Reference, SplitsHalves
+from harness.measure.rows import Scored, failed, tidy
+from harness.tracing.meter import Meter
+from harness.tracing.run import Trace
+
+
+def scored(name: str, method: Explainer | Reference, kind: str, trace: Trace, smallest: bool, meter: Meter) -> Scored:
+    """The scores of an `explainer` or a `reference`; a method that raises an error gives that error.
+
+    torch.OutOfMemoryError, unless this is the `smallest` batch there can be.
+    """
+    label = "floor" if kind == "explainer" and isinstance(method, Floor) and method.floor else kind
+    try:
+        with meter.of(kind, name, alone=True):
+            values = _array(_checked(method(trace), kind, trace))
+        halves = saturated = None
+        with meter.of("phase", "reliability"):
+            if isinstance(method, SplitsHalves):
+                first, second = (_array(_checked(half, kind, trace)) for half in method.halves(trace))
+                halves = first, second
+            if isinstance(method, HasUpperBound):
+                saturated = _array(method.saturated(trace))
+                if saturated.shape != values.shape[:-1]:
+                    raise ValueError(f"saturated has shape {saturated.shape}, expected {values.shape[:-1]}")
+    except Exception as error:
+        if isinstance(error, torch.OutOfMemoryError) and not smallest:
+            raise
+        return Scored(name, label, f"{type(error).__name__}: {error}")
+    return Scored(name, label, values, halves, saturated)
+
+
+def _checked(scores: Tensor, kind: str, trace: Trace) -> Tensor:
+    batch, token = trace.batch.input_ids.shape
+    layers, heads = trace.attention.shape[1:3]
+    shapes = {
+        "reference": [(batch, token)],
+        "explainer": [(batch, 1, token), (batch, layers, token), (batch, layers, heads, token)],
+    }[kind]
+    if tuple(scores.shape) not in shapes:
+        expected = " or ".join(map(str, shapes))
+        raise ValueError(f"the {kind} returned scores of shape {tuple(scores.shape)}, expected {expected}")
+    return scores.detach()
+
+
+def _array(values: Tensor) -> NDArray[np.float64]:
+    return values.double().cpu().numpy()
+
+
+def metric_table(
+    trace: Trace, one: Scored, explainer: Explainer, name: str, metric: Metric, smallest: bool
+) -> pd.DataFrame:
+    """A metric's value for an explainer's scores, a row per example, layer and head; errors as in `scored`."""
+    if isinstance(one.values, str):
+        table = failed(trace.batch, one, one.values).assign(value=np.nan)
+    else:
+        scores = one.layered()
+        flat = torch.from_numpy(scores.reshape(len(scores), -1, scores.shape[-1]))  # [batch, layer * head, token]
+        arguments = (explainer,) if isinstance(metric, AsksExplainer) and metric.asks_explainer else ()
+        try:
+            value = _array(metric(trace, flat.to(trace.logits.device), *arguments))
+            if value.shape != flat.shape[:2]:
+                raise ValueError(
+                    f"the metric returned values of shape {value.shape}, expected one for each example and layer, "
+                    f"{tuple(flat.shape[:2])}"
+                )
+            table = tidy(trace.batch, one, scores, {"value": value})
+            table = table.assign(status=np.where(table["value"].isna(), "undefined", "ok"), error=None)
+        except Exception as error:
+            if isinstance(error, torch.OutOfMemoryError) and not smallest:
+                raise
+            table = failed(trace.batch, one, f"{type(error).__name__}: {error}").assign(value=np.nan)
+    return table.assign(metric=name, higher=bool(metric.higher_is_better))

@@ -1,0 +1,102 @@
+"""All figures of a run, from its tables alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from harness.statistics.explainer_agreement import explainer_agreement, reference_agreement
+from harness.statistics.pairs import PAIR
+from harness.statistics.ranking import tied_groups
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from harness.report.run_tables import RunTables
+
+FIGURES = "figures"  # the folder, inside that of the tables
+
+
+def write_figures(run: RunTables, out: Path, pictured: int) -> int:
+    """Write every figure as SVG, PDF and PNG into `out`/figures, and count them.
+
+    `pictured` is the number of first examples to draw individually.
+    """
+    from harness.report.figures.drawing import save  # matplotlib takes longer to load than a small report takes to make
+
+    count = 0
+    for name, figure in _figures(run, pictured):
+        if figure is not None:
+            save(figure, out / FIGURES, name)
+            count += 1
+    return count
+
+
+def _figures(run: RunTables, pictured: int) -> Iterator[tuple[str, Figure | None]]:
+    title = f"{run.manifest.task}, {run.manifest.model_name}"
+    yield from _references(run, title)
+    yield from _pairs(run, title)
+    yield from _examples(run, title, pictured)
+
+
+def _references(run: RunTables, title: str) -> Iterator[tuple[str, Figure | None]]:
+    from harness.report.figures.agreement_matrix import agreement_matrix
+    from harness.report.figures.critical_difference import critical_difference
+    from harness.report.figures.rho_by_layer import rho_by_layer
+
+    board = run.board[run.board["higher"].isna()]
+    order = board["explainer"].drop_duplicates().tolist()
+    for name, lines in board[board["kind"] != "reliability"].groupby("measure", sort=False):
+        reference = str(name)
+        figure = rho_by_layer(lines, title=title, reference=reference, order=order)
+        yield f"rho_by_layer_{reference}", figure
+        ranked = run.ranking[run.ranking["measure"] == reference]
+        if len(ranked):
+            groups = tied_groups(ranked)
+            competing = ranked.dropna(subset="mean_rank")
+            table = competing[["explainer", "mean_rank"]].assign(
+                groups=pd.Series([groups] * len(competing), index=competing.index)
+            )
+            n = f"{title}, {reference}, n {competing['n'].max()}"
+            yield f"critical_difference_{reference}", critical_difference(table, title=n)
+            agreement = explainer_agreement(run.examples, run.scores, ranked)
+            best = f"{title}, layers that are best for {reference}"
+            yield f"explainer_agreement_{reference}", agreement_matrix(agreement, title=best)
+    between = reference_agreement(board)
+    if len(between) > 1:
+        yield "reference_agreement", agreement_matrix(between, title=f"{title}, references")
+
+
+def _pairs(run: RunTables, title: str) -> Iterator[tuple[str, Figure | None]]:
+    from harness.report.figures.pair_by_layer import MOST_PAIRS, pair_by_layer
+    from harness.report.figures.pair_by_length import pair_by_length
+
+    parts = [part for _, part in run.pair_board.groupby(PAIR, sort=False)]
+    for number, start in enumerate(range(0, len(parts), MOST_PAIRS), start=1):
+        some = pd.concat(parts[start : start + MOST_PAIRS])
+        yield f"pair_by_layer{f'_{number}' if number > 1 else ''}", pair_by_layer(some, title=title)
+    for (first, second), lines in run.pair_lengths.groupby(PAIR, sort=False):
+        figure = pair_by_length(lines, title=f"{title}, {first} vs. {second}", head_size=run.manifest.head_size)
+        yield f"pair_by_length_{first}_{second}", figure
+
+
+def _examples(run: RunTables, title: str, pictured: int) -> Iterator[tuple[str, Figure | None]]:
+    from harness.report.figures.layer_graph import layer_graph
+    from harness.report.figures.mask_to_referents import mask_to_referents
+    from harness.report.figures.row_by_layer import row_by_layer
+
+    maps = run.folder.maps()
+    scores = run.scores[run.scores["kind"] == "explainer"]
+    for number, (_, example) in enumerate(run.examples.head(pictured).iterrows(), start=1):
+        tokens, position = list(example["tokens"]), int(example["position"])
+        own = scores[scores["example"] == example["example"]]
+        named = f"{title}, example {number}"
+        yield f"row_by_layer_{number}", row_by_layer(tokens, own, position=position, title=named)
+        referents = mask_to_referents(example, own, run.manifest.classes, title=title)
+        yield f"mask_to_referents_{number}", referents
+        if maps is not None:
+            mapped = maps[maps["example"] == example["example"]]
+            yield f"layer_graph_{number}", layer_graph(tokens, mapped, position=position, title=named)

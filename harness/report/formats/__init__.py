@@ -1,0 +1,1 @@
+"""Grids as text: for the terminal, as Markdown and as LaTeX."""

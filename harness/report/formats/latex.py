@@ -1,0 +1,71 @@
+"""Grids as LaTeX."""
+
+from collections.abc import Sequence
+
+from harness.report.formats.plain import plain_lines
+from harness.report.grid import Grid
+
+WIDE = 80  # characters of a line from which a LaTeX table is set small
+ESCAPED = str.maketrans(
+    {
+        "_": r"\_",
+        "%": r"\%",
+        "&": r"\&",
+        "#": r"\#",
+        "±": r"$\pm$",
+        "≡": r"$\equiv$",
+        "–": "--",
+        "°": r"$^{\circ}$",
+        "↑": r"$\uparrow$",
+        "↓": r"$\downarrow$",
+        "<": "$<$",
+        ">": "$>$",
+        "|": r"\textbar{}",
+        "$": r"\$",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "\\": r"\textbackslash{}",
+    }
+)
+
+
+def latex(grid: Grid, notes: Sequence[str]) -> str:
+    """A grid as a LaTeX table that needs no package except booktabs; all notes stand above it as comments."""
+    texts = plain_lines(grid)
+    wide = max(sum(map(len, line)) + 2 * len(line) for line in [grid.headers, *texts]) > WIDE
+    comments = [f"% {line}" for note in [*grid.notes, *notes] for line in note.splitlines()]
+    return "\n".join(
+        [
+            *comments,
+            r"\begin{table}",
+            r"\centering",
+            *([r"\scriptsize", r"\setlength{\tabcolsep}{3pt}"] if wide else []),
+            rf"\caption{{{_escaped(grid.title)}.}}",
+            rf"\begin{{tabular}}{{{''.join('l' if column.role == 'name' else 'r' for column in grid.columns)}}}",
+            r"\toprule",
+            " & ".join(map(_escaped, grid.headers)) + r" \\",
+            r"\midrule",
+            *_body(grid, texts),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _body(grid: Grid, texts: Sequence[Sequence[str]]) -> list[str]:
+    body = []
+    for number, line in enumerate(texts):
+        cells = [
+            rf"\textbf{{{_escaped(text)}}}" if (number, index) in grid.bold and text else _escaped(text)
+            for index, text in enumerate(line)
+        ]
+        body += [r"\midrule"] * (number in grid.rules) + [" & ".join(cells) + r" \\"]
+    return body
+
+
+def _escaped(text: str) -> str:
+    return text.translate(ESCAPED)
