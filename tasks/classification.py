@@ -1,4 +1,4 @@
-"""Text classification: one or two texts, a class; any data set of the hub, or a local table."""
+"""Text classification: one or two texts and a class, from any data set on the hub or a local table."""
 
 import hashlib
 from collections import Counter
@@ -13,17 +13,9 @@ from torch import nn
 from harness import check
 from harness.contracts import Model
 from harness.tables import NO_GOLD
-from harness.tracing.batch import Example, Role
+from harness.tracing.batch import Example
 from tasks import table
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the data."""
-
-    text: str
-    pair: str | None
-    gold: int
+from tasks.encoded_text import Row, check_classes, encoded
 
 
 @dataclass(frozen=True)
@@ -32,18 +24,19 @@ class Classification:
 
     Args:
         labels: the classes' names, in the order of the model's classes.
-        values: what the data write for each of them; None for 0, 1, 2 and so on.
+        values: what the data call each of them; None for 0, 1, 2 and so on.
         name: a data set on the Hugging Face hub.
         revision: its commit.
         subset: its configuration, e.g. `sst2` of GLUE.
-        path: a local file, CSV, TSV, JSON lines or parquet, or a folder with one for each split; it goes before `name`.
+        path: a local file (CSV, TSV, JSON lines or parquet), or a folder with one for each split; it takes precedence
+            over `name`.
         split: which part of the data.
         text: the column of the text.
         pair: the column of a second text, or None.
         label: the column of the class; None where the data have none, so that only predictions are explained.
-        shuffle: whether to put the examples into a random order, so that `limit` draws a fair sample.
+        shuffle: whether to put the examples into random order, so that `limit` draws a fair sample.
         seed: of that order.
-        truncate: whether to cut texts that are longer than the model takes; else they are an error.
+        truncate: whether to cut texts that are longer than the model takes; otherwise they are an error.
     """
 
     labels: Sequence[str]
@@ -75,7 +68,7 @@ class Classification:
             raise ValueError(f"labels are the names of two or more classes, all different, got {list(self.labels)}")
         if self.values is not None and len(self.values) != len(self.labels):
             raise ValueError(
-                f"values are what the data write for each of labels={list(self.labels)}, got {list(self.values)}"
+                f"values are what the data call each of labels={list(self.labels)}, got {list(self.values)}"
             )
 
     @property
@@ -107,12 +100,12 @@ class Classification:
                 return index
         raise ValueError(
             f"row {number} of {self.path or self.name}, column {self.label!r}: expected one of {values}, "
-            f"got {value!r}: set task.values to what the data write for each of task.labels"
+            f"got {value!r}: set task.values to what the data call each of task.labels"
         )
 
     @property
     def facts(self) -> Mapping[str, int]:
-        """How many rows there are, of each class, without one, and how many stand there more than once."""
+        """How many rows there are, of each class, without one, and how many are repeated."""
         counts = Counter("no label" if row.gold == NO_GOLD else self.classes[row.gold] for row in self.rows)
         return {"rows": len(self.rows), "repeats": len(self.rows) - len(set(self.rows)), **counts}
 
@@ -122,21 +115,9 @@ class Classification:
         content = repr((self.version, self.shuffle, self.seed, self.truncate, self.rows))
         return hashlib.sha256(content.encode()).hexdigest()
 
-    def wrapped(self, module: nn.Module) -> nn.Module:
+    def prepare_model(self, module: nn.Module) -> nn.Module:
         """The model as it is, after a check that its classes are the task's; ValueError where they are not."""
-        config: Any = module.config
-        names = [str(config.id2label[index]) for index in range(config.num_labels)]
-        if len(names) != len(self.classes):
-            raise ValueError(
-                f"the model tells {len(names)} classes apart ({', '.join(names)}), the task names {len(self.classes)} "
-                f"({', '.join(self.classes)}): set task.labels to the model's, and task.values to what the data write"
-            )
-        theirs, ours = [name.lower() for name in names], [name.lower() for name in self.classes]
-        if sorted(theirs) == sorted(ours) and theirs != ours:
-            raise ValueError(
-                f"the model's classes stand in the order {', '.join(names)}, the task's in {', '.join(self.classes)}: "
-                "set task.labels in the model's order, and task.values to what the data write for each"
-            )
+        check_classes(module, self.classes)
         return module
 
     def examples(self, model: Model) -> list[Example]:
@@ -144,43 +125,4 @@ class Classification:
         order = np.arange(len(self.rows))
         if self.shuffle:
             order = np.random.default_rng(self.seed).permutation(order)
-        seen: Counter[Row] = Counter()
-        examples = []
-        for row in (self.rows[index] for index in order):
-            seen[row] += 1
-            examples.append(self._encoded(row, seen[row], model))
-        return examples
-
-    def _encoded(self, row: Row, occurrence: int, model: Model) -> Example:
-        tokens: Any = model.tokens
-        cut = {"truncation": True, "max_length": model.longest} if self.truncate else {}
-        encoded = tokens(row.text, row.pair, return_special_tokens_mask=True, verbose=False, **cut)
-        ids = encoded["input_ids"]
-        types = encoded.get("token_type_ids")
-        digest = hashlib.sha256(repr((row.text, row.pair, row.gold)).encode()).hexdigest()[:16]
-        roles = special_roles(ids, encoded["special_tokens_mask"], tokens)
-        if Role.CLS not in roles:
-            raise ValueError(
-                "the model's tokenizer puts no CLS token into the text, whose state a classifier would read: "
-                "take an encoder such as BERT, DistilBERT, RoBERTa, ELECTRA or DeBERTa"
-            )
-        return Example(
-            id=digest if occurrence == 1 else f"{digest}-{occurrence}",
-            input_ids=ids,
-            roles=roles,
-            position=roles.index(Role.CLS),
-            gold=row.gold,
-            token_types=types if types and any(types) else None,
-        )
-
-
-def special_roles(ids: Sequence[int], special: Sequence[int], tokens: Any) -> list[Role]:
-    """What each token is: the tokenizer's own CLS, the last of its others as the end, any before as separators."""
-    roles = [Role.SEPARATOR if added else Role.CONTENT for added in special]
-    for index, added in enumerate(special):
-        if added and ids[index] == tokens.cls_token_id and Role.CLS not in roles:
-            roles[index] = Role.CLS
-    ends = [index for index, role in enumerate(roles) if role == Role.SEPARATOR]
-    if ends:
-        roles[ends[-1]] = Role.FINAL
-    return roles
+        return encoded((self.rows[index] for index in order), model, self.truncate)

@@ -10,47 +10,54 @@ import transformers
 from torch import nn
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from harness.contracts import Model, Progress
+from harness.contracts import Model, PreparesModel, Progress, Task
 from harness.tracing.model_parts import first_position
 from tasks import hub
 
 HEADS = {"classification": AutoModelForSequenceClassification, "masked_lm": AutoModelForMaskedLM}
-REMEDY = "take a checkpoint that was trained for this task, by model.name=<owner/name> or model.path=<folder>"
+REMEDY = "choose a checkpoint that was trained for this task, with model.name=<owner/name> or model.path=<folder>"
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A checkpoint with the head that the task asks for, float32, eager attention, safetensors, no code of its own.
+    """A checkpoint with the head that the task needs: float32, eager attention, safetensors, no code from the folder.
 
     Args:
         name: on the Hugging Face hub, `owner/name`.
         revision: its commit, so that the numbers stay the same; None for the newest.
-        path: a local folder with `config.json`, `model.safetensors` and the tokenizer; it goes before the name.
+        path: a local folder with `config.json`, `model.safetensors` and the tokenizer; it takes precedence over the name.
     """
 
     name: str | None = None
     revision: str | None = None
     path: str | None = None
 
-    def __call__(self, task: Any, progress: Progress) -> Model:
+    def __call__(self, task: Task, progress: Progress) -> Model:
         """Load model and tokenizer; ValueError or OSError with a remedy where they cannot serve the task."""
-        head = getattr(task, "head", None)
-        if head not in HEADS:
-            raise ValueError(
-                f"the task {type(task).__name__} has a model of its own, and a pretrained one cannot serve it: "
-                "choose model=agreement_transformer"
-            )
+        head = _head(task)
         folder = self._folder()
         transformers.utils.logging.disable_progress_bar()
         transformers.utils.logging.set_verbosity_error()
-        module, tokens = _loaded(folder, HEADS[head])
-        facts = {
-            "name": self.name if self.path is None else str(self.path),
-            "model_type": module.config.model_type,
-            "parameters": sum(parameter.numel() for parameter in module.parameters()),
-        }
-        checked = task.wrapped(module.eval().requires_grad_(False))
-        return Model(checked, tokens, self._identity(folder), longest(module, tokens), facts=facts)
+        module, tokens = _loaded(folder, head)
+        name = self.name if self.path is None else str(self.path)
+        return _model(module.eval().requires_grad_(False), tokens, self._identity(folder), task, name)
+
+    @staticmethod
+    def of(module: nn.Module, tokens: Any, task: Task) -> Model:
+        """A model and its tokenizer that are in memory already; neither is changed.
+
+        Raises:
+            ValueError: the model is in train mode, or cannot serve the task.
+        """
+        _head(task)
+        if module.training:
+            raise ValueError("the model is in train mode, where dropout makes every run different: call model.eval()")
+        digest = hashlib.sha256()
+        for name, parameter in module.state_dict().items():
+            content = parameter.detach().cpu().contiguous().view(-1).view(torch.uint8)
+            digest.update(name.encode() + b"\0" + content.numpy().tobytes())
+        identity = f"{type(module).__name__}@{digest.hexdigest()[:24]}"
+        return _model(module, tokens, identity, task, type(module).__name__)
 
     def _folder(self) -> Path:
         if self.path is None:
@@ -67,18 +74,42 @@ class Pretrained:
 
     def _identity(self, folder: Path) -> str:
         if self.path is None:
-            return f"{self.name}@{folder.name}"  # the hub names a snapshot by its commit
+            return f"{self.name}@{folder.name}"  # the hub names a snapshot after its commit
         digest = hashlib.sha256()
         for file in sorted([*folder.glob("*.safetensors"), folder / "config.json", *folder.glob("*token*.json")]):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
         return f"{folder.name}@{digest.hexdigest()[:24]}"
 
 
+def _head(task: Task) -> Any:
+    """The transformers class that loads the head which a task needs."""
+    if task.head not in HEADS:
+        raise ValueError(
+            f"the task {type(task).__name__} (head: {task.head}) is served only by a model of its own; a pretrained one "
+            f"serves tasks whose head is one of {', '.join(HEADS)}: choose another model=..., as assay list models shows"
+        )
+    return HEADS[task.head]
+
+
+def _model(module: nn.Module, tokens: Any, identity: str, task: Task, name: str | None) -> Model:
+    config: Any = module.config
+    facts = {
+        "name": name,
+        "model_type": config.model_type,
+        "parameters": sum(parameter.numel() for parameter in module.parameters()),
+    }
+    prepared = task.prepare_model(module) if isinstance(task, PreparesModel) else module
+    classes = None
+    if task.head == "classification":
+        classes = tuple(str(config.id2label[index]) for index in range(config.num_labels))
+    return Model(prepared, tokens, identity, longest(module, tokens), classes, facts)
+
+
 def _loaded(folder: Path, head: Any) -> tuple[Any, Any]:
     """Model and tokenizer of a folder; a head that would be filled with random numbers is refused."""
     if not any(folder.glob("*.safetensors")):
         raise FileNotFoundError(
-            f"{folder} holds no safetensors weights, and weights of another form can run code: save the model by "
+            f"{folder} holds no safetensors weights, and weights in other formats can run code: save the model with "
             "save_pretrained(folder), which writes them"
         )
     try:
@@ -105,7 +136,7 @@ def _loaded(folder: Path, head: Any) -> tuple[Any, Any]:
             f"random numbers: {REMEDY}"
         )
     if not tokens.is_fast:
-        raise ValueError(f"{folder} has no fast tokenizer (tokenizer.json), which tells where words begin: {REMEDY}")
+        raise ValueError(f"{folder} has no fast tokenizer (tokenizer.json), which says where words begin: {REMEDY}")
     return module, tokens
 
 

@@ -38,6 +38,7 @@ class Agreement:
     version = "1"
     output = "difference"
     classes = ("singular", "plural")
+    head = None  # only its own model reads these words
 
     def __post_init__(self):
         for name in ("test", "validation"):
@@ -78,7 +79,7 @@ class Agreement:
         """The test sentences as `<cls> w_0 ... w_{v-1} <?>`, explained at CLS."""
         tokens = model.tokens
         if not isinstance(tokens, WordTokenizer):
-            raise ValueError("the agreement task has a model of its own: choose model=agreement_transformer")
+            raise ValueError("the agreement task is served only by its own model: choose model=agreement_transformer")
         return [encoded(sentence, tokens) for sentence in self.splits["test"]]
 
 

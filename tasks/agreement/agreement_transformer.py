@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from harness import check
 from harness.contracts import Model, Progress
+from harness.results.provenance import code_text
 from tasks import cache
 from tasks.agreement import encoder, tokenizer, training
 from tasks.agreement.agreement import Agreement
@@ -71,8 +72,8 @@ class AgreementTransformer:
         """The trained model; training calls `progress` at every step, and a second process waits for the first."""
         if not isinstance(task, Agreement):
             raise ValueError(
-                f"this model is trained for the agreement task, and cannot serve {type(task).__name__}: choose "
-                "another, e.g. model=distilbert_sst2 for task=sst2, model=bert_base for task=pronoun"
+                f"this model is trained for the agreement task and cannot serve {type(task).__name__}: choose "
+                "model=pretrained with model.path=<folder> or model.name=<owner/name>"
             )
         if self.path is not None:
             return self._load(Path(self.path).expanduser())
@@ -97,8 +98,8 @@ class AgreementTransformer:
         return self._load(folder)
 
     def key(self, task: Agreement) -> str:
-        """A hash of all that the weights hang on: configuration, data, and the code that trains."""
-        sources = [Path(module.__file__ or "").read_text() for module in (encoder, tokenizer, training)]
+        """A hash of everything that the weights depend on: configuration, data, and the code that trains."""
+        sources = [code_text(Path(module.__file__ or "")) for module in (encoder, tokenizer, training)]
         settings = asdict(replace(self, path=None))
         del settings["threads"]
         content = json.dumps([settings, task.digest, sources], sort_keys=True)

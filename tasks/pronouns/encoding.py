@@ -1,4 +1,4 @@
-"""A sentence with a mask as the tokens of a model."""
+"""A sentence with a mask as a model's tokens."""
 
 from itertools import takewhile
 from typing import Any
@@ -11,13 +11,13 @@ from tasks.pronouns.sentence import MaskedSentence, referent_name
 def encoded(sentence: MaskedSentence, tokens: Any, name: str) -> Example:
     """The example; `tokens` is a fast tokenizer of transformers with a mask token.
 
-    A candidate's pieces are those that it has in its place in the text, where a tokenizer may tell a word behind a
-    space from others. The pieces that both candidates begin with are put before the mask, which stands for the first
-    one in which they differ; the tag `pieces` is how many the longer candidate has.
+    A candidate's pieces are those that it has at its place in the text, since a tokenizer may treat a word after a
+    space differently. The pieces with which both candidates begin stand before the mask, which stands for the first one
+    in which they differ; the tag `pieces` is how many the longer candidate has.
     """
     if not getattr(tokens, "is_fast", False) or getattr(tokens, "mask_token_id", None) is None:
         raise ValueError(
-            f"a masked word asks for a fast tokenizer with a mask token, got {type(tokens).__name__}; "
+            f"a masked word needs a fast tokenizer with a mask token, got {type(tokens).__name__}; "
             "choose a masked language model, e.g. model=bert_base"
         )
     filled = [_Filled(sentence, word, tokens) for word in sentence.candidates]
@@ -55,6 +55,7 @@ def encoded(sentence: MaskedSentence, tokens: Any, name: str) -> Example:
         candidates=[one.pieces[shared] for one in filled],
         points_to={candidate: referent_name(index) for candidate, index in sentence.points_to.items()},
         cluster=sentence.cluster,
+        referents=tuple(planted),
     )
 
 
@@ -69,7 +70,7 @@ def _role(index: int, special: list[bool], position: int) -> Role:
 
 
 class _Filled:
-    """The text with a candidate in place of the mask, as tokens: those before it, its own pieces, those after."""
+    """The text with a candidate in place of the mask, as tokens: those before it, its pieces, those after."""
 
     def __init__(self, sentence: MaskedSentence, word: str, tokens: Any):
         self.word = word
@@ -102,7 +103,7 @@ class _Filled:
         ]
 
     def covering(self, start: int, end: int, shared: int) -> list[int]:
-        """Tokens of a referent, whose span leaves the mask out, once `shared` pieces and a mask replace the pieces."""
+        """Tokens of a referent, whose span leaves out the mask, once `shared` pieces and a mask replace the pieces."""
         behind = start >= self.mask
         room = len(self.word) if behind else 0
         moved = shared + 1 - len(self.pieces) if behind else 0

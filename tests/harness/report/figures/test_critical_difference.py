@@ -44,7 +44,7 @@ def test_bars_that_meet_are_stacked():
     assert stacked(["ab", "bc", "cd"], ranks) == [(0, "ab"), (1, "bc"), (0, "cd")]
 
 
-def test_an_undefined_rank_is_said_and_left_out():
+def test_an_undefined_rank_is_noted_and_left_out():
     figure = seen(critical_difference(table([1, np.nan, 2], [[0, 1, 2]])))
     assert len(ranks_of(figure)) == 2
     assert any("No mean rank: layer_gradient_x_act_1." in text.replace("\n", " ") for text, _ in texts(figure))

@@ -39,7 +39,7 @@ def test_the_settings_around_neither_change_a_figure_nor_are_changed(tmp_path):
         assert matplotlib.rcParams["font.size"] == 20
 
 
-def test_forty_lines_are_told_apart_by_marker_and_dashes_alone():
+def test_forty_lines_are_distinguished_by_marker_and_dashes_alone():
     def shape(index):
         style = look(index)
         return style["marker"], str(style["linestyle"]), style["markerfacecolor"] == "white"

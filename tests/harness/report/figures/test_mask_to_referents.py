@@ -17,6 +17,7 @@ EXAMPLE = pd.Series(
             {"name": "referent_1", "indices": [4]},
             {"name": "pronoun", "indices": [6]},
         ],
+        "referents": ["referent_0", "referent_1"],
         "points_to": [{"class": 0, "name": "referent_1"}, {"class": 1, "name": "referent_0"}],
         "probabilities": np.array([0.3, 0.7]),
         "predicted": 1,
@@ -73,7 +74,7 @@ def test_lines_are_means_over_a_candidates_tokens_and_nan_leaves_a_gap(figure, s
     assert [bar.get_height() for bar in saliency.patches] == [(scores[0, 1] + scores[0, 2]) / 2, scores[0, 4]]
 
 
-def test_bars_are_probabilities_in_the_colour_of_whom_the_word_points_to(figure):
+def test_bars_are_probabilities_in_the_colour_of_the_referent_of_their_word(figure):
     words, attention, _ = figure.axes
     assert [bar.get_height() for bar in words.patches] == [0.3, 0.7]
     lines = {line.get_gid(): line.get_color() for line in attention.get_lines() if line.get_gid()}
@@ -87,7 +88,7 @@ def matches(bar, colour):
     return bar.get_facecolor() == to_rgba(colour)
 
 
-def test_the_sentence_and_the_explained_position_are_said(figure):
+def test_the_sentence_and_the_explained_position_are_named(figure):
     written = " ".join(text.replace("\n", " ") for text, _ in texts(figure))
     assert "pronoun, model “[CLS] julia asked tom about [MASK] book [SEP]”" in written
     assert "[MASK] (6)" in written
@@ -96,7 +97,7 @@ def test_the_sentence_and_the_explained_position_are_said(figure):
 
 def test_nothing_is_drawn_without_two_referents_or_scores(scores):
     alone = EXAMPLE.copy()
-    alone["planted"] = alone["planted"][:1]
+    alone["referents"] = alone["referents"][:1]
     assert mask_to_referents(alone, table({"attention": scores}), ["his", "her"]) is None
     assert mask_to_referents(EXAMPLE, table({}), ["his", "her"]) is None
     assert mask_to_referents(EXAMPLE, table({"attention": scores}, head=1), ["his", "her"]) is None

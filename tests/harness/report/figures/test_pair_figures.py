@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from harness.report.figures.pair_by_layer import pair_by_layer
-from harness.report.figures.pair_by_length import pair_by_length, some
+from harness.report.figures.pair_by_length import evenly_spaced, pair_by_length
 from tests.harness.report.figures.texts import check_readable, seen, texts
 
 
@@ -47,7 +47,7 @@ def test_lines_bands_and_heads_are_the_boards_numbers():
     table = board(means=[0.1, 0.5, 0.3])
     figure = seen(pair_by_layer(table, title="task, model"))
     left, right = figure.axes
-    name = "attention_by_head against other"
+    name = "attention_by_head vs. other"
     assert line(left, name).get_xdata().tolist() == [1, 2, 3]
     assert line(left, name).get_ydata().tolist() == [0.1, 0.5, 0.3]
     assert line(right, name).get_ydata().tolist() == [0.05, 0.25, 0.15]
@@ -64,7 +64,7 @@ def test_lines_bands_and_heads_are_the_boards_numbers():
 def test_a_pair_without_layers_stands_at_the_input():
     both = pd.concat([board("saliency", layers=(0,), heads=0), board("attention", heads=0)])
     figure = seen(pair_by_layer(both))
-    assert line(figure.axes[0], "saliency against other").get_xdata().tolist() == [0]
+    assert line(figure.axes[0], "saliency vs. other").get_xdata().tolist() == [0]
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["input", "1", "2", "3"]
     assert "single heads" not in written(figure)
     check_readable(figure)
@@ -78,7 +78,7 @@ def test_seven_pairs_of_24_layers_can_be_read():
     assert all(name in written(figure) for name in names)
 
 
-def test_points_and_bars_are_the_tables_numbers_and_the_heads_dimension_is_marked():
+def test_points_and_bars_are_the_tables_numbers_and_the_head_dimension_is_marked():
     table = lengths()
     figure = seen(pair_by_length(table, title="task, model", head_size=16))
     left, right = figure.axes
@@ -96,9 +96,10 @@ def test_points_and_bars_are_the_tables_numbers_and_the_heads_dimension_is_marke
 
 
 @pytest.mark.parametrize(
-    ("head_size", "said"), [(None, "bootstrap intervals."), (64, "None of them has more"), (0, "All of them have more")]
+    ("head_size", "said"),
+    [(None, "bootstrap intervals."), (64, "No sentence has more"), (0, "All sentences have more")],
 )
-def test_a_heads_dimension_beyond_the_lengths_is_said_and_not_drawn(head_size, said):
+def test_a_head_dimension_beyond_the_lengths_is_noted_and_not_drawn(head_size, said):
     figure = seen(pair_by_length(lengths(), head_size=head_size))
     assert said in written(figure)
     assert not [line for line in figure.axes[0].get_lines() if line.get_gid() == "head size"]
@@ -110,8 +111,8 @@ def test_bins_of_a_few_examples_are_left_out():
 
 
 def test_many_layers_are_thinned_out_and_the_rest_can_be_read():
-    assert some(range(1, 25), 7) == [1, 5, 9, 13, 16, 20, 24]
-    assert some([0], 7) == [0]
+    assert evenly_spaced(range(1, 25), 7) == [1, 5, 9, 13, 16, 20, 24]
+    assert evenly_spaced([0], 7) == [0]
     bins = tuple((start, start + 9) for start in range(1, 100, 10))
     figure = seen(pair_by_length(lengths(range(1, 25), bins), title="task, model", head_size=50))
     check_readable(figure)

@@ -70,7 +70,7 @@ def test_floors_and_references_go_across_and_are_named(figure):
     written = [text for text, _ in texts(figure)]
     assert {"random", "shuffled", "shapley (reference)", "layer"} <= set(written)
     assert "task, model, n = 8 examples" in written
-    assert any("ρ with\nblank_out (95 % interval)" in text for text in written)
+    assert any("ρ with\nblank_out (95% interval)" in text for text in written)
     assert "attention head 2" not in written
 
 
@@ -101,7 +101,7 @@ def test_twenty_explainers_of_24_layers_with_many_gaps_can_be_read():
         means[draw.uniform(size=len(means)) < 0.4] = np.nan
         groups.append(cells(f"layer_gradient_x_activation_{index}", means, first=1 if index < 13 else 0))
     groups += [cells(f"floor_{index}", [0.01 * index], "floor", first=0) for index in range(5)]
-    groups += [cells(f"yardstick_{index}", [0.6], "reference", first=0) for index in range(2)]
+    groups += [cells(f"reference_{index}", [0.6], "reference", first=0) for index in range(2)]
     figure = seen(rho_by_layer(board(*groups), title="task, model", reference="blank_out"))
     check_readable(figure)
     legends = [axes.get_legend() for axes in figure.axes]

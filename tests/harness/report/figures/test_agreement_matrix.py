@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from harness.report.figures.explainer_agreement import explainer_agreement
 from matplotlib.patches import Rectangle
 
+from harness.report.figures.agreement_matrix import agreement_matrix
 from tests.harness.report.figures.texts import check_readable, seen, texts
 
 
@@ -15,9 +15,7 @@ def square(values):
 
 
 def test_cells_and_their_texts_are_the_tables_numbers():
-    figure = seen(
-        explainer_agreement(square([[1, -0.434, 0.0], [-0.434, 1, np.nan], [-0.001, np.nan, 1]]), title="task")
-    )
+    figure = seen(agreement_matrix(square([[1, -0.434, 0.0], [-0.434, 1, np.nan], [-0.001, np.nan, 1]]), title="task"))
     axes = figure.axes[0]
     drawn = np.ma.filled(axes.collections[0].get_array(), np.nan)
     assert np.array_equal(drawn, [[1, -0.434, 0], [-0.434, 1, np.nan], [-0.001, np.nan, 1]], equal_nan=True)
@@ -31,17 +29,17 @@ def test_cells_and_their_texts_are_the_tables_numbers():
 
 
 def test_nothing_is_drawn_without_a_pair():
-    assert explainer_agreement(square([])) is None
-    assert explainer_agreement(square([[1]])) is None
-    assert explainer_agreement(square([[1, np.nan], [np.nan, 1]])) is None
+    assert agreement_matrix(square([])) is None
+    assert agreement_matrix(square([[1]])) is None
+    assert agreement_matrix(square([[1, np.nan], [np.nan, 1]])) is None
 
 
 def test_other_names_across_than_down_are_refused():
     with pytest.raises(ValueError, match="same names in rows and columns"):
-        explainer_agreement(pd.DataFrame([[1, 2], [3, 4]], ["a", "b"], ["b", "a"]))
+        agreement_matrix(pd.DataFrame([[1, 2], [3, 4]], ["a", "b"], ["b", "a"]))
 
 
 @pytest.mark.parametrize("count", [2, 20])
 def test_two_and_twenty_names_can_be_read(count):
     values = np.corrcoef(np.random.default_rng(0).normal(size=(count, 9)))
-    check_readable(explainer_agreement(square(values), title="task, model, n = 100 examples"))
+    check_readable(agreement_matrix(square(values), title="task, model, n = 100 examples"))

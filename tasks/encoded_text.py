@@ -1,0 +1,87 @@
+"""Texts, single or in pairs, as a classifier's tokens."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from harness.contracts import Model
+from harness.tracing.batch import Example, Role
+
+
+@dataclass(frozen=True)
+class Row:
+    """One text, or a pair, and its class."""
+
+    text: str
+    pair: str | None
+    gold: int
+
+
+def encoded(rows: Iterable[Row], model: Model, truncate: bool = False) -> list[Example]:
+    """The texts with the model's special tokens, explained at CLS; a repeated row gets an id of its own.
+
+    Raises:
+        ValueError: the tokenizer puts no CLS token into a text.
+    """
+    seen: Counter[Row] = Counter()
+    examples = []
+    for row in rows:
+        seen[row] += 1
+        examples.append(_example(row, seen[row], model, truncate))
+    return examples
+
+
+def _example(row: Row, occurrence: int, model: Model, truncate: bool) -> Example:
+    tokens: Any = model.tokens
+    cut = {"truncation": True, "max_length": model.longest} if truncate else {}
+    encoding = tokens(row.text, row.pair, return_special_tokens_mask=True, verbose=False, **cut)
+    ids = encoding["input_ids"]
+    types = encoding.get("token_type_ids")
+    digest = hashlib.sha256(repr((row.text, row.pair, row.gold)).encode()).hexdigest()[:16]
+    roles = special_roles(ids, encoding["special_tokens_mask"], tokens)
+    if Role.CLS not in roles:
+        raise ValueError(
+            "the model's tokenizer puts no CLS token into the text, whose state a classifier would read: "
+            "choose an encoder such as BERT, DistilBERT, RoBERTa, ELECTRA or DeBERTa"
+        )
+    return Example(
+        id=digest if occurrence == 1 else f"{digest}-{occurrence}",
+        input_ids=ids,
+        roles=roles,
+        position=roles.index(Role.CLS),
+        gold=row.gold,
+        token_types=types if types and any(types) else None,
+    )
+
+
+def special_roles(ids: Sequence[int], special: Sequence[int], tokens: Any) -> list[Role]:
+    """What each token is: the tokenizer's CLS, the last of its other special tokens as the end, the rest separators."""
+    roles = [Role.SEPARATOR if added else Role.CONTENT for added in special]
+    for index, added in enumerate(special):
+        if added and ids[index] == tokens.cls_token_id and Role.CLS not in roles:
+            roles[index] = Role.CLS
+    ends = [index for index, role in enumerate(roles) if role == Role.SEPARATOR]
+    if ends:
+        roles[ends[-1]] = Role.FINAL
+    return roles
+
+
+def check_classes(module: nn.Module, classes: Sequence[str]) -> None:
+    """Raise ValueError unless a classifier's classes are the task's, in the same order."""
+    config: Any = module.config
+    names = [str(config.id2label[index]) for index in range(config.num_labels)]
+    if len(names) != len(classes):
+        raise ValueError(
+            f"the model distinguishes {len(names)} classes ({', '.join(names)}), the task names {len(classes)} "
+            f"({', '.join(classes)}): set task.labels to the model's, and task.values to what the data call them"
+        )
+    theirs, ours = [name.lower() for name in names], [name.lower() for name in classes]
+    if sorted(theirs) == sorted(ours) and theirs != ours:
+        raise ValueError(
+            f"the model's classes are in the order {', '.join(names)}, the task's in {', '.join(classes)}: "
+            "set task.labels in the model's order, and task.values to what the data call each of them"
+        )

@@ -1,0 +1,164 @@
+"""The report of a run and of a sweep, from small folders made by hand."""
+
+import os
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from harness.report.run_tables import RunTables
+from harness.report.write import write_files, write_runs, write_sweep
+from harness.results.run_folder import RunFolder
+from harness.tables import STORED
+from tests.harness.report.run_folders import write_run
+
+ROOT = Path(__file__).resolve().parents[3]
+FILES = ["leaderboard.csv", "leaderboard.md", "leaderboard.tex", "pairs.csv", "pairs_by_length.csv", "ranking.csv"]
+LIGHT = """
+import sys
+from pathlib import Path
+from pkgutil import walk_packages
+import harness.report
+for module in walk_packages(harness.report.__path__, "harness.report."):
+    if not module.name.startswith("harness.report.figures.") or module.name.endswith(".draw"):
+        __import__(module.name)
+assert "harness.report.layouts.pooled" in sys.modules and "harness.report.formats.latex" in sys.modules
+print([name for name in ("torch", "transformers", "datasets", "captum", "matplotlib", "hydra") if name in sys.modules])
+"""
+
+
+class Broken(Console):
+    """A terminal that is gone."""
+
+    def print(self, *_objects: object, **_options: object) -> None:
+        raise BrokenPipeError
+
+
+def run(path: Path, seed: int = 0, **given) -> RunFolder:
+    """Twelve examples, two explainers that are compared in pairs, a floor and a reference."""
+    generator = np.random.default_rng(seed)
+    ids = [f"{number:02d}" for number in range(12)]
+    cells = [("rollout", 1), ("rollout", 2), ("flow", 1), ("flow", 2), ("random", 0)]
+    scores = pd.DataFrame(
+        {
+            "example": one,
+            "kind": "explainer",
+            "method": name,
+            "layer": layer,
+            "head": 0,
+            "scores": generator.normal(size=5),
+        }
+        for one in ids
+        for name, layer in cells
+    )
+    rows = scores.drop(columns="scores").rename(columns={"method": "explainer"})
+    rows = rows.assign(reference="blank_out", rho=generator.uniform(-1, 1, len(rows)), seed=seed)
+    rows["kind"] = np.where(rows["explainer"] == "random", "floor", "explainer")
+    examples = pd.DataFrame(
+        {"example": ids, "cluster": ids, "tokens": [list("abcde")] * 12, "ranked": [[True] * 5] * 12}
+    )
+    config = {"seed": seed, "pairs": [["rollout", "flow"]], "explainers": {"rollout": {}, "flow": {}, "random": {}}}
+    config |= {"references": {"blank_out": {}}}
+    given = {"seed": seed, "config": config, "model": f"m{seed}", "head_size": 4} | given
+    return write_run(path, rows, examples, scores=scores, **given)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def test_no_layout_and_no_format_imports_torch():
+    printed = subprocess.run(
+        [sys.executable, "-c", LIGHT],
+        check=False,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert printed.stdout.strip() == "[]", printed.stderr
+
+
+def test_all_files_are_written_before_anything_is_printed(tmp_path: Path):
+    folder = run(tmp_path / "run")
+    with pytest.raises(BrokenPipeError):
+        write_runs([RunTables(folder)], tmp_path / "broken", 1, Broken())
+    write_runs([RunTables(folder)], tmp_path / "whole", 1, Console(file=StringIO()))
+    assert list(contents(tmp_path / "broken")) == FILES
+    assert contents(tmp_path / "broken") == contents(tmp_path / "whole")
+    drawn = contents(tmp_path / "broken" / "figures")
+    assert {"rho_by_layer_blank_out.svg", "row_by_layer_1.pdf", "pair_by_layer.png"} <= set(drawn)
+    assert drawn == contents(tmp_path / "whole" / "figures")
+
+
+def test_the_leaderboard_of_a_sweep_is_written_before_anything_is_printed(tmp_path: Path):
+    for seed in (0, 1):
+        run(tmp_path / "sweep" / str(seed), seed)
+    with pytest.raises(BrokenPipeError):
+        write_sweep([tmp_path / "sweep"], tmp_path / "broken", Broken())
+    screen = StringIO()
+    write_sweep([tmp_path / "sweep"], tmp_path / "whole", Console(file=screen, width=200))
+    assert list(contents(tmp_path / "broken")) == FILES[:3]
+    assert contents(tmp_path / "broken") == contents(tmp_path / "whole")
+    assert "pooled over seeds 0, 1" in screen.getvalue()
+    assert set(pd.read_csv(tmp_path / "whole" / "leaderboard.csv")["seed"]) == {"0 1"}
+
+
+def test_tables_in_memory_are_not_read_again(tmp_path: Path):
+    folder = run(tmp_path / "run")
+    tables = {name: folder.table(name) for name in STORED}
+    write_files([RunTables(folder)], tmp_path / "read", None)
+    for name in STORED:
+        (folder.path / f"{name}.parquet").rename(tmp_path / f"{name}.parquet")
+    (folder.path / "rows.parquet").touch()  # a merged run, whose costs are in its manifest
+    write_files([RunTables(folder, tables)], tmp_path / "given", None)
+    assert contents(tmp_path / "read") == contents(tmp_path / "given")
+
+
+def test_each_table_of_a_folder_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    read, table = [], RunFolder.table
+    monkeypatch.setattr(RunFolder, "table", lambda self, name: read.append(name) or table(self, name))
+    write_runs([RunTables(run(tmp_path / "run"))], tmp_path / "out", None, Console(file=StringIO()))
+    assert sorted(read) == sorted(STORED)
+
+
+def test_what_is_printed_is_what_is_written(tmp_path: Path):
+    screen = StringIO()
+    write_runs([RunTables(run(tmp_path / "run"))], tmp_path / "run", None, Console(file=screen, width=200))
+    printed = " ".join(screen.getvalue().split())
+    written = (tmp_path / "run" / "leaderboard.md").read_text()
+    notes = [
+        line.removeprefix("- ")
+        for line in written.split("mean, interval and group")[0].splitlines()
+        if line[:2] == "- "
+    ]
+    assert len(notes) > 5
+    assert all(" ".join(note.split()) in printed for note in notes)
+    assert f"assay-report {tmp_path / 'run'}" in printed
+
+
+def test_several_runs_have_their_figures_in_folders_of_their_own(tmp_path: Path):
+    runs = [RunTables(run(tmp_path / name, seed)) for seed, name in enumerate(("one", "two"))]
+    counted = write_files(runs, tmp_path / "out", 0)
+    assert list(counted) == [tmp_path / "out" / "one", tmp_path / "out" / "two"]
+    for folder, count in counted.items():
+        assert len(list((folder / "figures").glob("*.svg"))) == count > 2
+    assert set(pd.read_csv(tmp_path / "out" / "pairs.csv")["seed"]) == {0, 1}
+
+
+def test_referents_are_those_that_the_examples_name(tmp_path: Path):
+    """Whatever the planted spans are called."""
+    folder = run(tmp_path / "run")
+    examples = folder.table("examples")
+    examples["planted"] = [[{"name": "ann", "indices": [0]}, {"name": "tom", "indices": [1]}]] * len(examples)
+    examples["points_to"] = [[{"class": 0, "name": "ann"}, {"class": 1, "name": "tom"}]] * len(examples)
+    tables = {name: folder.table(name) for name in STORED}
+    none = RunTables(folder, tables | {"examples": examples})
+    both = RunTables(folder, tables | {"examples": examples.assign(referents=[["ann", "tom"]] * len(examples))})
+    titles = [[grid.title for grid in one.main_grids if "referent" in grid.title] for one in (none, both)]
+    assert titles == [[], ["agreement, small, seed 0: referent agreement"]]
