@@ -1,4 +1,4 @@
-"""The masked-word task: which of two words stands in the place of the mask, and whom does it mean?
+"""The masked-word task: which of two words belongs at the mask, and to whom does it refer?
 
 After the pronouns of Abnar & Zuidema 2020, Figure 4. https://arxiv.org/abs/2005.00928
 """
@@ -7,7 +7,7 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 from torch import nn
@@ -16,11 +16,10 @@ from harness import check
 from harness.contracts import Model
 from harness.tracing.batch import Example
 from tasks.masked_word_model import MaskedWordModel
-from tasks.pronouns import embedded, gap, marked, winobias, winogender
+from tasks.pronouns import marked
+from tasks.pronouns.embedded import Embedded
 from tasks.pronouns.encoding import encoded
-from tasks.pronouns.sentence import MaskedSentence
-
-READERS = ("embedded", "marked", "winobias", "winogender", "gap")
+from tasks.pronouns.sentence import MaskedSentence, Reader
 
 
 @dataclass(frozen=True)
@@ -28,17 +27,17 @@ class MaskedWord:
     """Sentences with a masked word, explained at the mask by two candidates for it.
 
     Args:
-        reader: what the sentences are, one of `READERS`.
-        path: the folder of the published files, or for `marked` a text file; `embedded` needs none.
-        split: which part of WinoBias (dev, test) or GAP (development, validation, test), or all.
+        reader: where the sentences come from; None with `sentences`.
+        path: for a reader of files, where they lie; None for the reader's own path.
+        split: for a reader of published splits, which one; None for the reader's own.
         sentences: sentences given here, in the form of `tasks.pronouns.marked`: these and no others, in this order.
         candidates: the two words; class k is candidate k.
-        order_seed: of the random order in which the sentences stand.
+        order_seed: of the random order of the sentences.
     """
 
-    reader: str = "embedded"
+    reader: Reader = field(default_factory=Embedded)
     path: str | None = None
-    split: str = "all"
+    split: str | None = None
     sentences: Sequence[str] | None = None
     candidates: Sequence[str] = ("his", "her")
     order_seed: int = 0
@@ -48,7 +47,6 @@ class MaskedWord:
     head = "masked_lm"
 
     def __post_init__(self):
-        check.choice("reader", self.reader, READERS)
         check.count("order_seed", self.order_seed, low=0)
         if isinstance(self.candidates, str) or len(self.candidates) != 2 or len({*self.candidates}) != 2:
             raise ValueError(f"candidates are two different words, e.g. [his, her], got {self.candidates!r}")
@@ -56,17 +54,31 @@ class MaskedWord:
             if isinstance(self.sentences, str) or not self.sentences:
                 raise ValueError(f"sentences are a list of at least one, got {self.sentences!r}; null for the reader's")
             return
-        if self.reader != "marked" and {*self.candidates} != {"his", "her"}:
+        reader = self._reader
+        if reader.his_or_her and {*self.candidates} != {"his", "her"}:
             raise ValueError(
-                f"the {self.reader} sentences ask for his or her, got the candidates {', '.join(self.candidates)}; "
-                "give sentences of your own by reader=marked"
+                f"the sentences of {type(reader).__name__} ask for his or her, got the candidates "
+                f"{', '.join(self.candidates)}: give sentences of your own with task=marked"
             )
-        if self.reader == "embedded" and self.path is not None:
-            raise ValueError(f"reader=embedded takes no path, got path={self.path}; choose the reader of those files")
-        if self.reader != "embedded" and self.path is None:
-            raise ValueError(f"reader={self.reader} reads a path, got none; give task.path=<where the sentences lie>")
-        if self.reader not in ("winobias", "gap"):
-            check.choice("split", self.split, ("all",))
+
+    @property
+    def _reader(self) -> Reader:
+        """The reader, at the path and for the split that are given here."""
+        known = {one.name for one in fields(self.reader)}  # pyright: ignore[reportArgumentType]
+        given = {"path": self.path, "split": self.split}
+        given = {name: value for name, value in given.items() if value is not None}
+        for name in given:
+            if name not in known:
+                raise ValueError(
+                    f"the sentences of {type(self.reader).__name__} have no {name}, got {name}={given[name]}: choose "
+                    "the task of those files, as assay list tasks shows"
+                )
+        reader = replace(self.reader, **given)  # pyright: ignore[reportType, reportArgumentType]
+        if "path" in known and getattr(reader, "path", None) is None:
+            raise ValueError(
+                f"{type(reader).__name__} reads files and was given no path: set task.path=<where they lie>"
+            )
+        return reader
 
     @property
     def classes(self) -> tuple[str, str]:
@@ -78,17 +90,9 @@ class MaskedWord:
     def _read(self) -> tuple[list[MaskedSentence], dict[str, int]]:
         if self.sentences is not None:
             return marked.sentences(self.sentences, self.classes)
-        if self.reader == "embedded":
-            found, facts = embedded.read(self.classes)
-        elif self.reader == "winobias":
-            found, facts = winobias.read(str(self.path), self.split, self.classes)
-        elif self.reader == "gap":
-            found, facts = gap.read(str(self.path), self.split, self.classes)
-        else:
-            reader = marked if self.reader == "marked" else winogender
-            found, facts = reader.read(str(self.path), self.classes)
+        found, facts = self._reader.read(self.classes)
         if not found:
-            raise ValueError(f"{self.path}: expected sentences with a masked word, found none among {facts['read']}")
+            raise ValueError(f"{self._reader}: expected sentences with a masked word, found none among {facts['read']}")
         random.Random(self.order_seed).shuffle(found)
         return found, facts
 
@@ -99,7 +103,7 @@ class MaskedWord:
 
     @cached_property
     def digest(self) -> str:
-        """A hash of the sentences, their candidates and what is known of them, in their order."""
+        """A hash of the sentences, their candidates and what is known about them, in their order."""
         return hashlib.sha256(repr((self.version, [content(one) for one in self._read[0]])).encode()).hexdigest()
 
     def examples(self, model: Model) -> list[Example]:
@@ -112,13 +116,13 @@ class MaskedWord:
             examples.append(encoded(sentence, model.tokens, name if seen[name] == 1 else f"{name}-{seen[name]}"))
         return examples
 
-    def wrapped(self, module: nn.Module) -> MaskedWordModel:
+    def prepare_model(self, module: nn.Module) -> MaskedWordModel:
         """A masked language model as one that chooses between the candidates."""
         return MaskedWordModel(module)
 
 
 def content(sentence: MaskedSentence) -> tuple:
-    """All that a sentence is, in a form whose repr stays the same."""
+    """Everything about a sentence, in a form whose repr stays the same."""
     return (
         sentence.before,
         sentence.after,

@@ -25,7 +25,8 @@ class Pretrained:
     Args:
         name: on the Hugging Face hub, `owner/name`.
         revision: its commit, so that the numbers stay the same; None for the newest.
-        path: a local folder with `config.json`, `model.safetensors` and the tokenizer; it takes precedence over the name.
+        path: a local folder with `config.json`, `model.safetensors` and the tokenizer; it takes precedence over
+            the name.
     """
 
     name: str | None = None
@@ -85,8 +86,8 @@ def _head(task: Task) -> Any:
     """The transformers class that loads the head which a task needs."""
     if task.head not in HEADS:
         raise ValueError(
-            f"the task {type(task).__name__} (head: {task.head}) is served only by a model of its own; a pretrained one "
-            f"serves tasks whose head is one of {', '.join(HEADS)}: choose another model=..., as assay list models shows"
+            f"the task {type(task).__name__} (head: {task.head}) is served only by its own model, and a pretrained one "
+            f"serves tasks whose head is {' or '.join(HEADS)}: choose another model=..., see assay list models"
         )
     return HEADS[task.head]
 

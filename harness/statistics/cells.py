@@ -36,7 +36,7 @@ class Cells:
 
     @cached_property
     def intervals(self) -> NDArray:
-        """95 % bootstrap intervals of the means, `[cell, 2]`."""
+        """95% bootstrap intervals of the means, `[cell, 2]`."""
         return mean_interval(self.values, self.clusters)
 
     @cached_property

@@ -18,7 +18,7 @@ def leaderboard(rows: pd.DataFrame, examples: pd.DataFrame) -> pd.DataFrame:
 
     Rows are those of `tables.measured`, or rows of references as `evaluate` yields them; of the examples, the column
     `cluster` is read. `mean` and `std` (population, over examples: a spread, not a standard error) are of the defined
-    values, `low` and `high` the 95 % bootstrap interval of the mean, with clusters of examples resampled together. `n`
+    values, `low` and `high` the 95% bootstrap interval of the mean, with clusters of examples resampled together. `n`
     counts the defined values, `undefined` and `failed` the others; `reasons` says why. `best` marks the best explainer
     and all explainers that do not differ significantly from it, `above_floors` what is significantly above every floor,
     and cells of one column that share a letter in `group` do not differ significantly: paired sign-flip tests with

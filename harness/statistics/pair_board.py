@@ -17,7 +17,7 @@ IN_A_BIN = 8  # examples on average, at least
 
 
 def pair_board(rows: pd.DataFrame, examples: pd.DataFrame) -> pd.DataFrame:
-    """Rows to one line per pair, layer and head: mean, 95 % bootstrap interval, `n` defined examples, `undefined`.
+    """Rows to one line per pair, layer and head: mean, 95% bootstrap interval, `n` defined examples, `undefined`.
 
     Head 0 of a pair with heads is the mean over heads: first within an example, over those that are defined. Clusters
     of examples are resampled together; an example without a row, because an explainer failed there, counts as

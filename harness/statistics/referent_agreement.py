@@ -31,7 +31,7 @@ def referent_rows(examples: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def referent_agreement(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows to one line per explainer, layer and head: `share` right, its 95 % interval `low` to `high`, counts."""
+    """Rows to one line per explainer, layer and head: `share` right, its 95% interval `low` to `high`, counts."""
     lines = []
     for (explainer, layer, head), group in rows.groupby(["explainer", "layer", "head"], sort=False):
         right = group["right"].dropna()

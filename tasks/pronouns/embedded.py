@@ -1,7 +1,8 @@
 """Sentences of our own: a man, a woman, and something that belongs to one of them, made from templates and names."""
 
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from tasks.pronouns import marked
 from tasks.pronouns.sentence import MaskedSentence
@@ -51,9 +52,15 @@ def texts(seed: int = 0) -> list[str]:
     return made
 
 
-def read(candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
-    """The sentences, clustered by template; the names are the same always."""
-    made = texts()
-    found, facts = marked.sentences(made, candidates)
-    templates = [marked.REFERENT.sub("{}", text) for text in made]
-    return [replace(one, cluster=template) for one, template in zip(found, templates, strict=True)], facts
+@dataclass(frozen=True)
+class Embedded:
+    """The sentences of this file; they need no path."""
+
+    his_or_her: ClassVar[bool] = True
+
+    def read(self, candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
+        """The sentences, clustered by template; the names are the same always."""
+        made = texts()
+        found, facts = marked.sentences(made, candidates)
+        templates = [marked.REFERENT.sub("{}", text) for text in made]
+        return [replace(one, cluster=template) for one, template in zip(found, templates, strict=True)], facts

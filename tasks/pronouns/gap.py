@@ -1,6 +1,8 @@
 """GAP (Webster et al., 2018): paragraphs of Wikipedia with a pronoun and two names. https://arxiv.org/abs/1810.05201"""
 
 import re
+from dataclasses import dataclass
+from typing import ClassVar
 
 from harness import check
 from tasks.download import local
@@ -22,36 +24,54 @@ ENDS = re.compile(r"\s*($|[.,;:?!)]|'|--)")
 NEXT_WORD = re.compile(r"\s+([A-Za-z]+)\b(?!-)")
 
 
-def read(path: str, split: str, candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
-    """The rows whose pronoun is a possessive his or her, in the case that the text has it.
+@dataclass(frozen=True)
+class Gap:
+    """The possessives of GAP.
 
-    The right candidate is the text's word, and it alone points to a referent: the name that it means, where it means
-    one. The tag `gendered_elsewhere` counts the text's other gendered pronouns, which may give the answer away.
+    Args:
+        path: the folder or URL of the published files.
+        split: `development`, `validation`, `test` or `all`.
     """
-    check.choice("split", split, SPLITS)
-    parts = SPLITS[:3] if split == "all" else (split,)
-    found: list[MaskedSentence] = []
-    facts = dict.fromkeys(["read", "kept", "dropped_other_pronoun", "dropped_object", "dropped_on_its_own"], 0)
-    for file in local(path, [f"gap-{part}.tsv" for part in parts]):
-        for number, row in fields(file, HEADER):
-            facts["read"] += 1
-            _, text, pronoun, offset, a, a_offset, a_coref, b, b_offset, b_coref, page = row
-            spans: list[tuple[int, int]] = []
-            for word, at in ((pronoun, offset), (a, a_offset), (b, b_offset)):
-                if not at.isdecimal() or not word or not text.startswith(word, int(at)):
-                    raise malformed(file, number, f"'{word}' at character {at} of the text", text)
-                spans.append((int(at), int(at) + len(word)))
-            corefs = [a_coref.upper(), b_coref.upper()]
-            if not {*corefs} <= {"TRUE", "FALSE"} or corefs == ["TRUE", "TRUE"]:
-                raise malformed(file, number, "A-coref and B-coref TRUE or FALSE, not both TRUE", " and ".join(corefs))
-            if pronoun.lower() not in ("his", "her"):
-                facts["dropped_other_pronoun"] += 1
-            elif not possessive(text[spans[0][1] :]):
-                facts["dropped_object" if pronoun.lower() == "her" else "dropped_on_its_own"] += 1
-            else:
-                facts["kept"] += 1
-                found.append(_sentence(text, spans, corefs, candidates, page))
-    return found, facts
+
+    path: str
+    split: str = "all"
+
+    his_or_her: ClassVar[bool] = True
+
+    def __post_init__(self):
+        check.choice("split", self.split, SPLITS)
+
+    def read(self, candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
+        """The rows whose pronoun is a possessive his or her, in the case that the text has it.
+
+        The right candidate is the text's own word, and it alone points to a referent: the name to which it refers, if
+        any. The tag `gendered_elsewhere` counts the text's other gendered pronouns, which may give the answer away.
+        """
+        parts = SPLITS[:3] if self.split == "all" else (self.split,)
+        found: list[MaskedSentence] = []
+        facts = dict.fromkeys(["read", "kept", "dropped_other_pronoun", "dropped_object", "dropped_on_its_own"], 0)
+        for file in local(self.path, [f"gap-{part}.tsv" for part in parts]):
+            for number, row in fields(file, HEADER):
+                facts["read"] += 1
+                _, text, pronoun, offset, a, a_offset, a_coref, b, b_offset, b_coref, page = row
+                spans: list[tuple[int, int]] = []
+                for word, at in ((pronoun, offset), (a, a_offset), (b, b_offset)):
+                    if not at.isdecimal() or not word or not text.startswith(word, int(at)):
+                        raise malformed(file, number, f"'{word}' at character {at} of the text", text)
+                    spans.append((int(at), int(at) + len(word)))
+                corefs = [a_coref.upper(), b_coref.upper()]
+                if not {*corefs} <= {"TRUE", "FALSE"} or corefs == ["TRUE", "TRUE"]:
+                    raise malformed(
+                        file, number, "A-coref and B-coref TRUE or FALSE, not both TRUE", " and ".join(corefs)
+                    )
+                if pronoun.lower() not in ("his", "her"):
+                    facts["dropped_other_pronoun"] += 1
+                elif not possessive(text[spans[0][1] :]):
+                    facts["dropped_object" if pronoun.lower() == "her" else "dropped_on_its_own"] += 1
+                else:
+                    facts["kept"] += 1
+                    found.append(_sentence(text, spans, corefs, candidates, page))
+        return found, facts
 
 
 def possessive(after: str) -> bool:

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
 
 from tasks.download import local
 from tasks.pronouns.lines import numbered
@@ -59,7 +61,19 @@ def sentences(texts: Iterable[str], candidates: tuple[str, str]) -> tuple[list[M
     return found, {"read": len(found), "kept": len(found)}
 
 
-def read(path: str, candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
-    """The sentences of a text file, one a line."""
-    (file,) = local(path, ["sentences.txt"])
-    return sentences((text for _, text in numbered(file)), candidates)
+@dataclass(frozen=True)
+class Marked:
+    """The sentences of a text file, one per line, in the form of `parse`.
+
+    Args:
+        path: the file.
+    """
+
+    path: str
+
+    his_or_her: ClassVar[bool] = False
+
+    def read(self, candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
+        """The sentences of a text file, one a line."""
+        (file,) = local(self.path, ["sentences.txt"])
+        return sentences((text for _, text in numbered(file)), candidates)

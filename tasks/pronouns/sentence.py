@@ -1,8 +1,9 @@
-"""A sentence with a masked pronoun, and whom the pronoun may mean."""
+"""A sentence with a masked pronoun and its possible referents."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
 
 MASK = "[MASK]"
 GENDERED = re.compile(r"\b(?:he|him|his|himself|she|her|hers|herself)\b", re.IGNORECASE)
@@ -10,17 +11,17 @@ GENDERED = re.compile(r"\b(?:he|him|his|himself|she|her|hers|herself)\b", re.IGN
 
 @dataclass(frozen=True)
 class MaskedSentence:
-    """The text on either side of the mask.
+    """The text on both sides of the mask.
 
     Args:
         before: up to the mask, with the space before it.
         after: from the mask on.
-        candidates: the two words of which the model chooses one; class k is candidate k.
-        gold: the right candidate, 0 or 1; None where the data do not tell it.
+        candidates: the two words between which the model chooses; class k is candidate k.
+        gold: the right candidate, 0 or 1; None where the data do not say.
         referents: character spans `(start, end)` in `before + after`, in which the mask takes no room.
-        points_to: for a candidate, the referent that a model which prefers it is taken to mean.
+        points_to: for a candidate, the referent that a model preferring it is taken to mean.
         tags: facts to group by.
-        cluster: what it shares with sentences that are not independent of it: see `Example`.
+        cluster: what it shares with sentences that depend on it: see `Example`.
     """
 
     before: str
@@ -49,6 +50,16 @@ class MaskedSentence:
         """The words of each referent."""
         text = self.before + self.after
         return tuple(text[start:end] for start, end in self.referents)
+
+
+class Reader(Protocol):
+    """Where masked sentences come from: a frozen dataclass in a file of its own."""
+
+    his_or_her: ClassVar[bool]  # whether its sentences ask for his or her, and no other candidates
+
+    def read(self, candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
+        """The sentences, and how many were read and kept, and why the others were not."""
+        ...
 
 
 def referent_name(index: int) -> str:

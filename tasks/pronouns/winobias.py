@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from harness import check
 from tasks.download import local
@@ -17,37 +19,53 @@ BRACKETED_PRONOUN = re.compile(r"\[(he|him|his|himself|she|her|hers|herself)\]")
 REASONS = ("object", "other_pronoun", "another_pronoun", "twins_differ", "occupations_not_found")
 
 
-def read(path: str, split: str, candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
-    """One sentence for each pair of twin lines, pro- and anti-stereotyped, that differ in [his] and [her] alone.
+@dataclass(frozen=True)
+class WinoBias:
+    """The possessives of WinoBias.
 
-    So a possessive "her" is told from an object, whose twin has [him]. His points to the occupation on the male list,
-    her to the one on the female list. Pairs are left out, and counted, where they are `object`, some `other_pronoun`
-    (he and she), where `another_pronoun` gives the answer away, where `twins_differ` in more than the pronoun, and
-    where not one occupation of each list, one of them in brackets, was found.
+    Args:
+        path: the folder or URL of the published files.
+        split: `dev`, `test` or `all`.
     """
-    check.choice("split", split, SPLITS)
-    parts = SPLITS[:2] if split == "all" else (split,)
-    names = [(f"{{}}_stereotyped_type{kind}.txt.{part}", kind) for part in parts for kind in (1, 2)]
-    files = local(path, [*LISTS, *(name.format(side) for name, _ in names for side in ("pro", "anti"))])
-    gender = {word.strip(): index for index, file in enumerate(files[:2]) for _, word in numbered(file)}
-    found: list[MaskedSentence] = []
-    facts = dict.fromkeys(["read", "kept", *(f"dropped_{reason}" for reason in REASONS)], 0)
-    for index, (_, kind) in enumerate(names):
-        pros, antis = (_texts(file) for file in files[2 + 2 * index : 4 + 2 * index])
-        if len(pros) != len(antis):
-            raise ValueError(
-                f"{names[index][0].format('pro')}: expected as many lines as its twin has, got {len(pros)} and "
-                f"{len(antis)}; copy or download both again"
-            )
-        for pro, anti in zip(pros, antis, strict=True):
-            facts["read"] += 1
-            sentence = _sentence(pro, anti, kind, gender, candidates)
-            if isinstance(sentence, str):
-                facts[f"dropped_{sentence}"] += 1
-            else:
-                facts["kept"] += 1
-                found.append(sentence)
-    return found, facts
+
+    path: str
+    split: str = "all"
+
+    his_or_her: ClassVar[bool] = True
+
+    def __post_init__(self):
+        check.choice("split", self.split, SPLITS)
+
+    def read(self, candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
+        """One sentence for each pair of twin lines, pro- and anti-stereotyped, that differ in [his] and [her] alone.
+
+        So a possessive "her" is distinguished from an object, whose twin has [him]. His points to the occupation on the
+        male list, her to the one on the female list. Pairs are left out, and counted, if the pronoun is an `object` or
+        some `other_pronoun` (he and she), if `another_pronoun` gives the answer away, if the `twins_differ` in more
+        than the pronoun, or if they do not hold one occupation of each list, one of them in brackets.
+        """
+        parts = SPLITS[:2] if self.split == "all" else (self.split,)
+        names = [(f"{{}}_stereotyped_type{kind}.txt.{part}", kind) for part in parts for kind in (1, 2)]
+        files = local(self.path, [*LISTS, *(name.format(side) for name, _ in names for side in ("pro", "anti"))])
+        gender = {word.strip(): index for index, file in enumerate(files[:2]) for _, word in numbered(file)}
+        found: list[MaskedSentence] = []
+        facts = dict.fromkeys(["read", "kept", *(f"dropped_{reason}" for reason in REASONS)], 0)
+        for index, (_, kind) in enumerate(names):
+            pros, antis = (_texts(file) for file in files[2 + 2 * index : 4 + 2 * index])
+            if len(pros) != len(antis):
+                raise ValueError(
+                    f"{names[index][0].format('pro')}: expected as many lines as its twin has, got {len(pros)} and "
+                    f"{len(antis)}; copy or download both again"
+                )
+            for pro, anti in zip(pros, antis, strict=True):
+                facts["read"] += 1
+                sentence = _sentence(pro, anti, kind, gender, candidates)
+                if isinstance(sentence, str):
+                    facts[f"dropped_{sentence}"] += 1
+                else:
+                    facts["kept"] += 1
+                    found.append(sentence)
+        return found, facts
 
 
 def _texts(file: Path) -> list[str]:

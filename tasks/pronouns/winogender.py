@@ -1,6 +1,8 @@
 """Winogender schemas (Rudinger et al., 2018): an occupation, somebody else, and a pronoun. https://arxiv.org/abs/1804.09301"""
 
 import re
+from dataclasses import dataclass
+from typing import ClassVar
 
 from tasks.download import local
 from tasks.pronouns.lines import fields, malformed
@@ -13,33 +15,45 @@ ARTICLE = re.compile(r"\b(?:the|an?) (?=\$PARTICIPANT)", re.IGNORECASE)
 SLOT = re.compile(r"\$OCCUPATION|\$PARTICIPANT")
 
 
-def read(path: str, candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
-    """Each template with a possessive twice: with its participant, and with "someone".
+@dataclass(frozen=True)
+class Winogender:
+    """The possessives of the Winogender schemas.
 
-    Both pronouns are right, and both mean the referent that the sentence's sense asks for.
+    Args:
+        path: the folder or URL of `templates.tsv`, or the file.
     """
-    (file,) = local(path, [FILE])
-    found: list[MaskedSentence] = []
-    facts = {"read": 0, "kept": 0, "dropped_other_pronoun": 0}
-    for number, (occupation, participant, answer, template) in fields(file, HEADER):
-        facts["read"] += 1
-        slots = [template.count(slot) for slot in ("$OCCUPATION", "$PARTICIPANT")]
-        if answer not in ("0", "1") or slots != [1, 1] or template.count("_PRONOUN") != 1:
-            raise malformed(
-                file,
-                number,
-                "answer 0 or 1 and a sentence with $OCCUPATION, $PARTICIPANT and one pronoun",
-                f"{answer}, {template}",
-            )
-        if PRONOUN not in template:
-            facts["dropped_other_pronoun"] += 1
-            continue
-        facts["kept"] += 1
-        someone = ARTICLE.sub("", template)
-        for text, other in ((template, participant), (someone, "someone")):
-            found.append(_filled(text, occupation, other, int(answer), candidates))
-    facts["sentences"] = len(found)
-    return found, facts
+
+    path: str
+
+    his_or_her: ClassVar[bool] = True
+
+    def read(self, candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
+        """Each template with a possessive twice: with its participant, and with "someone".
+
+        Both pronouns are right, and both mean the referent that the sentence's sense asks for.
+        """
+        (file,) = local(self.path, [FILE])
+        found: list[MaskedSentence] = []
+        facts = {"read": 0, "kept": 0, "dropped_other_pronoun": 0}
+        for number, (occupation, participant, answer, template) in fields(file, HEADER):
+            facts["read"] += 1
+            slots = [template.count(slot) for slot in ("$OCCUPATION", "$PARTICIPANT")]
+            if answer not in ("0", "1") or slots != [1, 1] or template.count("_PRONOUN") != 1:
+                raise malformed(
+                    file,
+                    number,
+                    "answer 0 or 1 and a sentence with $OCCUPATION, $PARTICIPANT and one pronoun",
+                    f"{answer}, {template}",
+                )
+            if PRONOUN not in template:
+                facts["dropped_other_pronoun"] += 1
+                continue
+            facts["kept"] += 1
+            someone = ARTICLE.sub("", template)
+            for text, other in ((template, participant), (someone, "someone")):
+                found.append(_filled(text, occupation, other, int(answer), candidates))
+        facts["sentences"] = len(found)
+        return found, facts
 
 
 def _filled(

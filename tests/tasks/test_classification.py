@@ -136,11 +136,11 @@ def test_a_model_with_other_classes_is_refused(tmp_path):
         return SimpleNamespace(config=SimpleNamespace(num_labels=len(names), id2label=dict(enumerate(names))))
 
     for names in (("NEGATIVE", "POSITIVE"), ("LABEL_0", "LABEL_1")):
-        task.wrapped(model(*names))
+        task.prepare_model(model(*names))
     with pytest.raises(ValueError, match=r"set task.labels in the model's order"):
-        task.wrapped(model("POSITIVE", "NEGATIVE"))
-    with pytest.raises(ValueError, match=r"tells 3 classes apart \(a, b, c\), the task names 2"):
-        task.wrapped(model("a", "b", "c"))
+        task.prepare_model(model("POSITIVE", "NEGATIVE"))
+    with pytest.raises(ValueError, match=r"distinguishes 3 classes \(a, b, c\), the task names 2"):
+        task.prepare_model(model("a", "b", "c"))
 
 
 def test_sst2_is_read_line_by_line():

@@ -1,5 +1,6 @@
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from harness.tracing.batch import Batch, Example, Role, collate, pack, without
 from harness.tracing.run import Trace
 from tasks.masked_word import MaskedWord
 from tasks.masked_word_model import MaskedWordModel
+from tasks.pronouns.gap import Gap
+from tasks.pronouns.marked import Marked
+from tasks.pronouns.winobias import WinoBias
+from tasks.pronouns.winogender import Winogender
 from tests.conftest import shared
 
 ASKED = "{John|his} asked {Mary|her} about [MASK] book."
@@ -28,7 +33,7 @@ def bert() -> Model:
     for parameter in inner.parameters():
         parameter.requires_grad_(False)
     tokens = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return Model(MaskedWord().wrapped(inner.eval()), tokens, "minilm")
+    return Model(MaskedWord().prepare_model(inner.eval()), tokens, "minilm")
 
 
 def batched(model: Model, examples: Sequence[Example]) -> Batch:
@@ -92,15 +97,15 @@ def test_an_unknown_word_of_the_text_is_content(bert: Model):
     "task",
     [
         MaskedWord(),
-        MaskedWord("winobias", "winobias"),
-        MaskedWord("winogender", "winogender"),
-        MaskedWord("gap", "gap", "validation"),
+        MaskedWord(WinoBias("winobias")),
+        MaskedWord(Winogender("winogender")),
+        MaskedWord(Gap("gap", "validation")),
     ],
-    ids=lambda task: task.reader,
+    ids=lambda task: type(task.reader).__name__,
 )
 def test_every_example_is_whole(bert: Model, task: MaskedWord):
-    if task.path:
-        task = MaskedWord(task.reader, str(shared("data", task.path)), task.split)
+    if path := getattr(task.reader, "path", None):
+        task = replace(task, path=str(shared("data", path)))
     examples = task.examples(bert)
     assert len(examples) == task.facts.get("sentences", task.facts["kept"])
     assert len({example.id for example in examples}) == len(examples)
@@ -119,7 +124,7 @@ def test_every_example_is_whole(bert: Model, task: MaskedWord):
 
 
 def test_the_model_tells_his_from_her_on_gap(bert: Model):
-    examples = MaskedWord("gap", str(shared("data", "gap")), "validation").examples(bert)[:100]
+    examples = MaskedWord(Gap(str(shared("data", "gap")), "validation")).examples(bert)[:100]
     classes = predicted(bert, examples)
     right = sum(label == example.gold for label, example in zip(classes, examples, strict=True))
     assert sum(example.gold == 0 for example in examples) <= 55
@@ -275,9 +280,9 @@ def test_an_unknown_candidate_is_named():
 
 
 def test_a_tokenizer_that_does_not_serve_is_refused():
-    with pytest.raises(ValueError, match=r"asks for a fast tokenizer with a mask token, got .*Tokenizer.*; choose"):
+    with pytest.raises(ValueError, match=r"needs a fast tokenizer with a mask token, got .*Tokenizer.*; choose"):
         encoded(pieces_tokenizer("his her way", mask=None), "[MASK] way")
-    with pytest.raises(ValueError, match="asks for a fast tokenizer with a mask token, got object"):
+    with pytest.raises(ValueError, match="needs a fast tokenizer with a mask token, got object"):
         encoded(object(), "[MASK] way")
 
 
@@ -286,7 +291,7 @@ def test_a_tokenizer_that_does_not_serve_is_refused():
 
 def test_given_sentences_win_and_keep_their_order():
     tokens = pieces_tokenizer("a b c d his her")
-    task = MaskedWord(reader="gap", path="nowhere", sentences=[f"{word} [MASK]" for word in "dabca"])
+    task = MaskedWord(reader=Gap("nowhere"), sentences=[f"{word} [MASK]" for word in "dabca"])
     examples = task.examples(Model(torch.nn.Identity(), tokens, "none"))
     assert [words(example, tokens)[2] for example in examples] == [*"dabca"]
     assert task.facts == {"read": 5, "kept": 5}
@@ -302,13 +307,13 @@ def test_the_order_is_random_and_seeded(tmp_path: Path):
     assert one == two
     file = tmp_path / "mine.txt"
     file.write_text("\n".join(f"word{i} [MASK]" for i in range(20)))
-    read = [str(sentence) for sentence in MaskedWord("marked", str(file))._read[0]]
+    read = [str(sentence) for sentence in MaskedWord(Marked(str(file)))._read[0]]
     assert read != sorted(read)
     assert len(read) == 20
 
 
 def test_the_classes_are_the_candidates():
-    task = MaskedWord(reader="marked", path="mine.txt", candidates=["its", "their"])
+    task = MaskedWord(reader=Marked("mine.txt"), candidates=["its", "their"])
     assert task.classes == ("its", "their")
     assert (task.version, task.output, task.head) == ("1", "logit_difference", "masked_lm")
 
@@ -316,13 +321,16 @@ def test_the_classes_are_the_candidates():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"reader": "gaps"}, "reader is one of embedded, .*, got 'gaps'; did you mean gap?"),
-        ({"reader": "gap"}, "reader=gap reads a path, got none; give task.path="),
-        ({"path": "here"}, "reader=embedded takes no path, got path=here; choose the reader"),
-        ({"split": "dev"}, "split is one of all, got 'dev'"),
+        ({"reader": Marked(None)}, "Marked reads files and was given no path: set task.path="),
+        ({"path": "here"}, "the sentences of Embedded have no path, got path=here: choose the task of those files"),
+        ({"split": "dev"}, "the sentences of Embedded have no split, got split=dev"),
+        ({"reader": Gap("here"), "split": "dev"}, "split is one of development, validation, test, all, got 'dev'"),
         ({"candidates": "his"}, r"candidates are two different words, e.g. \[his, her\], got 'his'"),
         ({"candidates": ["his", "his"]}, "candidates are two different words"),
-        ({"candidates": ["he", "she"]}, "the embedded sentences ask for his or her, got the candidates he, she; give"),
+        (
+            {"candidates": ["he", "she"]},
+            "the sentences of Embedded ask for his or her, got the candidates he, she",
+        ),
         ({"sentences": []}, r"sentences are a list of at least one, got \[\]; null for the reader's"),
         ({"order_seed": -1}, "order_seed is a whole number, at least 0, got -1"),
     ],
@@ -334,4 +342,4 @@ def test_settings_that_cannot_be(settings: dict[str, Any], message: str):
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"expected a folder with gap-test\.tsv, found no such folder"):
-        _ = MaskedWord("gap", str(tmp_path / "nowhere"), "test").facts
+        _ = MaskedWord(Gap(str(tmp_path / "nowhere"), "test")).facts

@@ -152,7 +152,7 @@ def test_a_folder_that_is_no_model_says_what_is_expected(tmp_path, task):
         load(broken)
     (broken / "model.safetensors").unlink()
     (broken / "pytorch_model.bin").write_bytes(b"pickled")
-    with pytest.raises(FileNotFoundError, match="no safetensors weights, and weights of another form can run code"):
+    with pytest.raises(FileNotFoundError, match="no safetensors weights, and weights in other formats can run code"):
         load(broken)
 
 

@@ -59,7 +59,7 @@ def test_a_sentence_that_is_not_well_marked_is_quoted(text, message):
 def test_marked_sentences_come_from_a_file(tmp_path: Path):
     file = tmp_path / "mine.txt"
     file.write_text("{John|his} asked {Mary|her} about [MASK] book.\n\nThey lost [MASK] way.\n")
-    found, facts = marked.read(str(file), HIS_HER)
+    found, facts = marked.Marked(str(file)).read(HIS_HER)
     assert [len(sentence.referents) for sentence in found] == [2, 0]
     assert facts == {"read": 2, "kept": 2}
 
@@ -73,7 +73,7 @@ def test_a_referent_does_not_straddle_the_mask():
 
 
 def test_our_own_sentences_are_balanced():
-    found, facts = embedded.read(HIS_HER)
+    found, facts = embedded.Embedded().read(HIS_HER)
     assert facts == {"read": 192, "kept": 192}
     assert len({str(sentence) for sentence in found}) == 192
     assert Counter(sentence.points_to[0] for sentence in found) == {0: 96, 1: 96}
@@ -88,7 +88,7 @@ def test_our_own_sentences_are_balanced():
 def test_our_own_sentences_are_the_same_always_and_mixed():
     assert embedded.texts() == embedded.texts()
     assert embedded.texts() != embedded.texts(seed=1)
-    first = [sentence.points_to[0] for sentence in embedded.read(HIS_HER)[0][:40]]
+    first = [sentence.points_to[0] for sentence in embedded.Embedded().read(HIS_HER)[0][:40]]
     assert 10 < sum(first) < 30
 
 
@@ -104,7 +104,7 @@ def test_our_own_sentences_are_the_same_always_and_mixed():
     ],
 )
 def test_the_possessives_of_winobias(split, expected):
-    found, facts = winobias.read(str(shared("data", "winobias")), split, HIS_HER)
+    found, facts = winobias.WinoBias(str(shared("data", "winobias")), split).read(HIS_HER)
     assert tuple(facts.values()) == expected
     assert list(facts)[:3] == ["read", "kept", "dropped_object"]
     assert adds_up(facts)
@@ -113,7 +113,7 @@ def test_the_possessives_of_winobias(split, expected):
 
 def test_winobias_points_by_the_lists():
     folder = shared("data", "winobias")
-    found, _ = winobias.read(str(folder), "all", HIS_HER)
+    found, _ = winobias.WinoBias(str(folder), "all").read(HIS_HER)
     men, women = ({*(folder / f"{side}_occupations.txt").read_text().split("\n")} for side in ("male", "female"))
     for sentence in found:
         assert not {"[", "]"} & {*sentence.before, *sentence.after}
@@ -125,7 +125,7 @@ def test_winobias_points_by_the_lists():
     assert first.tags == {"type": 1, "gold_referent": "referent 2"}
     twice = by_text["The mechanic hired the tailor because [MASK] old tailor left town."]
     assert twice.mentions == ("mechanic", "tailor")
-    turned, _ = winobias.read(str(folder), "all", ("her", "his"))
+    turned, _ = winobias.WinoBias(str(folder), "all").read(("her", "his"))
     assert all(a.points_to == {0: b.points_to[1], 1: b.points_to[0]} for a, b in zip(turned, found, strict=True))
 
 
@@ -145,24 +145,24 @@ def small_winobias(tmp_path: Path) -> Path:
 
 
 def test_winobias_errors(small_winobias: Path):
-    assert winobias.read(str(small_winobias), "dev", HIS_HER)[1]["kept"] == 2
+    assert winobias.WinoBias(str(small_winobias), "dev").read(HIS_HER)[1]["kept"] == 2
     with pytest.raises(ValueError, match="split is one of dev, test, all, got 'train'"):
-        winobias.read(str(small_winobias), "train", HIS_HER)
+        winobias.WinoBias(str(small_winobias), "train").read(HIS_HER)
     with pytest.raises(FileNotFoundError, match=r"found a folder without pro_stereotyped_type1\.txt\.test"):
-        winobias.read(str(small_winobias), "test", HIS_HER)
+        winobias.WinoBias(str(small_winobias), "test").read(HIS_HER)
     file = small_winobias / "pro_stereotyped_type1.txt.dev"
     text = file.read_text()
     file.write_text(text.split("\n")[0])
     with pytest.raises(ValueError, match="expected as many lines as its twin has, got 1 and 2"):
-        winobias.read(str(small_winobias), "dev", HIS_HER)
+        winobias.WinoBias(str(small_winobias), "dev").read(HIS_HER)
     file.write_text(text + "three\n")
     with pytest.raises(ValueError, match=r"pro_stereotyped_type1\.txt\.dev:3: expected a number and .*, got 'three'"):
-        winobias.read(str(small_winobias), "dev", HIS_HER)
+        winobias.WinoBias(str(small_winobias), "dev").read(HIS_HER)
 
 
 def test_a_winobias_line_that_cannot_be_placed_is_counted(small_winobias: Path):
     (small_winobias / "female_occupations.txt").write_text("baker")
-    found, facts = winobias.read(str(small_winobias), "dev", HIS_HER)
+    found, facts = winobias.WinoBias(str(small_winobias), "dev").read(HIS_HER)
     assert not found
     assert facts["dropped_occupations_not_found"] == facts["dropped_object"] == 2
     assert adds_up(facts)
@@ -173,7 +173,7 @@ def test_a_winobias_line_that_cannot_be_placed_is_counted(small_winobias: Path):
 
 def test_winogender_is_what_was_published():
     folder = shared("data", "winogender")
-    found, facts = winogender.read(str(folder), HIS_HER)
+    found, facts = winogender.Winogender(str(folder)).read(HIS_HER)
     assert facts == {"read": 120, "kept": 27, "dropped_other_pronoun": 93, "sentences": 54}
     assert adds_up({name: n for name, n in facts.items() if name != "sentences"})
     published = [line.split("\t") for line in (folder / "all_sentences.tsv").read_text().splitlines()[1:]]
@@ -197,7 +197,7 @@ def test_winogender_is_what_was_published():
 def test_a_malformed_template_is_named(tmp_path: Path, line, message):
     (tmp_path / "templates.tsv").write_text("\t".join(winogender.HEADER) + "\n" + line)
     with pytest.raises(ValueError, match=message):
-        winogender.read(str(tmp_path), HIS_HER)
+        winogender.Winogender(str(tmp_path)).read(HIS_HER)
 
 
 # GAP
@@ -213,7 +213,7 @@ def test_a_malformed_template_is_named(tmp_path: Path, line, message):
     ],
 )
 def test_the_possessives_of_gap(split, expected, his, alone):
-    found, facts = gap.read(str(shared("data", "gap")), split, HIS_HER)
+    found, facts = gap.Gap(str(shared("data", "gap")), split).read(HIS_HER)
     names = ["read", "kept", "dropped_other_pronoun", "dropped_object", "dropped_on_its_own"]
     assert list(facts.items()) == list(zip(names, expected, strict=True))
     assert adds_up(facts)
@@ -224,7 +224,7 @@ def test_the_possessives_of_gap(split, expected, his, alone):
 
 def test_gap_spans_cover_the_names():
     folder = shared("data", "gap")
-    found, _ = gap.read(str(folder), "all", HIS_HER)
+    found, _ = gap.Gap(str(folder), "all").read(HIS_HER)
     rows = []
     for part in ("development", "validation", "test"):
         lines = (folder / f"gap-{part}.tsv").read_text(encoding="utf-8").split("\n")[1:]
@@ -276,13 +276,13 @@ def gap_file(folder: Path, *rows: str) -> str:
 
 def test_a_gap_row(tmp_path: Path):
     rows = [gap_row(), gap_row(**{"A-coref": "FALSE"}), gap_row(**{"A-coref": "FALSE", "B-coref": "TRUE"})]
-    found, facts = gap.read(gap_file(tmp_path, *rows), "test", HIS_HER)
+    found, facts = gap.Gap(gap_file(tmp_path, *rows), "test").read(HIS_HER)
     assert facts["kept"] == 3
     assert [sentence.points_to for sentence in found] == [{1: 0}, {}, {1: 1}]
     assert [sentence.tags["gold_referent"] for sentence in found] == ["referent 1", "neither", "referent 2"]
     assert found[0].tags["gendered_elsewhere"] == 1
     assert str(found[0]) == "Ann and Bea sold [MASK] car to him."
-    assert gap.read(str(tmp_path), "test", ("her", "his"))[0][0].gold == 0
+    assert gap.Gap(str(tmp_path), "test").read(("her", "his"))[0][0].gold == 0
 
 
 @pytest.mark.parametrize(
@@ -297,17 +297,17 @@ def test_a_gap_row(tmp_path: Path):
 )
 def test_a_malformed_gap_row_is_named(tmp_path: Path, row, message):
     with pytest.raises(ValueError, match=message):
-        gap.read(gap_file(tmp_path, gap_row(), row), "test", HIS_HER)
+        gap.Gap(gap_file(tmp_path, gap_row(), row), "test").read(HIS_HER)
 
 
 def test_a_file_that_is_no_gap_file_is_named(tmp_path: Path):
     file = tmp_path / "gap-test.tsv"
     file.write_text("something else\n")
     with pytest.raises(ValueError, match=r"gap-test\.tsv:1: expected the header ID Text"):
-        gap.read(str(tmp_path), "test", HIS_HER)
+        gap.Gap(str(tmp_path), "test").read(HIS_HER)
     file.write_bytes(b"")
     with pytest.raises(ValueError, match=r"gap-test\.tsv: expected lines of text, the file is empty"):
-        gap.read(str(tmp_path), "test", HIS_HER)
+        gap.Gap(str(tmp_path), "test").read(HIS_HER)
     file.write_bytes(b"ID\xff\n")
     with pytest.raises(ValueError, match=r"gap-test\.tsv:1: expected UTF-8 text, got 'byte 0xff'"):
-        gap.read(str(tmp_path), "test", HIS_HER)
+        gap.Gap(str(tmp_path), "test").read(HIS_HER)

@@ -60,7 +60,7 @@ def _references(run: RunTables, title: str) -> Iterator[tuple[str, Figure | None
             table = competing[["explainer", "mean_rank"]].assign(
                 groups=pd.Series([groups] * len(competing), index=competing.index)
             )
-            n = f"{title}, {reference}, n {competing['n'].max()}"
+            n = f"{title}, {reference}, n = {competing['n'].max()} examples"
             yield f"critical_difference_{reference}", critical_difference(table, title=n)
             agreement = explainer_agreement(run.examples, run.scores, ranked)
             best = f"{title}, layers that are best for {reference}"

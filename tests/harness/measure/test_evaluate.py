@@ -7,7 +7,7 @@ import scipy.stats
 import torch
 
 from harness.contracts import Model
-from harness.measure.evaluate import evaluate_batches
+from harness.measure.evaluate import evaluate_batches as evaluate
 from harness.measure.protocol import EvaluationProtocol
 from harness.tables import Part
 from harness.tracing.batch import Example, pack
@@ -37,7 +37,7 @@ def rows_of(parts: list[Part]) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def parts(model: Model, examples) -> list[Part]:
-    return list(evaluate_batches(examples, model, EXPLAINERS, REFERENCES, EvaluationProtocol()))
+    return list(evaluate(examples, model, EXPLAINERS, REFERENCES, EvaluationProtocol()))
 
 
 def test_one_row_per_example_explainer_reference_and_layer(parts: list[Part], examples):
@@ -115,7 +115,9 @@ class Mean:
 
 
 def test_a_method_that_draws_by_chance_is_held_against_its_other_half(model: Model, examples: list[Example]):
-    rows = rows_of(list(evaluate_batches(examples, model, {"position": Position()}, {"drawn": Drawn()}, EvaluationProtocol())))
+    rows = rows_of(
+        list(evaluate(examples, model, {"position": Position()}, {"drawn": Drawn()}, EvaluationProtocol()))
+    )
     halves = rows[rows["kind"] == "reliability"].set_index("example")
     assert set(halves["explainer"]) == set(halves["reference"]) == {"drawn"}
     for example in examples:
@@ -127,7 +129,7 @@ def test_a_method_that_draws_by_chance_is_held_against_its_other_half(model: Mod
 
 def test_metrics_give_a_value_for_each_explainer_layer_and_head(model: Model, examples: list[Example]):
     found = list(
-        evaluate_batches(examples, model, EXPLAINERS, {"blank_out": BlankOut()}, EvaluationProtocol(), {"mean": Mean()})
+        evaluate(examples, model, EXPLAINERS, {"blank_out": BlankOut()}, EvaluationProtocol(), {"mean": Mean()})
     )
     values = pd.concat([part.metrics for part in found]).set_index("explainer")
     scores = pd.concat([part.scores for part in found]).set_index(["method", "layer", "example"])["scores"]
@@ -146,22 +148,28 @@ def test_metrics_give_a_value_for_each_explainer_layer_and_head(model: Model, ex
 def test_results_do_not_hang_on_the_token_budget(parts: list[Part], model: Model, examples):
     for budget in (1, 64):
         other = rows_of(
-            list(evaluate_batches(examples, model, EXPLAINERS, REFERENCES, EvaluationProtocol(token_budget=budget)))
+            list(evaluate(examples, model, EXPLAINERS, REFERENCES, EvaluationProtocol(token_budget=budget)))
         )
         pd.testing.assert_frame_equal(rows_of(parts), other, atol=1e-9)
 
 
 def test_results_do_not_hang_on_the_order_of_examples_or_methods(parts: list[Part], model: Model, examples):
     turned = {name: EXPLAINERS[name] for name in reversed(EXPLAINERS)}
-    other = rows_of(list(evaluate_batches(examples[::-1], model, turned, REFERENCES, EvaluationProtocol(token_budget=100))))
+    other = rows_of(
+        list(evaluate(examples[::-1], model, turned, REFERENCES, EvaluationProtocol(token_budget=100)))
+    )
     pd.testing.assert_frame_equal(rows_of(parts), other, atol=1e-9)
 
 
 def test_parts_that_are_done_are_not_computed_again(model: Model, examples):
-    whole = list(evaluate_batches(examples, model, {"position": Position()}, REFERENCES, EvaluationProtocol(token_budget=60)))
+    whole = list(
+        evaluate(examples, model, {"position": Position()}, REFERENCES, EvaluationProtocol(token_budget=60))
+    )
     assert len(whole) >= 3
     rest = list(
-        evaluate_batches(examples, model, {"position": Position()}, REFERENCES, EvaluationProtocol(token_budget=60), done={0})
+        evaluate(
+            examples, model, {"position": Position()}, REFERENCES, EvaluationProtocol(token_budget=60), done={0}
+        )
     )
     assert [part.number for part in rest] == [part.number for part in whole if part.number != 0]
     pd.testing.assert_frame_equal(rest[0].rows, whole[1].rows)
@@ -185,7 +193,7 @@ def test_undefined_correlations_say_why(model: Model, examples):
             return torch.full(trace.batch.input_ids.shape, torch.nan)[:, None]
 
     explainers = {"constant": Constant(), "broken": Broken(), "position": Position()}
-    rows = rows_of(list(evaluate_batches(examples, model, explainers, {"blank_out": BlankOut()}, EvaluationProtocol())))
+    rows = rows_of(list(evaluate(examples, model, explainers, {"blank_out": BlankOut()}, EvaluationProtocol())))
     short = rows["n_tokens"] < 3
     assert short.any()
     assert set(rows.loc[short, "status"]) == {"fewer than 3 tokens"}
@@ -199,7 +207,7 @@ def test_undefined_correlations_say_why(model: Model, examples):
 def test_a_token_that_the_reference_drops_leaves_the_ranking(model: Model, examples):
     dropped = {"blank_out": BlankOut(final_token="drop")}
     rows = rows_of(
-        list(evaluate_batches(examples, model, {"position": Position()}, dropped, EvaluationProtocol(include="all")))
+        list(evaluate(examples, model, {"position": Position()}, dropped, EvaluationProtocol(include="all")))
     )
     lengths = {example.id: len(example.input_ids) for example in examples}
     assert (rows["n_tokens"] == rows["example"].map(lengths) - 1).all()
@@ -215,7 +223,7 @@ def test_a_method_that_fails_is_a_row_that_says_so_and_the_rest_go_on(model: Mod
             raise ArithmeticError("no such number")
 
     explainers = {"wrong": Wrong(), "raising": Raising(), "position": Position()}
-    rows = rows_of(list(evaluate_batches(examples, model, explainers, REFERENCES, EvaluationProtocol(include="all"))))
+    rows = rows_of(list(evaluate(examples, model, explainers, REFERENCES, EvaluationProtocol(include="all"))))
     by_explainer = rows.groupby("explainer")
     assert set(by_explainer.get_group("position")["status"]) == {"ok"}
     for name, text in (("wrong", "returned scores of shape (2, 2), expected"), ("raising", "ArithmeticError: no such")):
@@ -240,7 +248,9 @@ class Greedy:
 
 def test_a_batch_too_large_for_the_memory_is_cut_up_and_the_run_goes_on(model: Model, examples: list[Example]):
     explainers = {"greedy": Greedy(60), "position": Position()}
-    parts = list(evaluate_batches(examples, model, explainers, {"blank_out": BlankOut()}, EvaluationProtocol(token_budget=100)))
+    parts = list(
+        evaluate(examples, model, explainers, {"blank_out": BlankOut()}, EvaluationProtocol(token_budget=100))
+    )
     groups = pack([len(example.input_ids) for example in examples], 100)
     assert [part.number for part in parts] == list(range(len(groups)))
     assert [set(part.examples["example"]) for part in parts] == [
@@ -254,6 +264,8 @@ def test_a_batch_too_large_for_the_memory_is_cut_up_and_the_run_goes_on(model: M
 
 def test_what_no_batch_is_small_enough_for_is_a_failed_cell(model: Model, examples: list[Example]):
     explainers = {"greedy": Greedy(1), "position": Position()}
-    rows = rows_of(list(evaluate_batches(examples[:3], model, explainers, {"blank_out": BlankOut()}, EvaluationProtocol())))
+    rows = rows_of(
+        list(evaluate(examples[:3], model, explainers, {"blank_out": BlankOut()}, EvaluationProtocol()))
+    )
     assert set(rows.loc[rows["explainer"] == "greedy", "status"]) == {"failed"}
     assert "failed" not in set(rows.loc[rows["explainer"] == "position", "status"])

@@ -203,7 +203,7 @@ def test_where_a_floor_is_on_top_the_best_explainers_are_bold_and_marked():
     lines = {line[0]: (place, line) for place, line in enumerate(plain_lines(grid))}
     assert grid.bold == {(lines["one"][0], 2)}
     assert lines["one"][1][2].endswith("°")
-    assert any("best mean of an explainer" in note for note in grid.notes)
+    assert any("best mean of any explainer" in note for note in grid.notes)
     (full,) = full_leaderboard_grids(board_of(of))
     assert full.bold == {(lines["one"][0], 2)}
 

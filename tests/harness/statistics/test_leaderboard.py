@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.report.formats import latex, markdown
+from harness.report.formats.latex import latex
+from harness.report.formats.markdown import markdown
 from harness.report.formats.plain import plain_lines
 from harness.report.grid import Grid
 from harness.report.layouts.full_leaderboard import full_leaderboard_grids

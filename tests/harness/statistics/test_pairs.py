@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-import torch
 
 from harness.cli.record import head_size
 from harness.cli.settings import check_pairs
@@ -85,8 +84,8 @@ def test_both_coefficients_are_scipys_over_the_ranked_tokens():
 
 def test_pearson_knows_no_scale_and_no_shift():
     """Also where the squares of scores are below what a float can hold."""
-    first, second = torch.from_numpy(RNG.normal(size=(2, 1, 8)))
-    ranked = torch.ones(1, 8, dtype=torch.bool)
+    first, second = RNG.normal(size=(2, 1, 8))
+    ranked = np.ones((1, 8), dtype=bool)
     plain = pearson(first, second, ranked).item()
     assert abs(plain) < 0.99
     assert pearson(first * 1e-200, 3 * second + 1, ranked).item() == pytest.approx(plain, abs=1e-12)

@@ -10,6 +10,7 @@ def example(name: str, predicted: int, points_to: dict[int, str]) -> dict:
         "example": name,
         "predicted": predicted,
         "planted": [{"name": "referent 1", "indices": [1]}, {"name": "referent 2", "indices": [3, 4]}],
+        "referents": ["referent 1", "referent 2"],
         "points_to": [{"class": key, "name": value} for key, value in points_to.items()],
     }
 
@@ -39,7 +40,7 @@ def test_the_pointed_to_candidate_must_have_the_higher_mean_score():
 
 
 def test_without_candidates_there_is_nothing_to_agree_on():
-    plain = pd.DataFrame([{"example": "a", "predicted": 0, "planted": [], "points_to": []}])
+    plain = pd.DataFrame([{"example": "a", "predicted": 0, "planted": [], "referents": [], "points_to": []}])
     assert referent_agreement(referent_rows(plain, pd.DataFrame([scored("a", 1, 2)]))).empty
 
 

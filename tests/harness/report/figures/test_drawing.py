@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from harness.report.figures.drawing import canvas, finished, layer_ticks, look, save, spread, styled
-from harness.report.figures.lettering import examples, label, wrapped
 
 
 @styled
@@ -47,12 +46,6 @@ def test_forty_lines_are_distinguished_by_marker_and_dashes_alone():
     assert len({shape(index) for index in range(40)}) == 40
 
 
-def test_a_token_that_the_font_lacks_is_a_box_and_a_long_one_is_cut_off():
-    assert label("[CLS]") == "[CLS]"
-    assert label("漢a\n") == "□a□"
-    assert label("x" * 30) == "x" * 23 + "…"
-
-
 @pytest.mark.parametrize(
     ("layers", "room", "ticks"),
     [(6, 6, [1, 2, 3, 4, 5, 6]), (12, 6, [2, 4, 6, 8, 10, 12]), (24, 7, [4, 8, 12, 16, 20, 24]), (1, 1, [1])],
@@ -66,14 +59,3 @@ def test_labels_are_moved_apart_and_no_further():
     assert spread([5.0, 1.0], 1, 0, 9) == [5.0, 1.0]
     assert spread([5.0, 5.0], 1, 0, 9) == pytest.approx([4.5, 5.5])
     assert spread([9.0, 9.0, 9.0], 1, 0, 9) == pytest.approx([7, 8, 9])
-
-
-def test_text_is_broken_between_words():
-    assert wrapped("one two\nthree", 9) == "one two\nthree"
-    assert wrapped("one two", 0.1) == "one\ntwo"
-
-
-def test_examples_are_counted_from_least_to_most():
-    assert examples([3, 5, 0, float("nan")]) == "n = 3–5 examples"
-    assert examples([4, 4]) == "n = 4 examples"
-    assert examples([0]) == ""
