@@ -41,6 +41,8 @@ class Record:
 def check_same(folder: RunFolder, before: Manifest, now: Manifest) -> None:
     """Raise ValueError where the run to resume had other settings, data, model, code or files."""
     differs = [name.replace("_", " ") for name in MUST_MATCH if getattr(before, name) != getattr(now, name)]
+    if "config" in differs:
+        differs = ["config"]  # other methods have other code, too
     if differs:
         verb = "has" if len(differs) == 1 else "have"
         raise ValueError(

@@ -13,7 +13,9 @@ import pytest
 import yaml
 
 from harness.cli import assay as command
+from harness.cli import report
 from harness.report import write
+from harness.report.run_tables import RunTables
 from harness.results.run_folder import RunFolder
 from tests.conftest import ROOT, SMALL, shared
 
@@ -47,10 +49,15 @@ def test_a_run_leaves_tables_scores_and_a_manifest(assay, model, tmp_path: Path)
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["status"] == "complete"
     assert manifest["config"]["limit"] == 12
-    assert manifest["explainers"]["rollout"] == "Rollout(residual=0.5, heads='mean', read_out='row')"
+    rollout = manifest["explainers"]["rollout"]
+    assert rollout["description"] == "Rollout(residual=0.5, heads='mean', read_out='row')"
+    assert rollout["source"] == "Attention rollout (Abnar & Zuidema 2020, equation 1)"
     assert manifest["model"] == model.identity
     assert manifest["counts"]["failed"] == 0
-    assert {"phase data", "phase model", "trace", "explainer flow", "reference blank_out"} <= set(manifest["seconds"])
+    assert {"data", "model", "merge"} <= set(manifest["phases"])
+    assert set(manifest["costs"]["phase"]) == {"trace", "reliability", "correlation"}
+    assert {"flow"} <= set(manifest["costs"]["explainer"])
+    assert {"blank_out"} <= set(manifest["costs"]["reference"])
     for text in ("Spearman's rho with blank_out", "Spearman's rho with input_gradient", "model accuracy", "≡"):
         assert text in out
     assert "assay-report" in out.splitlines()[-1]
@@ -81,7 +88,7 @@ def test_every_form_of_choosing_explainers_runs(assay, tmp_path: Path, model, ar
 def test_a_parameter_on_the_command_line_reaches_the_method(assay, tmp_path: Path, model):
     assert assay(*FEW, "explainers=[rollout]", "explainers.rollout.residual=0.1")[0] == 0
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
-    assert manifest["explainers"]["rollout"].startswith("Rollout(residual=0.1,")
+    assert manifest["explainers"]["rollout"]["description"].startswith("Rollout(residual=0.1,")
 
 
 def test_a_sweep_runs_every_job(monkeypatch, tmp_path: Path, capsys, model):
@@ -159,7 +166,7 @@ def _folder_of(model) -> Path:
             ["+experiment=az20_table9"],
             "there is no 'az20_table9' in experiment: choose from az20_figure1, az20_figure2_3, ",
         ),
-        (["explainers.rollout.residul=0.1"], "there is no setting 'explainers.rollout.residul': assay --help"),
+        (["explainers.rollout.residul=0.1"], "there is no setting 'explainers.rollout.residul': assay --cfg job"),
         (
             ["+explainers.rollout.residul=0.1"],
             "explainers.rollout: there is no parameter 'residul': it takes residual,",
@@ -181,7 +188,7 @@ def _folder_of(model) -> Path:
         (["task.path=/not/there"], "/not/there"),
         (["+explainers.mine={_target_:mine.Mine}"], "explainers.mine: mine.Mine cannot be imported"),
         (["explainers=[flow"], "quote overrides with brackets, e.g. 'explainers=[attention,flow]'"),
-        (["resume=/not/there"], "/not/there holds no manifest.json, so it is no run folder"),
+        (["resume=/not/there"], "/not/there holds no manifest.json, so it is not a run folder"),
         (["hydra.run.dir=/proc/run"], "choose another with hydra.run.dir=<folder>"),
     ],
 )
@@ -195,12 +202,13 @@ def test_bad_input_gets_one_sentence_and_a_non_zero_exit(assay, model, arguments
     assert err.startswith("assay: ")
 
 
-def test_an_error_that_nobody_foresaw_keeps_its_traceback_in_a_file(assay, model, monkeypatch):
+def test_an_unexpected_error_keeps_its_traceback_in_a_file(assay, model, monkeypatch):
     monkeypatch.setattr("harness.cli.experiment.limited", lambda *arguments: 1 / 0)
     status, _, err = assay(*FEW)
     assert status == 1
     assert "ZeroDivisionError" in err
-    kept = Path(err.split("report it with ")[1].strip())
+    assert "Unexpected error; this is a bug in Assay" in err
+    kept = Path(err.split("report it together with ")[1].strip())
     assert "limited" in kept.read_text()
     kept.unlink()
 
@@ -227,17 +235,17 @@ def test_a_folder_that_holds_a_run_is_not_written_over(assay, tmp_path: Path, mo
 def test_ctrl_c_leaves_the_rows_so_far_and_resume_goes_on(assay, tmp_path: Path, model, monkeypatch):
     write, calls = RunFolder.write_part, []
 
-    def interrupted(self, part, names):
+    def interrupted(self, part, run):
         if len(calls) == 2:
             raise KeyboardInterrupt
         calls.append(part.number)
-        write(self, part, names)
+        write(self, part, run)
 
     monkeypatch.setattr(RunFolder, "write_part", interrupted)
     status, out, err = assay(*FEW, "explainers=[random,flow]")
     assert status == 130
     assert "NOT COMPLETE (stopped)" in out
-    assert f"assay resume={tmp_path / 'run'} goes on" in err
+    assert f"finished batches are saved: continue with assay resume={tmp_path / 'run'}" in err
     monkeypatch.setattr(RunFolder, "write_part", write)
     assert assay(f"resume={tmp_path / 'run'}")[0] == 0
     assert assay(*FEW, "explainers=[random,flow]", folder="unbroken")[0] == 0
@@ -248,7 +256,7 @@ def test_resume_refuses_another_configuration(assay, tmp_path: Path, model):
     assert assay(*FEW, "explainers=[random]")[0] == 0
     status, _, err = assay(*FEW, "explainers=[position]", f"resume={tmp_path / 'run'}")
     assert status == 1
-    assert "cannot be gone on with: its config was another" in err
+    assert "cannot be resumed: the config has changed" in err
 
 
 def test_a_killed_run_has_lost_one_part_at_most(assay, model, tmp_path: Path):
@@ -271,7 +279,7 @@ def test_a_killed_run_has_lost_one_part_at_most(assay, model, tmp_path: Path):
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("parts/rows-*.parquet")}
     assert len(kept) >= 4
     done = RunFolder(folder).finished()
-    write.runs([folder], tmp_path / "half", None)
+    write.write_runs([RunTables(RunFolder(folder))], tmp_path / "half", None)
     half = (tmp_path / "half" / "leaderboard.md").read_text()
     assert f"NOT COMPLETE (running): {sum(done.values())} of 120 examples" in half
     assert f"cost per example, n {sum(done.values())}" in half
@@ -293,12 +301,12 @@ def test_the_report_is_redone_from_the_folder_alone(assay, tmp_path: Path, model
     for name in files:
         (folder / name).unlink()
     monkeypatch.setattr(sys, "argv", ["assay-report", str(folder)])
-    write.main()
+    report.main()
     assert {name: (folder / name).read_text() for name in files} == before
     assert "Spearman's rho with blank_out" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", ["assay-report", str(folder), str(folder), "--out", str(tmp_path / "both")])
     sys.argv.append("--no-figures")
-    write.main()
+    report.main()
     assert len(pd.read_csv(tmp_path / "both" / "leaderboard.csv")) == 2 * len(pd.read_csv(folder / "leaderboard.csv"))
 
 
@@ -312,7 +320,7 @@ def test_the_report_is_redone_from_the_folder_alone(assay, tmp_path: Path, model
 def test_a_report_of_nothing_says_what_to_give(monkeypatch, capsys, tmp_path, arguments, status, sentence):
     monkeypatch.setattr(sys, "argv", ["assay-report", *arguments, *([] if status == 2 else ["--out", str(tmp_path)])])
     with pytest.raises(SystemExit) as exited:
-        write.main()
+        report.main()
     assert exited.value.code == status
     assert sentence in capsys.readouterr().err
 
@@ -322,8 +330,8 @@ def test_help_shows_groups_and_examples():
         [sys.executable, "-m", "harness", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     for text in (
-        "Groups and their choices",
-        "explainers: all, alti, attention, ",
+        "assay list GROUP describes each choice",
+        "explainers  alti, attention, ",
         "assay -m seed=0,1,2",
         "assay resume=FOLDER",
     ):
@@ -372,9 +380,9 @@ def test_pronouns_are_explained_at_the_mask_with_their_referents(assay, tmp_path
     [
         (
             ["task=sst2", "model=agreement_transformer", "task.path={texts}"],
-            "this model is trained for the agreement task, and cannot serve",
+            "this model is trained for the agreement task and cannot serve Classification: choose model=pretrained",
         ),
-        (["model=bert_base"], "the task Agreement has a model of its own, and a pretrained one cannot serve it"),
+        (["model=bert_base"], "the task Agreement (head: None) is served only by its own model"),
         (["task=sst2", "task.path=/not/there"], "/not/there: expected a file or a folder, found none"),
         (["task=sst2", "task.path={texts}"], "model.path=<folder>, or run once where there is a network"),
         (["task=pronoun", "task.sentences=['no mask here']", "model.path={masked}"], "no mask here"),

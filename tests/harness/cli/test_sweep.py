@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 from hydra.types import RunMode
 
-from harness.cli import assay as command
-from harness.results.run_folder import TABLES, RunFolder
+from harness.cli.configuration import threads
+from harness.results.run_folder import RunFolder
 from harness.results.shards import shards
+from harness.tables import STORED
 from tests.conftest import ROOT, SMALL
 
 QUICK = [*SMALL, "limit=40", "explainers=[random,attention]", "references=[blank_out]"]
@@ -93,7 +94,7 @@ def test_all_shards_of_a_run_become_the_whole_run(assay, assay_report, tmp_path:
         joined, whole = (pd.read_csv(tmp_path / run / name, dtype=str) for run in ("joined", "whole"))
         joined, whole = (table.drop(columns="seconds", errors="ignore") for table in (joined, whole))
         pd.testing.assert_frame_equal(joined, whole)  # as text: every digit
-    for name in TABLES:
+    for name in STORED:
         joined, whole = (pd.read_parquet(tmp_path / run / f"{name}.parquet") for run in ("joined", "whole"))
         numbers = whole.select_dtypes("number").columns
         pd.testing.assert_frame_equal(joined[numbers], whole[numbers], rtol=1e-5, atol=1e-6)
@@ -106,10 +107,8 @@ def test_all_shards_of_a_run_become_the_whole_run(assay, assay_report, tmp_path:
     manifest = json.loads((tmp_path / "joined" / "manifest.json").read_text())
     assert not any("shard" in one for one in manifest["overrides"])
     assert manifest["counts"]["examples"] == manifest["examples"] == 40
-    assert manifest["costs"]["reference blank_out"]["forward"] == sum(
-        json.loads((tmp_path / "shards" / shard / "manifest.json").read_text())["costs"]["reference blank_out"][
-            "forward"
-        ]
+    assert manifest["costs"]["reference"]["blank_out"]["forward"] == sum(
+        json.loads((tmp_path / "shards" / shard / "manifest.json").read_text())["costs"]["reference"]["blank_out"]["forward"]
         for shard in "012"
     )
     assert "cost per example, n 40" in (tmp_path / "joined" / "leaderboard.md").read_text()
@@ -167,7 +166,7 @@ def test_a_sweep_is_not_written_over_and_a_typo_stops_it_before_the_first_job(as
     assert assay("-m", *QUICK, "limit=4", "hydra.sweep.dir=swept")[0] == 0
     status, _, err = assay("-m", *QUICK, "limit=4", "hydra.sweep.dir=swept")
     assert status == 1
-    assert "swept holds runs already: go on with one by resume=swept/<number>" in err
+    assert "swept holds runs already: resume one with resume=swept/<number>" in err
     status, _, err = assay("-m", *QUICK, "task=agreement,agreemant", "hydra.sweep.dir=other")
     assert status == 1
     assert "did you mean agreement?" in err
@@ -181,7 +180,7 @@ def test_ctrl_c_stops_the_sweep(assay, tmp_path: Path, model, monkeypatch):
     monkeypatch.setattr(RunFolder, "write_part", interrupted)
     status, _, err = assay("-m", *QUICK, "shard=1/2,2/2", "hydra.sweep.dir=swept")
     assert status == 130
-    assert "assay-report swept makes the table of what is there" in err
+    assert "make the table of what is there with assay-report swept" in err
     assert not (tmp_path / "swept" / "1").exists()
 
 
@@ -256,12 +255,12 @@ def test_jobs_beside_each_other_share_the_cores(monkeypatch, launcher, expected)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
     monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
     running = SimpleNamespace(mode=RunMode.MULTIRUN, launcher=launcher)
-    assert command.threads(None, running) == expected
-    assert command.threads(5, running) == 5
-    assert command.threads(None, SimpleNamespace(mode=RunMode.RUN, launcher=launcher)) is None
+    assert threads(None, running) == expected
+    assert threads(5, running) == 5
+    assert threads(None, SimpleNamespace(mode=RunMode.RUN, launcher=launcher)) is None
     if "Slurm" in launcher["_target_"]:
         monkeypatch.setenv("SLURM_CPUS_PER_TASK", "6")
-        assert command.threads(None, running) == 6
+        assert threads(None, running) == 6
 
 
 def test_the_clusters_launcher_composes(assay):

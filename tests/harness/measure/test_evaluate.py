@@ -115,9 +115,7 @@ class Mean:
 
 
 def test_a_method_that_draws_by_chance_is_held_against_its_other_half(model: Model, examples: list[Example]):
-    rows = rows_of(
-        list(evaluate(examples, model, {"position": Position()}, {"drawn": Drawn()}, EvaluationProtocol()))
-    )
+    rows = rows_of(list(evaluate(examples, model, {"position": Position()}, {"drawn": Drawn()}, EvaluationProtocol())))
     halves = rows[rows["kind"] == "reliability"].set_index("example")
     assert set(halves["explainer"]) == set(halves["reference"]) == {"drawn"}
     for example in examples:
@@ -155,21 +153,15 @@ def test_results_do_not_hang_on_the_token_budget(parts: list[Part], model: Model
 
 def test_results_do_not_hang_on_the_order_of_examples_or_methods(parts: list[Part], model: Model, examples):
     turned = {name: EXPLAINERS[name] for name in reversed(EXPLAINERS)}
-    other = rows_of(
-        list(evaluate(examples[::-1], model, turned, REFERENCES, EvaluationProtocol(token_budget=100)))
-    )
+    other = rows_of(list(evaluate(examples[::-1], model, turned, REFERENCES, EvaluationProtocol(token_budget=100))))
     pd.testing.assert_frame_equal(rows_of(parts), other, atol=1e-9)
 
 
 def test_parts_that_are_done_are_not_computed_again(model: Model, examples):
-    whole = list(
-        evaluate(examples, model, {"position": Position()}, REFERENCES, EvaluationProtocol(token_budget=60))
-    )
+    whole = list(evaluate(examples, model, {"position": Position()}, REFERENCES, EvaluationProtocol(token_budget=60)))
     assert len(whole) >= 3
     rest = list(
-        evaluate(
-            examples, model, {"position": Position()}, REFERENCES, EvaluationProtocol(token_budget=60), done={0}
-        )
+        evaluate(examples, model, {"position": Position()}, REFERENCES, EvaluationProtocol(token_budget=60), done={0})
     )
     assert [part.number for part in rest] == [part.number for part in whole if part.number != 0]
     pd.testing.assert_frame_equal(rest[0].rows, whole[1].rows)
@@ -248,9 +240,7 @@ class Greedy:
 
 def test_a_batch_too_large_for_the_memory_is_cut_up_and_the_run_goes_on(model: Model, examples: list[Example]):
     explainers = {"greedy": Greedy(60), "position": Position()}
-    parts = list(
-        evaluate(examples, model, explainers, {"blank_out": BlankOut()}, EvaluationProtocol(token_budget=100))
-    )
+    parts = list(evaluate(examples, model, explainers, {"blank_out": BlankOut()}, EvaluationProtocol(token_budget=100)))
     groups = pack([len(example.input_ids) for example in examples], 100)
     assert [part.number for part in parts] == list(range(len(groups)))
     assert [set(part.examples["example"]) for part in parts] == [
@@ -264,8 +254,6 @@ def test_a_batch_too_large_for_the_memory_is_cut_up_and_the_run_goes_on(model: M
 
 def test_what_no_batch_is_small_enough_for_is_a_failed_cell(model: Model, examples: list[Example]):
     explainers = {"greedy": Greedy(1), "position": Position()}
-    rows = rows_of(
-        list(evaluate(examples[:3], model, explainers, {"blank_out": BlankOut()}, EvaluationProtocol()))
-    )
+    rows = rows_of(list(evaluate(examples[:3], model, explainers, {"blank_out": BlankOut()}, EvaluationProtocol())))
     assert set(rows.loc[rows["explainer"] == "greedy", "status"]) == {"failed"}
     assert "failed" not in set(rows.loc[rows["explainer"] == "position", "status"])
