@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.batch import TEXT_WIDE, Batch
-from harness.tracing.model_parts import first_position
 from harness.tracing.run import Trace
+from methods import blanks
 
 REMOVALS = ("unk", "mask", "pad", "delete")
 BINS = ("counts", "eraser")
@@ -27,11 +27,7 @@ def check_parameters(removal: str, bins: str = "counts") -> None:
 
 def check_positions(removal: str, model: nn.Module) -> None:
     """Raise ValueError where a removed token would move the positions of all later ones."""
-    if removal == "pad" and first_position(model):
-        raise ValueError(
-            "this model counts its positions without padding, so that a pad in a word's place would move all "
-            "later words: set removal to unk, mask or delete"
-        )
+    blanks.check_positions(removal, model, "removal", "unk, mask or delete")
 
 
 def removable(batch: Batch, removal: str) -> Tensor:
@@ -113,7 +109,7 @@ def log_probability(trace: Trace, removed: Tensor, removal: str, example: Tensor
         index = torch.arange(shape[0], device=removed.device)
         example = index.view(-1, *[1] * (len(shape) - 1)).expand(shape).reshape(-1)
     removed = removed.reshape(len(example), -1)
-    blank_id = None if removal == "delete" else _blank_id(batch, removal)
+    blank_id = None if removal == "delete" else blanks.blank_id(batch, removal, "removal", ["delete"])
     if blank_id is not None:
         removed = removed & (batch.input_ids[example] != blank_id)
     variants, back = torch.unique(torch.cat([example[:, None], removed.long()], dim=1), dim=0, return_inverse=True)
@@ -151,11 +147,8 @@ def _deleted(inputs: dict[str, Tensor], removed: Tensor) -> dict[str, Tensor]:
     return shorter
 
 
-def _blank_id(batch: Batch, removal: str) -> int:
-    blank_id = batch.blank_ids[removal]
-    if blank_id is None:
-        known = [name for name, value in batch.blank_ids.items() if value is not None]
-        raise ValueError(
-            f"this model's vocabulary has no {removal} token: set removal to one of {', '.join([*known, 'delete'])}"
-        )
-    return blank_id
+def mean_fall(trace: Trace, scores: Tensor, removal: str, bins: str) -> Tensor:
+    """Mean over k of p(x) - p(x without the top k tokens), `[batch, layer]`: comprehensiveness, or AOPC."""
+    counts, counted = bin_counts(removable(trace.batch, removal), bins)
+    without = log_curve(trace, scores, removal, counts).exp()  # [batch, layer, bin]
+    return mean_over_bins(whole(trace).exp() - without, counted)

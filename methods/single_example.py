@@ -12,7 +12,7 @@ from torch import Tensor
 
 from harness.tracing.batch import Role
 from harness.tracing.run import Trace
-from methods.explainers.integrated_gradients import IntegratedGradients
+from methods.blanks import baseline_embedding
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def one_by_one(
     With a seed, each example's random numbers hang on it and the example's id, whoever draws them.
     """
     inputs = trace.embedding.detach()
-    blank = IntegratedGradients(baseline).baseline_embedding(trace)
+    blank = baseline_embedding(trace, baseline)
     scores = torch.zeros_like(inputs)
     at_once = max(1, trace.token_budget // inputs.shape[1])
     for row, example in enumerate(trace.batch.examples):

@@ -35,5 +35,10 @@ class AttnLRP:
         """Raise ValueError for a model with steps that have no rule."""
         check_rules(model)
 
+    @property
+    def reduction(self) -> str:
+        """How hidden dimensions become one number per token."""
+        return self.reduce
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
         return scores(trace, "gradient", self.at, self.reduce)

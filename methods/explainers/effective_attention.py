@@ -5,12 +5,12 @@ https://arxiv.org/abs/1908.04211
 
 import copy
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from harness import check
+from harness.contracts import ChecksModel, Explainer, Reduces
 from harness.tracing.model_parts import layer_parts
 from harness.tracing.run import READ_OUTS, Trace
 
@@ -33,7 +33,7 @@ class EffectiveAttention:
         read_out: without `of`, the explained position's `row`, or `max`, `mean` or `sum` over all queries.
     """
 
-    of: Any = None
+    of: Explainer | None = None
     read_out: str = "row"
 
     def __post_init__(self):
@@ -42,7 +42,13 @@ class EffectiveAttention:
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError for a model whose layers cannot be taken apart, or that `of` cannot serve."""
         layer_parts(model)
-        getattr(self.of, "check_model", lambda module: None)(model)
+        if isinstance(self.of, ChecksModel):
+            self.of.check_model(model)
+
+    @property
+    def reduction(self) -> str | None:
+        """That of the explainer it runs."""
+        return self.of.reduction if isinstance(self.of, Reduces) else None
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, (head,) token]
         effective = trace.once(effective_attention)  # [batch, layer, head, query, key]

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from harness import check
 from harness.tracing.run import Inexact, Trace
-from methods.explainers.integrated_gradients import BASELINES, GAP, IntegratedGradients, completeness_gap
+from methods.blanks import BASELINES
+from methods.completeness import GAP, completeness_gap, difference
 from methods.reduction import check_reduce, reduced
 from methods.single_example import SingleExample, one_by_one
 
@@ -48,9 +49,14 @@ class GradientShap:
         check_reduce(self.reduce)
         check.count("seed", self.seed, low=0)
 
+    @property
+    def reduction(self) -> str:
+        """How hidden dimensions become one number per token."""
+        return self.reduce
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
         scores = one_by_one(trace, self.baseline, self._attribute, self.seed)
-        gap = completeness_gap(scores, IntegratedGradients(self.baseline).difference(trace)).nanmedian()
+        gap = completeness_gap(scores, difference(trace, self.baseline)).nanmedian()
         if gap > GAP:
             warnings.warn(
                 f"GradientSHAP with samples={self.samples}: in half of a batch's examples the scores are off adding up "

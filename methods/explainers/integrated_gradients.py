@@ -8,12 +8,10 @@ from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 from torch import Tensor
 
 from harness import check
-from harness.tracing.batch import Role
 from harness.tracing.run import Inexact, Trace
+from methods.blanks import BASELINES, baseline_embedding
+from methods.completeness import GAP, completeness_gap, difference
 from methods.reduction import check_reduce, reduced
-
-GAP = 0.05
-BASELINES = ("pad", "unk", "mask", "zero")
 
 
 @dataclass(frozen=True)
@@ -39,9 +37,14 @@ class IntegratedGradients:
         check.count("steps", self.steps)
         check_reduce(self.reduce)
 
+    @property
+    def reduction(self) -> str:
+        """How hidden dimensions become one number per token."""
+        return self.reduce
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
         scores = self.attribute(trace)
-        gap = completeness_gap(scores, self.difference(trace)).median()
+        gap = completeness_gap(scores, difference(trace, self.baseline)).median()
         if gap > GAP:
             warnings.warn(
                 f"integrated gradients with steps={self.steps}: in half of a batch's examples the scores are off "
@@ -51,42 +54,15 @@ class IntegratedGradients:
             )
         return reduced(scores, self.reduce, trace.batch.attention_mask, "integrated gradients")[:, None]
 
-    def difference(self, trace: Trace) -> Tensor:
-        """The output's, between input and baseline, `[batch]`."""
-        index = torch.arange(len(trace.embedding), device=trace.embedding.device)
-        with torch.no_grad():
-            return trace.output(trace.logits) - trace.forward_from(self.baseline_embedding(trace), index)
-
     def attribute(self, trace: Trace) -> Tensor:
         """The scores before reduction, `[batch, token, hidden]`."""
         inputs = trace.embedding.detach().requires_grad_()
         index = torch.arange(len(inputs), device=inputs.device)
         scores = CaptumIntegratedGradients(trace.forward_from).attribute(
             inputs,
-            baselines=self.baseline_embedding(trace),
+            baselines=baseline_embedding(trace, self.baseline),
             additional_forward_args=index,
             n_steps=self.steps,
             internal_batch_size=max(len(inputs), trace.token_budget // inputs.shape[1]),
         )
         return scores.detach()  # Captum leaves the baseline's part of the graph on it
-
-    def baseline_embedding(self, trace: Trace) -> Tensor:
-        """The embedding where the path starts, `[batch, token, hidden]`."""
-        batch, inputs = trace.batch, trace.embedding.detach()
-        text = (batch.role == Role.CONTENT)[:, :, None]
-        if self.baseline == "zero":
-            return inputs.masked_fill(text, 0.0)
-        blank_id = batch.blank_ids[self.baseline]
-        if blank_id is None:
-            known = [name for name, value in batch.blank_ids.items() if value is not None]
-            raise ValueError(
-                f"this model's vocabulary has no {self.baseline} token: "
-                f"set baseline to one of {', '.join([*known, 'zero'])}"
-            )
-        return torch.where(text, trace.word_vector(blank_id), inputs)
-
-
-def completeness_gap(scores: Tensor, difference: Tensor) -> Tensor:
-    """How far scores `[batch, token, hidden]` are off adding up to a difference, as shares of their size, `[batch]`."""
-    by_token = scores.double().sum(dim=2)  # [batch, token]
-    return (by_token.sum(dim=1) - difference).abs() / by_token.abs().sum(dim=1)

@@ -36,6 +36,11 @@ class LayerGradientXActivation:
         """Raise ValueError for a model whose layers cannot be found."""
         model_layers(model)
 
+    @property
+    def reduction(self) -> str:
+        """How hidden dimensions become one number per token."""
+        return self.reduce
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
         inputs = trace.embedding.detach().requires_grad_()
         index = torch.arange(len(inputs), device=inputs.device)

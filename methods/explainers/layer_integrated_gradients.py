@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from harness import check
 from harness.tracing.model_parts import layer_parts, model_layers
 from harness.tracing.run import Inexact, Trace
-from methods.explainers.integrated_gradients import BASELINES, GAP, IntegratedGradients, completeness_gap
+from methods.blanks import BASELINES, baseline_embedding
+from methods.completeness import GAP, completeness_gap, difference
 from methods.reduction import check_reduce, reduced
 
 
@@ -48,10 +49,15 @@ class LayerIntegratedGradients:
         """Raise ValueError for a model whose layers cannot be found."""
         layer_parts(model)
 
+    @property
+    def reduction(self) -> str:
+        """How hidden dimensions become one number per token."""
+        return self.reduce
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
         scores = self.attribute(trace)
-        difference = IntegratedGradients(self.baseline).difference(trace)
-        gaps = [completeness_gap(scores[:, layer], difference).nanmedian() for layer in range(scores.shape[1])]
+        whole = difference(trace, self.baseline)
+        gaps = [completeness_gap(scores[:, layer], whole).nanmedian() for layer in range(scores.shape[1])]
         worst = max(range(len(gaps)), key=lambda layer: gaps[layer])
         if gaps[worst] > GAP:
             warnings.warn(
@@ -66,7 +72,7 @@ class LayerIntegratedGradients:
     def attribute(self, trace: Trace) -> Tensor:
         """The scores before reduction, `[batch, layer, token, hidden]`."""
         inputs = trace.embedding.detach()
-        baseline = IntegratedGradients(self.baseline).baseline_embedding(trace)
+        baseline = baseline_embedding(trace, self.baseline)
         index = torch.arange(len(inputs), device=inputs.device)
         scores = []
         parts = layer_parts(trace.model)

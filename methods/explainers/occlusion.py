@@ -10,7 +10,7 @@ from torch import Tensor
 
 from harness import check
 from harness.tracing.run import Trace
-from methods.explainers.integrated_gradients import BASELINES
+from methods.blanks import BASELINES
 from methods.single_example import SingleExample, one_by_one
 
 

@@ -1,6 +1,7 @@
 """A floor: the earlier a token stands, the more it counts."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from harness.tracing.run import Trace
 class Position:
     """Minus the token's place in the sentence, CLS first. A table that this method leads says nothing of models."""
 
-    floor = True
+    floor: ClassVar[bool] = True
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
         batch, tokens = trace.batch.input_ids.shape

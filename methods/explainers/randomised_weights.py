@@ -5,12 +5,14 @@ https://arxiv.org/abs/1810.03292
 
 import copy
 from dataclasses import dataclass, field
+from typing import ClassVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from harness.contracts import Explainer
+from harness.contracts import ChecksModel, Explainer, Reduces
 from harness.tracing.run import Trace
 from methods.explainers.attention import Attention
 
@@ -27,7 +29,7 @@ class RandomisedWeights:
         seed: of the weights; the same on any device.
     """
 
-    floor = True
+    floor: ClassVar[bool] = True
 
     of: Explainer = field(default_factory=Attention)
     seed: int = 0
@@ -40,24 +42,41 @@ class RandomisedWeights:
                     f"its module {name or 'at the top'} ({type(module).__name__}) holds {', '.join(stuck)}, which "
                     "randomised weights cannot reset: give it a method reset_parameters"
                 )
-        getattr(self.of, "check_model", lambda model: None)(model)
+        if isinstance(self.of, ChecksModel):
+            self.of.check_model(model)
+
+    @property
+    def reduction(self) -> str | None:
+        """That of the explainer it runs."""
+        return self.of.reduction if isinstance(self.of, Reduces) else None
 
     def __call__(self, trace: Trace) -> Tensor:  # as `of`
-        model = self.randomised(trace.model)
-        changed = Trace(model, trace.batch, trace.target, trace.kind, trace.token_budget)
-        changed.rival = trace.rival  # the same difference of classes, whichever the random model finds strong
-        return self.of(changed)
+        return self.of(trace.on(self.randomised(trace.model)))
 
     def randomised(self, model: nn.Module) -> nn.Module:
-        """A copy of the model with weights by chance, on the same device; the model itself stays as it is."""
-        self.check_model(model)
+        """A copy of the model with random weights, on the same device; the model itself stays as it is.
+
+        There is one for each seed, kept as long as the model, which all batches and floors share.
+        """
         devices = {parameter.device for parameter in model.parameters()}
+        dtypes = {parameter.dtype for parameter in model.parameters()}
+        copies = _COPIES.setdefault(model, {})
+        key = (self.seed, frozenset(devices), frozenset(dtypes))
+        if key not in copies:
+            copies[key] = self._drawn(model, devices)
+        return copies[key]
+
+    def _drawn(self, model: nn.Module, devices: set[torch.device]) -> nn.Module:
+        self.check_model(model)
         drawn = copy.deepcopy(model).cpu()  # where a seed gives the same numbers on every machine
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.seed)
             for module in drawn.modules():
                 _reset(module)
         return drawn.to(devices.pop()) if devices else drawn
+
+
+_COPIES: WeakKeyDictionary[nn.Module, dict[tuple, nn.Module]] = WeakKeyDictionary()
 
 
 def _stuck(module: nn.Module) -> list[str]:

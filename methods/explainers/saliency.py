@@ -23,6 +23,11 @@ class Saliency:
     def __post_init__(self):
         check_reduce(self.reduce)
 
+    @property
+    def reduction(self) -> str:
+        """How hidden dimensions become one number per token."""
+        return self.reduce
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
         inputs = trace.embedding.detach().requires_grad_()
         index = torch.arange(len(inputs), device=inputs.device)

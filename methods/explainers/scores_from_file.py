@@ -41,6 +41,11 @@ class ScoresFromFile:
     def __post_init__(self):
         self._scores()
 
+    @property
+    def files(self) -> tuple[Path]:
+        """The file of scores."""
+        return (Path(self.path).expanduser(),)
+
     def check_model(self, model: nn.Module) -> None:
         """Raise where the file cannot be read any more; its layers are held against the model's with each batch."""
         self._scores()

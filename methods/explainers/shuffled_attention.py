@@ -2,15 +2,16 @@
 
 import copy
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.contracts import Explainer
+from harness.contracts import ChecksModel, Explainer, Reduces
 from harness.tracing.run import Trace
 from methods.explainers.attention import Attention
-from methods.explainers.random import generator
+from methods.seeded import generator
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,20 @@ class ShuffledAttention:
         seed: of the permutations.
     """
 
-    floor = True
+    floor: ClassVar[bool] = True
 
     of: Explainer = field(default_factory=Attention)
     seed: int = 0
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError where the explainer itself cannot serve the model."""
-        getattr(self.of, "check_model", lambda model: None)(model)
+        if isinstance(self.of, ChecksModel):
+            self.of.check_model(model)
+
+    @property
+    def reduction(self) -> str | None:
+        """That of the explainer it runs."""
+        return self.of.reduction if isinstance(self.of, Reduces) else None
 
     def __call__(self, trace: Trace) -> Tensor:  # as `of`
         changed = copy.copy(trace)

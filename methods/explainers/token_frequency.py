@@ -31,6 +31,11 @@ class TokenFrequency:
         if not Path(self.path).is_file():
             raise FileNotFoundError(f"{self.path}: expected a file with lines of token id and count, found none")
 
+    @property
+    def files(self) -> tuple[Path]:
+        """The file of counts."""
+        return (Path(self.path),)
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
         file = Path(self.path).stat()
         known = _counts(self.path, file.st_mtime_ns, file.st_size)

@@ -9,15 +9,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from harness.tracing.run import Trace
-from methods.removal import (
-    bin_counts,
-    check_parameters,
-    check_positions,
-    log_curve,
-    mean_over_bins,
-    removable,
-    whole,
-)
+from methods.removal import check_parameters, check_positions, mean_fall
 
 
 @dataclass(frozen=True)
@@ -44,6 +36,4 @@ class Comprehensiveness:
         check_positions(self.removal, model)
 
     def __call__(self, trace: Trace, scores: Tensor) -> Tensor:  # [batch, layer]
-        counts, counted = bin_counts(removable(trace.batch, self.removal), self.bins)
-        without = log_curve(trace, scores, self.removal, counts).exp()  # [batch, layer, bin]
-        return mean_over_bins(whole(trace).exp() - without, counted)
+        return mean_fall(trace, scores, self.removal, self.bins)

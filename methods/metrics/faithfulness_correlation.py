@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.run import Trace
-from methods.metrics.subsets import of_share
 from methods.removal import ROUNDING, check_parameters, check_positions, defined, log_probability, removable, whole
+from methods.subsets import of_share
 
 
 @dataclass(frozen=True)

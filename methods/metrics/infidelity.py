@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.run import Trace
-from methods.metrics.subsets import coin_flips
 from methods.removal import check_parameters, check_positions, defined, log_probability, removable
+from methods.subsets import coin_flips
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.run import Trace
-from methods.metrics.comprehensiveness import Comprehensiveness
-from methods.removal import ROUNDING, check_parameters, check_positions, log_probability, removable, whole
+from methods.removal import ROUNDING, check_parameters, check_positions, log_probability, mean_fall, removable, whole
 
 LONGEST_EXACT = 16  # 65,536 runs of one example
 
@@ -51,7 +50,7 @@ class Naopc:
 
     def __call__(self, trace: Trace, scores: Tensor) -> Tensor:  # [batch, layer]
         low, high = self.bounds(trace)[:, :, None].unbind(dim=1)  # [batch, 1] each
-        value = Comprehensiveness(self.removal)(trace, scores)
+        value = mean_fall(trace, scores, self.removal, "counts")
         return ((value - low) / (high - low)).masked_fill(high - low <= ROUNDING, torch.nan)
 
     def bounds(self, trace: Trace) -> Tensor:

@@ -6,12 +6,10 @@ https://arxiv.org/abs/2010.04736
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from harness.tracing.run import Trace
 from methods.removal import (
-    ROUNDING,
     bin_counts,
     check_parameters,
     check_positions,
@@ -21,25 +19,7 @@ from methods.removal import (
     removable,
     whole,
 )
-
-
-def null_loss(full: Tensor, empty: Tensor) -> Tensor:
-    """1 - S(x, nothing) = p(x) - p(nothing); NaN where nothing at all predicts the class as well as the input does.
-
-    There is no share to take then. A loss within a float32 model's rounding is no loss.
-    """
-    loss = full - empty
-    return loss.masked_fill(loss <= ROUNDING, torch.nan)
-
-
-def kept_share(full: Tensor, kept: Tensor, loss: Tensor) -> Tensor:
-    """Normalised sufficiency, (S(x, r) - S(x, nothing)) / (1 - S(x, nothing)) with S = 1 - max(0, p(x) - p(r))."""
-    return (1 - (full - kept).clamp(min=0.0) / loss).clamp(0.0, 1.0)
-
-
-def lost_share(full: Tensor, without: Tensor, loss: Tensor) -> Tensor:
-    """Normalised comprehensiveness, max(0, p(x) - p(x without r)) / (1 - S(x, nothing))."""
-    return ((full - without).clamp(min=0.0) / loss).clamp(0.0, 1.0)
+from methods.shares import kept_share, lost_share, null_loss
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from torch import Tensor
 from harness import check
 from harness.contracts import Explainer
 from harness.tracing.run import Trace
-from methods.explainers.random import generator
 from methods.removal import defined
+from methods.seeded import generator
 
 
 @dataclass(frozen=True)

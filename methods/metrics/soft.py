@@ -11,9 +11,9 @@ from torch import Tensor
 
 from harness import check
 from harness.tracing.run import Trace
-from methods.explainers.random import generator
-from methods.metrics.normalised import kept_share, lost_share, null_loss
 from methods.removal import defined, whole
+from methods.seeded import generator
+from methods.shares import kept_share, lost_share, null_loss
 
 SCALES = ("ranks", "raw")
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.batch import Batch, Role, without
-from harness.tracing.model_parts import first_position
 from harness.tracing.run import Trace
+from methods.blanks import blank_id, check_positions
 
 BLANK_TOKENS = ("unk", "mask", "pad", "delete")
 BLANK_CLASSES = ("target", "gold", "predicted", "difference")
@@ -42,11 +42,7 @@ class BlankOut:
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError where a blanked token would move the positions of all later ones."""
-        if self.blank_token == "pad" and first_position(model):
-            raise ValueError(
-                "this model counts its positions without padding, so that a pad in a word's place would move all "
-                "later words: set blank_token to unk, mask or delete"
-            )
+        check_positions(self.blank_token, model, "blank_token", "unk, mask or delete")
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, token]
         batch = trace.batch
@@ -69,14 +65,7 @@ class BlankOut:
         return scores
 
     def _blank_id(self, batch: Batch) -> int:
-        blank_id = batch.blank_ids[self.blank_token]
-        if blank_id is None:
-            known = [name for name, value in batch.blank_ids.items() if value is not None]
-            raise ValueError(
-                f"this model's vocabulary has no {self.blank_token} token: "
-                f"set blank_token to one of {', '.join([*known, 'delete'])}"
-            )
-        return blank_id
+        return blank_id(batch, self.blank_token, "blank_token", ["delete"])
 
     def _value(self, trace: Trace, logits: Tensor, example: Tensor) -> Tensor:
         if self.blank_class in ("target", "difference"):

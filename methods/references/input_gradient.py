@@ -32,6 +32,11 @@ class InputGradient:
         check.choice("at", self.at, PLACES)
         check_reduce(self.reduce)
 
+    @property
+    def reduction(self) -> str:
+        """How hidden dimensions become one number per token."""
+        return self.reduce
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, token]
         gradient = trace.gradient if self.at == "word" else trace.first_layer_gradient
         return reduced(gradient, self.reduce, trace.batch.attention_mask, "the input gradient")

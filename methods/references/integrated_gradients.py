@@ -25,6 +25,11 @@ class IntegratedGradients:
     def __post_init__(self):
         self._explainer()  # checks the parameters
 
+    @property
+    def reduction(self) -> str:
+        """How hidden dimensions become one number per token."""
+        return self.reduce
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, token]
         return self._explainer()(trace)[:, 0]
 

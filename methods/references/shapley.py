@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from harness import check
-from harness.tracing.batch import Batch
-from harness.tracing.model_parts import first_position
 from harness.tracing.run import Trace
-from methods.explainers.random import generator
+from methods.blanks import blank_id, check_positions
+from methods.seeded import generator
 
 BLANK_TOKENS = ("unk", "mask", "pad")
 SIGNS = ("absolute", "signed")
@@ -55,11 +54,7 @@ class Shapley:
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError where a blanked token would move the positions of all later ones."""
-        if self.blank_token == "pad" and first_position(model):
-            raise ValueError(
-                "this model counts its positions without padding, so that a pad in a word's place would move all "
-                "later words: set blank_token to unk or mask"
-            )
+        check_positions(self.blank_token, model, "blank_token", "unk or mask")
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, token]
         return self._final(_mean(self._pairs(trace)))
@@ -116,14 +111,15 @@ class Shapley:
 
     def _values(self, trace: Trace, players: Sequence[Sequence[int]], joined: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The output for each example's coalitions, `[coalition, player]` -> `[coalition]`; equal inputs run once."""
-        batch, blank_id = trace.batch, self._blank_id(trace.batch)
+        batch = trace.batch
+        blank = blank_id(batch, self.blank_token, "blank_token")
         device = batch.input_ids.device
         counts = [len(coalitions) for coalitions in joined]
         example = torch.arange(len(joined), device=device).repeat_interleave(torch.tensor(counts, device=device))
         absent = torch.zeros(len(example), batch.input_ids.shape[1], dtype=torch.bool)  # [coalition, token]
         for own, coalitions, rows in zip(players, joined, absent.split(counts), strict=True):
             rows[:, own] = torch.from_numpy(~coalitions)
-        ids = batch.input_ids[example].masked_fill(absent.to(device), blank_id)
+        ids = batch.input_ids[example].masked_fill(absent.to(device), blank)
         distinct, index = torch.cat([example[:, None], ids], dim=1).unique(dim=0, return_inverse=True)
         example, ids = distinct[:, 0], distinct[:, 1:]
         values = trace.output(trace.logits)[example]
@@ -132,15 +128,6 @@ class Shapley:
             inputs = batch.at(example[changed]) | {"input_ids": ids[changed]}
             values[changed] = trace.output(trace.rerun(inputs), example[changed])
         return [part.numpy() for part in values[index].cpu().split(counts)]
-
-    def _blank_id(self, batch: Batch) -> int:
-        blank_id = batch.blank_ids[self.blank_token]
-        if blank_id is None:
-            known = [name for name, value in batch.blank_ids.items() if value is not None]
-            raise ValueError(
-                f"this model's vocabulary has no {self.blank_token} token: set blank_token to one of {', '.join(known)}"
-            )
-        return blank_id
 
 
 _KEPT: WeakKeyDictionary[Trace, dict[tuple, Tensor]] = WeakKeyDictionary()

@@ -20,11 +20,12 @@ from methods.explainers.attention import Attention
 from methods.explainers.flow import Flow
 from methods.explainers.layer_gradient_x_activation import LayerGradientXActivation
 from methods.explainers.position import Position
-from methods.explainers.random import Random, generator
+from methods.explainers.random import Random
 from methods.explainers.randomised_weights import RandomisedWeights
 from methods.explainers.rollout import Rollout
 from methods.explainers.saliency import Saliency
 from methods.explainers.shuffled_attention import ShuffledAttention
+from methods.seeded import generator
 from tasks.agreement.encoder import Encoder, Sizes
 from tasks.classification import Classification
 from tasks.masked_word_model import MaskedWordModel

@@ -19,7 +19,6 @@ import conf
 from harness.tracing.batch import Batch, Example, Role, collate
 from harness.tracing.run import Trace
 from methods.explainers.attention import Attention
-from methods.explainers.random import generator
 from methods.explainers.saliency import Saliency
 from methods.metrics.comprehensiveness import Comprehensiveness
 from methods.metrics.faithfulness_correlation import FaithfulnessCorrelation
@@ -32,10 +31,11 @@ from methods.metrics.planted import PlantedMargin, PlantedPrecisionAt1, PlantedR
 from methods.metrics.removal_curves import Abpc, LerfArea, MorfArea
 from methods.metrics.sensitivity_max import SensitivityMax
 from methods.metrics.soft import SoftComprehensiveness, SoftSufficiency, keep_probability
-from methods.metrics.subsets import coin_flips, of_share
 from methods.metrics.sufficiency import Sufficiency
 from methods.metrics.violation_ratio import ViolationRatio
 from methods.references.blank_out import BlankOut
+from methods.seeded import generator
+from methods.subsets import coin_flips, of_share
 from tasks.classification import Classification
 from tasks.pretrained import Pretrained
 from tests import architectures
@@ -689,7 +689,7 @@ def test_an_explainer_that_does_not_move_has_no_sensitivity_and_one_that_reruns_
     scores = torch.rand(1, 2, 5)
     assert SensitivityMax()(trace, scores, lambda trace: scores).tolist() == [[0.0, 0.0]]
     assert SensitivityMax()(trace, 0 * scores, lambda trace: scores).isnan().all()
-    with pytest.raises(ValueError, match="a re-run on token ids knows nothing"):
+    with pytest.raises(ValueError, match="a re-run on token ids would ignore"):
         SensitivityMax()(trace, scores[:, :1], lambda trace: BlankOut()(trace)[:, None])
 
 

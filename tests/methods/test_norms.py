@@ -196,7 +196,7 @@ def test_a_layer_with_other_arithmetic_is_refused():
     module = copy.deepcopy(tiny("bert"))
     module.bert.encoder.layer[1].intermediate.dense.register_forward_hook(lambda _, __, output: output * 1.01)
     trace = Trace(module, collate([example(4)], "all", blanks("bert")))
-    with pytest.raises(ValueError, match="layer 2 of the model makes other states than its parts do"):
+    with pytest.raises(ValueError, match="layer 2 of the model computes other states than its parts do"):
         NormBased()(trace)
 
 

@@ -66,7 +66,7 @@ def test_without_gold_labels_the_gold_class_cannot_be_explained():
     trace = Trace(bag(), batch_of(sentence([5, 6, 7], gold=NO_GOLD)))
     with pytest.raises(ValueError, match="target=predicted or target=<class>"):
         BlankOut(blank_class="gold")(trace)
-    with pytest.raises(ValueError, match="do not tell the right class"):
+    with pytest.raises(ValueError, match="do not give the right class"):
         Trace(bag(), trace.batch, target="gold")
 
 

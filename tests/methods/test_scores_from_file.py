@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from harness.contracts import Model
-from harness.measure.evaluate import Protocol, evaluate
+from harness.measure.evaluate import evaluate_batches as evaluate
+from harness.measure.protocol import EvaluationProtocol
 from harness.tracing.batch import collate
 from harness.tracing.run import Trace
 from methods.explainers import scores_from_file
@@ -94,7 +95,7 @@ def test_a_runs_own_scores_are_its_explainers(tmp_path: Path):
         "heads": Attention(heads="each"),
     }
     references = {"blank_out": BlankOut()}
-    protocol = Protocol(include="all", token_budget=20)
+    protocol = EvaluationProtocol(include="all", token_budget=20)
 
     def run(methods) -> tuple[pd.DataFrame, pd.DataFrame]:
         parts = [*evaluate(examples, model, methods, references, protocol)]

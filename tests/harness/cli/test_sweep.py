@@ -108,7 +108,9 @@ def test_all_shards_of_a_run_become_the_whole_run(assay, assay_report, tmp_path:
     assert not any("shard" in one for one in manifest["overrides"])
     assert manifest["counts"]["examples"] == manifest["examples"] == 40
     assert manifest["costs"]["reference"]["blank_out"]["forward"] == sum(
-        json.loads((tmp_path / "shards" / shard / "manifest.json").read_text())["costs"]["reference"]["blank_out"]["forward"]
+        json.loads((tmp_path / "shards" / shard / "manifest.json").read_text())["costs"]["reference"]["blank_out"][
+            "forward"
+        ]
         for shard in "012"
     )
     assert "cost per example, n 40" in (tmp_path / "joined" / "leaderboard.md").read_text()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from harness.tracing.batch import Batch
-from methods.explainers.random import generator
+from methods.seeded import generator
 
 
 def coin_flips(batch: Batch, ranked: Tensor, samples: int, seed: int) -> Tensor:

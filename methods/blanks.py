@@ -1,0 +1,47 @@
+"""What stands for a removed token: a blank token's id, or the baseline of a path."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from harness.tracing.batch import Batch, Role
+from harness.tracing.model_parts import first_position
+from harness.tracing.run import Trace
+
+BASELINES = ("pad", "unk", "mask", "zero")
+
+
+def blank_id(batch: Batch, token: str, setting: str, others: Sequence[str] = ()) -> int:
+    """The vocabulary id of a blank `token`.
+
+    ValueError where the vocabulary has none: `setting` is what to change, and `others` are its values that need none.
+    """
+    found = batch.blank_ids[token]
+    if found is None:
+        known = [name for name, value in batch.blank_ids.items() if value is not None]
+        raise ValueError(
+            f"this model's vocabulary has no {token} token: set {setting} to one of {', '.join([*known, *others])}"
+        )
+    return found
+
+
+def check_positions(token: str, model: nn.Module, setting: str, others: str) -> None:
+    """Raise ValueError where a pad in a word's place would change the positions of all later words."""
+    if token == "pad" and first_position(model):
+        raise ValueError(
+            "this model counts positions without padding, so a pad in a word's place would move all later words: "
+            f"set {setting} to {others}"
+        )
+
+
+def baseline_embedding(trace: Trace, baseline: str) -> Tensor:
+    """The word embedding's output with a baseline in each text token's place, `[batch, token, hidden]`.
+
+    The sentence's special tokens stay.
+    """
+    batch, inputs = trace.batch, trace.embedding.detach()
+    text = (batch.role == Role.CONTENT)[:, :, None]
+    if baseline == "zero":
+        return inputs.masked_fill(text, 0.0)
+    return torch.where(text, trace.word_vector(blank_id(batch, baseline, "baseline", ["zero"])), inputs)
