@@ -25,9 +25,9 @@ def load(source: str | Path | InMemory, task: str | Task | None = None) -> Model
         OSError: it cannot be found or downloaded.
 
     Example:
-        >>> model = harness.load(SST2)
+        >>> model = harness.load(SST2)  # a folder
         >>> model.classes
-        ('negative', 'positive')
+        ('NEGATIVE', 'POSITIVE')
     """
     served = configuration.task_or_model("task", task) if isinstance(task, str) else task or texts_task([])
     if isinstance(source, tuple):

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -107,12 +108,9 @@ def test_all_shards_of_a_run_become_the_whole_run(assay, assay_report, tmp_path:
     manifest = json.loads((tmp_path / "joined" / "manifest.json").read_text())
     assert not any("shard" in one for one in manifest["overrides"])
     assert manifest["counts"]["examples"] == manifest["examples"] == 40
-    assert manifest["costs"]["reference"]["blank_out"]["forward"] == sum(
-        json.loads((tmp_path / "shards" / shard / "manifest.json").read_text())["costs"]["reference"]["blank_out"][
-            "forward"
-        ]
-        for shard in "012"
-    )
+    shard_costs = [RunFolder(tmp_path / "shards" / shard).costs()["reference", "blank_out"] for shard in "012"]
+    forward = manifest["costs"]["reference"]["blank_out"]["forward"]
+    assert forward == sum(cost.forward for cost in shard_costs)
     assert "cost per example, n 40" in (tmp_path / "joined" / "leaderboard.md").read_text()
     assert assay_report("joined", "--no-figures")[0] == 0
     status, _, err = assay_report("shards", "--out", "joined")
@@ -124,7 +122,7 @@ def test_all_shards_of_a_run_become_the_whole_run(assay, assay_report, tmp_path:
     assert "joined holds tables without a manifest: remove them" in err
     parts = [RunFolder(tmp_path / "shards" / part) for part in "012"]
     assert [part.path for part in shards([part.path for part in parts])] == [part.path for part in parts]
-    parts[1].write_manifest(parts[1].manifest | {"code": "of another day"})
+    parts[1].write_manifest(replace(parts[1].manifest, code="of another day"))
     assert shards([part.path for part in parts]) == []
 
 
