@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup table test test-oldest check bench clean
+.PHONY: setup table test test-oldest check docs bench clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -35,6 +35,9 @@ check: setup  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+docs: setup  ## the page of methods, from their own files
+	$(BIN)/python -m harness.cli.methods_page > docs/methods.md
 
 bench: setup  ## speed, as ratios to other programs in one run
 	$(BIN)/python -m tests.benchmark

@@ -117,7 +117,7 @@ class Classification:
 
     def prepare_model(self, module: nn.Module) -> nn.Module:
         """The model as it is, after a check that its classes are the task's; ValueError where they are not."""
-        check_classes(module, self.classes)
+        check_classes(module, self.classes, "labels", ", and task.values to what the data call each of them")
         return module
 
     def examples(self, model: Model) -> list[Example]:

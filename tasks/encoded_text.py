@@ -22,7 +22,7 @@ class Row:
 
 
 def encoded(rows: Iterable[Row], model: Model, truncate: bool = False) -> list[Example]:
-    """The texts with the model's special tokens, explained at CLS; a repeated row gets an id of its own.
+    """The texts with the model's special tokens, explained at CLS; each repeat of a row gets a different id.
 
     Raises:
         ValueError: the tokenizer puts no CLS token into a text.
@@ -45,7 +45,7 @@ def _example(row: Row, occurrence: int, model: Model, truncate: bool) -> Example
     roles = special_roles(ids, encoding["special_tokens_mask"], tokens)
     if Role.CLS not in roles:
         raise ValueError(
-            "the model's tokenizer puts no CLS token into the text, whose state a classifier would read: "
+            "the model's tokenizer adds no CLS token, whose state the classifier reads: "
             "choose an encoder such as BERT, DistilBERT, RoBERTa, ELECTRA or DeBERTa"
         )
     return Example(
@@ -70,18 +70,21 @@ def special_roles(ids: Sequence[int], special: Sequence[int], tokens: Any) -> li
     return roles
 
 
-def check_classes(module: nn.Module, classes: Sequence[str]) -> None:
-    """Raise ValueError unless a classifier's classes are the task's, in the same order."""
+def check_classes(module: nn.Module, classes: Sequence[str], parameter: str, remedy: str = "") -> None:
+    """Raise ValueError unless a classifier's classes are the task's, in the same order.
+
+    The error names the parameter that holds them, and what else to set.
+    """
     config: Any = module.config
     names = [str(config.id2label[index]) for index in range(config.num_labels)]
     if len(names) != len(classes):
         raise ValueError(
             f"the model distinguishes {len(names)} classes ({', '.join(names)}), the task names {len(classes)} "
-            f"({', '.join(classes)}): set task.labels to the model's, and task.values to what the data call them"
+            f"({', '.join(classes)}): set task.{parameter} to the model's{remedy}"
         )
     theirs, ours = [name.lower() for name in names], [name.lower() for name in classes]
     if sorted(theirs) == sorted(ours) and theirs != ours:
         raise ValueError(
             f"the model's classes are in the order {', '.join(names)}, the task's in {', '.join(classes)}: "
-            "set task.labels in the model's order, and task.values to what the data call each of them"
+            f"set task.{parameter} in the model's order{remedy}"
         )

@@ -1,4 +1,4 @@
-"""Text classification on texts given right there, for the Python API and for a quick look."""
+"""Text classification on texts given as parameters, for the Python API and for a quick look."""
 
 import hashlib
 from collections import Counter
@@ -82,7 +82,7 @@ class Texts:
     def prepare_model(self, module: nn.Module) -> nn.Module:
         """The model as it is, after a check of its classes; ValueError where they are not the task's."""
         if self.classes:
-            check_classes(module, [str(name) for name in self.classes])
+            check_classes(module, [str(name) for name in self.classes], "classes")
         return module
 
     def examples(self, model: Model) -> list[Example]:

@@ -14,6 +14,18 @@ from harness.cli.configuration import FOLDER, choices
 ROOT = FOLDER.parent
 METHODS = ("explainers", "references", "metrics")
 OTHERS = ("task", "model", "experiment")
+# Classes of cost, cheap ones first: passes of the whole model beside the trace's own, for each example
+COSTS = (
+    "",
+    "no pass",
+    "layer arithmetic",
+    "few passes",
+    "passes by step",
+    "passes by token",
+    "passes by step and layer",
+    "passes by step and token",
+    "passes by set of tokens",
+)
 READS_LAYERS = ("layer_parts", "model_layers", "logit_steps", "check_rules")  # what a check of known layers calls
 
 
@@ -46,20 +58,22 @@ def described(group: str) -> list[Described]:
 def _method(group: str, name: str) -> Described:
     settings: Any = OmegaConf.to_container(OmegaConf.load(FOLDER / group / f"{name}.yaml"))
     module, definition = _definition(settings[name]["_target_"])
-    title = (ast.get_docstring(module) or "").split("\n\n")[0].replace("\n", " ")
-    text = ast.get_docstring(module) or ""
+    text = " ".join((ast.get_docstring(module) or "").split())
     link = re.search(r"https?://\S+", text)
-    paper = re.search(r"\(([^()]*\d{4}[^()]*)\)", title)
+    paper = re.search(r"\(([^()]*\b(?:19|20)\d\d[^()]*)\)", text)
     inner = settings[name].get("of")
     models, cost = _models(definition), _constant(definition, "cost")
     summary = _first_sentence(definition)
+    changed = ", ".join(f"{key}={value}" for key, value in _changed(settings[name], definition).items())
+    if changed:
+        summary = f"{summary.rstrip('.')} ({changed})."
     if isinstance(inner, Mapping):
         _, inner_definition = _definition(inner["_target_"])
         summary = f"{summary.rstrip('.')} ({inner_definition.name})."
         models = max(models, _models(inner_definition), key=len)
-        cost = cost or _constant(inner_definition, "cost")
+        cost = max(cost, _constant(inner_definition, "cost"), key=COSTS.index)
     return Described(
-        group, name, summary, paper[1] if paper else "", link[0].rstrip(".,)") if link else "", models, cost
+        group, name, summary, paper[1] if paper else "", link[0].rstrip(".,;)") if link else "", models, cost
     )
 
 
@@ -85,6 +99,20 @@ def _definition(target: str) -> tuple[ast.Module, ast.ClassDef]:
     module, _, name = target.rpartition(".")
     tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
     return tree, next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+
+
+def _changed(settings: Mapping[str, object], definition: ast.ClassDef) -> dict[str, object]:
+    """The parameters of a file that differ from the class's defaults; those that follow the run's seed do not count."""
+    defaults = {
+        getattr(node.target, "id", ""): node.value.value
+        for node in definition.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Constant)
+    }
+    return {
+        key: value
+        for key, value in settings.items()
+        if key in defaults and value != defaults[key] and not str(value).startswith("$")
+    }
 
 
 def _first_sentence(definition: ast.ClassDef) -> str:

@@ -4,6 +4,7 @@ https://arxiv.org/abs/2203.04212
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -21,6 +22,8 @@ class Alti:
     from it, zero where that is negative. The block's output has its biases, the summands have not. A query whose
     every contribution is clipped has none: NaN. In a pre-LN model the block ends before the next LayerNorm.
     """
+
+    cost: ClassVar[str] = "layer arithmetic"
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError for a model whose layers' parts cannot be found."""

@@ -1,6 +1,7 @@
 """Raw attention of each layer (Abnar & Zuidema 2020, section 2). https://arxiv.org/abs/2005.00928"""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -17,6 +18,8 @@ class Attention:
         heads: `mean`, `max` or `min` over heads, or `each` head in a row of its own.
         read_out: the explained position's `row`, or `max`, `mean` or `sum` over all queries.
     """
+
+    cost: ClassVar[str] = "no pass"
 
     residual: float = 0.0
     heads: str = "mean"

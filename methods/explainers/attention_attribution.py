@@ -1,6 +1,7 @@
 """Self-attention attribution (Hao et al. 2021, equation 5). https://arxiv.org/abs/2004.11207"""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,6 +31,8 @@ class AttentionAttribution:
         output: the scalar that is integrated, `probability` as in the paper; `run` for the run's own.
         read_out: the explained position's `row`, or `max`, `mean` or `sum` over all queries.
     """
+
+    cost: ClassVar[str] = "passes by step and layer"
 
     steps: int = 20
     rule: str = "midpoint"

@@ -1,6 +1,7 @@
 """Attention times its gradient (Grad-SAM, Barkan et al. 2021, equation 6). https://arxiv.org/abs/2204.11073"""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -22,6 +23,8 @@ class AttentionXGradient:
         output: the scalar whose gradient is taken, `logit` as in the paper; `run` for the run's own.
         read_out: the explained position's `row`, or `max`, `mean` or `sum` over all queries.
     """
+
+    cost: ClassVar[str] = "few passes"
 
     output: str = "logit"
     read_out: str = "row"

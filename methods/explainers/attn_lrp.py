@@ -4,6 +4,7 @@ https://arxiv.org/abs/2402.05602
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -24,6 +25,8 @@ class AttnLRP:
         at: `word` embedding's output, or what the `first_layer` reads, positions and all.
         reduce: `sum` with its sign, as published, or `abs_sum`, `l2`, `l1`, `mean_abs`.
     """
+
+    cost: ClassVar[str] = "few passes"
 
     at: str = "word"
     reduce: str = "sum"

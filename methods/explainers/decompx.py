@@ -6,6 +6,7 @@ https://arxiv.org/abs/2306.02873
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,8 @@ class DecompX:
         value_bias: of the first layer, split like the others, as in the paper; or left with the `key` that the value
             belongs to, as in the authors' program.
     """
+
+    cost: ClassVar[str] = "layer arithmetic"
 
     at: str = "classifier"
     value_bias: str = "split"

@@ -5,6 +5,7 @@ https://arxiv.org/abs/1908.04211
 
 import copy
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,8 @@ class EffectiveAttention:
             no negative weights: they are set to zero for it, and rows made to sum to 1. None for the attention itself.
         read_out: without `of`, the explained position's `row`, or `max`, `mean` or `sum` over all queries.
     """
+
+    cost: ClassVar[str] = "layer arithmetic"
 
     of: Explainer | None = None
     read_out: str = "row"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import product
+from typing import ClassVar
 
 import networkx as nx
 import numpy as np
@@ -29,6 +30,8 @@ class Flow:
         read_out: the explained position's `row`, or `max`, `mean` or `sum` over all queries.
         engine: `numba`, or `networkx`: thousands of times slower, for checking.
     """
+
+    cost: ClassVar[str] = "no pass"
 
     residual: float = 0.5
     heads: str = "mean"

@@ -1,6 +1,7 @@
 """Generalized attention flow (Azarkhalili & Libbrecht 2025, section 3). https://arxiv.org/abs/2502.15765"""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,6 +31,8 @@ class GeneralizedAttentionFlow:
         residual: weight of the identity mixed into each layer's capacities.
         output: the scalar whose gradient is taken, `logit`, or another, or `run` for the run's own.
     """
+
+    cost: ClassVar[str] = "few passes"
 
     capacity: str = "attention_x_gradient"
     residual: float = 0.0

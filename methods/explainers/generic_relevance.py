@@ -4,6 +4,7 @@ https://arxiv.org/abs/2103.15679
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ class GenericRelevance:
     Args:
         output: the scalar whose gradient is taken, `logit` as in the paper; `run` for the run's own.
     """
+
+    cost: ClassVar[str] = "few passes"
 
     output: str = "logit"
 

@@ -4,6 +4,7 @@ https://arxiv.org/abs/2205.03286
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -21,6 +22,8 @@ class GlobEnc:
     feed-forward only the residual is kept. Biases are left out. A pre-LN model has no LayerNorm on that way: there the
     maps are N-Res.
     """
+
+    cost: ClassVar[str] = "layer arithmetic"
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError for a model whose layers' parts cannot be found."""

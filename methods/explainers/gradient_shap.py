@@ -5,6 +5,7 @@ https://arxiv.org/abs/1705.07874
 
 import warnings
 from dataclasses import dataclass
+from typing import ClassVar
 
 from captum.attr import GradientShap as CaptumGradientShap
 from torch import Tensor
@@ -35,6 +36,8 @@ class GradientShap:
         reduce: `abs_sum` or, with its sign, `sum`; or `l2`, `l1`, `mean_abs`.
         seed: of points and noise.
     """
+
+    cost: ClassVar[str] = "passes by step"
 
     baseline: str = "unk"
     samples: int = 50

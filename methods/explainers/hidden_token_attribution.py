@@ -6,7 +6,7 @@ https://arxiv.org/abs/1908.04211; of single heads: Pascual et al. 2021, section 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,8 @@ class HiddenTokenAttribution:
             an unbiased estimate of the squared norm.
         seed: of the directions, with the example's id: the same in any batch.
     """
+
+    cost: ClassVar[str] = "layer arithmetic"
 
     of: str = "layer"
     samples: int | None = None

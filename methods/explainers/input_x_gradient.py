@@ -1,6 +1,7 @@
 """Input times gradient (Shrikumar et al. 2016), through Captum. https://arxiv.org/abs/1605.01713"""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from captum.attr import InputXGradient as CaptumInputXGradient
@@ -18,6 +19,8 @@ class InputXGradient:
         reduce: `abs_sum`, the size of the first-order change when the embedding goes to zero; `sum` keeps its sign;
             or `l2`, `l1`, `mean_abs`.
     """
+
+    cost: ClassVar[str] = "few passes"
 
     reduce: str = "abs_sum"
 

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from captum.attr import IntegratedGradients as CaptumIntegratedGradients
@@ -27,6 +28,8 @@ class IntegratedGradients:
         steps: points of the Gauss-Legendre quadrature.
         reduce: `abs_sum` or, with its sign, `sum`: a token's share of that difference; or `l2`, `l1`, `mean_abs`.
     """
+
+    cost: ClassVar[str] = "passes by step"
 
     baseline: str = "unk"
     steps: int = 20

@@ -4,6 +4,7 @@ https://arxiv.org/abs/1705.07874
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from captum.attr import KernelShap as CaptumKernelShap
 from torch import Tensor
@@ -29,6 +30,8 @@ class KernelShap:
         baseline: what stands for an absent word, the word embedding of `pad`, `unk` or `mask`, or `zero`.
         seed: of the parts.
     """
+
+    cost: ClassVar[str] = "passes by step"
 
     samples: int = 200
     baseline: str = "unk"

@@ -5,6 +5,7 @@ https://arxiv.org/abs/1605.01713
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from captum.attr import LayerGradientXActivation as CaptumLayerGradientXActivation
@@ -26,6 +27,8 @@ class LayerGradientXActivation:
     Args:
         reduce: `abs_sum`, `sum`, `l2`, `l1` or `mean_abs`.
     """
+
+    cost: ClassVar[str] = "few passes"
 
     reduce: str = "abs_sum"
 

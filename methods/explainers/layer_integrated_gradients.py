@@ -5,7 +5,7 @@ https://arxiv.org/abs/1703.01365
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from captum.attr import LayerIntegratedGradients as CaptumLayerIntegratedGradients
@@ -35,6 +35,8 @@ class LayerIntegratedGradients:
         steps: points of the Gauss-Legendre quadrature.
         reduce: `abs_sum` or, with its sign, `sum`; or `l2`, `l1`, `mean_abs`.
     """
+
+    cost: ClassVar[str] = "passes by step and layer"
 
     baseline: str = "unk"
     steps: int = 20

@@ -4,7 +4,7 @@ https://arxiv.org/abs/1602.04938
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from captum.attr import Lime as CaptumLime
@@ -38,6 +38,8 @@ class Lime:
         baseline: what stands for an absent word, the word embedding of `pad`, `unk` or `mask`, or `zero`.
         seed: of the sentences.
     """
+
+    cost: ClassVar[str] = "passes by step"
 
     samples: int = 200
     width: float = 25.0

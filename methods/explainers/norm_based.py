@@ -4,6 +4,7 @@ https://arxiv.org/abs/2004.10102, https://arxiv.org/abs/2109.07152
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -27,6 +28,8 @@ class NormBased:
             own state to its own summand, inside the norm (N-Res); and the `layer_norm` behind it, linear under the
             real deviation (N-ResLN). A pre-LN model has no LayerNorm there, and `layer_norm` is `residual`.
     """
+
+    cost: ClassVar[str] = "layer arithmetic"
 
     block: str = "attention"
 

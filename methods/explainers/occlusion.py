@@ -4,6 +4,7 @@ https://arxiv.org/abs/1311.2901
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from captum.attr import Occlusion as CaptumOcclusion
 from torch import Tensor
@@ -27,6 +28,8 @@ class Occlusion:
         window: neighbouring tokens that are hidden at a time; a shorter sentence is hidden whole.
         baseline: what hides them, the word embedding of `pad`, `unk` or `mask`, or `zero`.
     """
+
+    cost: ClassVar[str] = "passes by token"
 
     window: int = 3
     baseline: str = "unk"

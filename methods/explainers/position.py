@@ -13,6 +13,7 @@ from harness.tracing.run import Trace
 class Position:
     """Minus the token's place in the sentence, CLS first. A table that this method leads says nothing of models."""
 
+    cost: ClassVar[str] = "no pass"
     floor: ClassVar[bool] = True
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]

@@ -29,6 +29,7 @@ class RandomisedWeights:
         seed: of the weights; the same on any device.
     """
 
+    cost: ClassVar[str] = "few passes"
     floor: ClassVar[bool] = True
 
     of: Explainer = field(default_factory=Attention)

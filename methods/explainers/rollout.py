@@ -1,6 +1,7 @@
 """Attention rollout (Abnar & Zuidema 2020, equation 1). https://arxiv.org/abs/2005.00928"""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ class Rollout:
         heads: `mean`, `max` or `min` over heads, or `each` head in a row of its own.
         read_out: the explained position's `row`, or `max`, `mean` or `sum` over all queries.
     """
+
+    cost: ClassVar[str] = "no pass"
 
     residual: float = 0.5
     heads: str = "mean"

@@ -1,6 +1,7 @@
 """Saliency: the gradient at the input (Simonyan et al. 2014), through Captum. https://arxiv.org/abs/1312.6034"""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from captum.attr import Saliency as CaptumSaliency
@@ -17,6 +18,8 @@ class Saliency:
     Args:
         reduce: `l2`, `l1`, `mean_abs`, `sum` or `abs_sum`.
     """
+
+    cost: ClassVar[str] = "few passes"
 
     reduce: str = "l2"
 

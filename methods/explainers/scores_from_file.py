@@ -6,7 +6,7 @@ import zlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,8 @@ class ScoresFromFile:
         method: which of the file's methods, where it holds several in its column `method`; rows whose `kind` is
             `reference` are none.
     """
+
+    cost: ClassVar[str] = "no pass"
 
     path: str
     method: str | None = None

@@ -4,6 +4,7 @@ https://jmlr.org/papers/v11/strumbelj10a.html
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from captum.attr import ShapleyValueSampling as CaptumShapleyValueSampling
 from torch import Tensor
@@ -28,6 +29,8 @@ class ShapleyValueSampling:
         baseline: what stands for an absent word, the word embedding of `pad`, `unk` or `mask`, or `zero`.
         seed: of the orders.
     """
+
+    cost: ClassVar[str] = "passes by step and token"
 
     samples: int = 25
     baseline: str = "unk"

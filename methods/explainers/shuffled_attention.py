@@ -27,6 +27,7 @@ class ShuffledAttention:
         seed: of the permutations.
     """
 
+    cost: ClassVar[str] = "no pass"
     floor: ClassVar[bool] = True
 
     of: Explainer = field(default_factory=Attention)

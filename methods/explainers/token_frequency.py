@@ -24,6 +24,8 @@ class TokenFrequency:
             it does not name has count 0.
     """
 
+    cost: ClassVar[str] = "no pass"
+
     path: str
     floor: ClassVar[bool] = True
 

@@ -4,6 +4,7 @@ https://arxiv.org/abs/2012.09838
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,8 @@ class TransformerAttribution:
             starts at the last of BERT-base's twelve.
         normalize: whether each layer's rows are divided by their sums; the authors' program once did and left off.
     """
+
+    cost: ClassVar[str] = "few passes"
 
     start_layer: int = 1
     normalize: bool = True

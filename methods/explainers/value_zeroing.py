@@ -4,6 +4,7 @@ https://arxiv.org/abs/2301.12971
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -24,6 +25,8 @@ class ValueZeroing:
         rollout: whether to return the product of the maps up to each layer, with no residual, or each layer's own
             row. Rows are divided by their sum, NaN where that is zero.
     """
+
+    cost: ClassVar[str] = "layer arithmetic"
 
     rollout: bool = False
 

@@ -29,6 +29,8 @@ class FaithfulnessCorrelation:
         seed: of the sets, together with the example's id.
     """
 
+    cost: ClassVar[str] = "passes by step"
+
     removal: str = "unk"
     share: float = 0.2
     samples: int = 100

@@ -30,6 +30,8 @@ class Infidelity:
         seed: of the sets, together with the example's id.
     """
 
+    cost: ClassVar[str] = "passes by step"
+
     removal: str = "unk"
     samples: int = 50
     normalised: bool = True

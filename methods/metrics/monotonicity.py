@@ -18,7 +18,7 @@ STEPS = ("all", "share")
 
 @dataclass(frozen=True)
 class Monotonicity:
-    """From no ranked token to all of them, lowest score first: does p never fall?
+    """Whether p never falls as the ranked tokens come back one by one, lowest score first.
 
     With tokens of equal score the later one comes back first. A fall within a float32 model's rounding is none.
 
@@ -26,6 +26,8 @@ class Monotonicity:
         removal: `unk`, `mask` or `pad` in a token's place, or `delete`. The explained position is never deleted.
         steps: 1 where `all` of the steps hold and 0 elsewhere, or the `share` of steps that hold.
     """
+
+    cost: ClassVar[str] = "passes by token"
 
     removal: str = "unk"
     steps: str = "all"

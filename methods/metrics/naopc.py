@@ -32,6 +32,8 @@ class Naopc:
         beam: sets kept after each token for longer examples.
     """
 
+    cost: ClassVar[str] = "passes by set of tokens"
+
     removal: str = "unk"
     exact: int = 10
     beam: int = 5

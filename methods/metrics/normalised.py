@@ -31,6 +31,8 @@ class NormalisedSufficiency:
         bins: k is each of 1 to n (`counts`), or 1, 5, 10, 20 and 50 % of n, rounded up (`eraser`).
     """
 
+    cost: ClassVar[str] = "passes by token"
+
     removal: str = "unk"
     bins: str = "counts"
 
@@ -60,6 +62,8 @@ class NormalisedComprehensiveness:
         removal: as in `NormalisedSufficiency`.
         bins: as in `NormalisedSufficiency`.
     """
+
+    cost: ClassVar[str] = "passes by token"
 
     removal: str = "unk"
     bins: str = "counts"

@@ -51,6 +51,8 @@ class PlantedPrecisionAt1:
         name: of the planted tokens, e.g. `subject`.
     """
 
+    cost: ClassVar[str] = "no pass"
+
     name: str = "subject"
 
     higher_is_better: ClassVar[bool] = True
@@ -72,6 +74,8 @@ class PlantedReciprocalRank:
     Args:
         name: of the planted tokens, e.g. `subject`.
     """
+
+    cost: ClassVar[str] = "no pass"
 
     name: str = "subject"
 
@@ -109,6 +113,8 @@ class PlantedMargin:
         scale: the difference of scores as it is (`raw`), in each explainer's own unit, or as a share of the `range` of
             the content tokens' scores, from -1 to 1 (NaN where they are all equal).
     """
+
+    cost: ClassVar[str] = "no pass"
 
     name: str = "subject"
     against: str = "attractors"

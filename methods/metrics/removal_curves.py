@@ -31,6 +31,8 @@ class MorfArea:
         removal: `unk`, `mask` or `pad` in a token's place, or `delete`. The explained position is never deleted.
     """
 
+    cost: ClassVar[str] = "passes by token"
+
     removal: str = "unk"
 
     higher_is_better: ClassVar[bool] = False
@@ -54,6 +56,8 @@ class LerfArea:
         removal: as in `MorfArea`.
     """
 
+    cost: ClassVar[str] = "passes by token"
+
     removal: str = "unk"
 
     higher_is_better: ClassVar[bool] = True
@@ -76,6 +80,8 @@ class Abpc:
     Args:
         removal: as in `MorfArea`.
     """
+
+    cost: ClassVar[str] = "passes by token"
 
     removal: str = "unk"
 

@@ -31,6 +31,8 @@ class SensitivityMax:
         seed: of the noise, together with the example's id.
     """
 
+    cost: ClassVar[str] = "passes by step"
+
     radius: float = 0.1
     samples: int = 5
     seed: int = 0

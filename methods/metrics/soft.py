@@ -80,6 +80,8 @@ class SoftSufficiency:
         seed: of the masks, together with the example's id.
     """
 
+    cost: ClassVar[str] = "passes by step"
+
     scale: str = "ranks"
     draws: int = 10
     seed: int = 0
@@ -105,6 +107,8 @@ class SoftComprehensiveness:
         draws: masks for each example.
         seed: of the masks, together with the example's id.
     """
+
+    cost: ClassVar[str] = "passes by step"
 
     scale: str = "ranks"
     draws: int = 10

@@ -32,6 +32,8 @@ class Sufficiency:
         bins: k is each of 1 to n (`counts`), or 1, 5, 10, 20 and 50 % of n, rounded up (`eraser`).
     """
 
+    cost: ClassVar[str] = "passes by token"
+
     removal: str = "unk"
     bins: str = "counts"
 

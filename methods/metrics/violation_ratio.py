@@ -23,6 +23,8 @@ class ViolationRatio:
         removal: `unk`, `mask` or `pad` in a token's place, or `delete`. The explained position is never deleted.
     """
 
+    cost: ClassVar[str] = "few passes"
+
     removal: str = "unk"
 
     higher_is_better: ClassVar[bool] = False

@@ -4,6 +4,7 @@ https://arxiv.org/abs/2005.00928
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,8 @@ class BlankOut:
         final_token: the end token's score: as measured (`score`), set to `zero`, or left out of the ranking (`drop`).
             The authors' program sets it to zero, the paper does not say so.
     """
+
+    cost: ClassVar[str] = "passes by token"
 
     blank_token: str = "unk"
     blank_class: str = "target"

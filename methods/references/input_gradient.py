@@ -4,6 +4,7 @@ https://arxiv.org/abs/2005.00928
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -24,6 +25,8 @@ class InputGradient:
         reduce: `l2`, `l1` or `mean_abs`; `abs_sum` and `sum` are the authors' forms, zero up to rounding in a model
             whose embedding is only read through LayerNorms.
     """
+
+    cost: ClassVar[str] = "few passes"
 
     reduce: str = "l2"
     at: str = "word"

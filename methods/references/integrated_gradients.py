@@ -1,6 +1,7 @@
 """Integrated gradients as a reference (Sundararajan et al. 2017), through Captum. https://arxiv.org/abs/1703.01365"""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -17,6 +18,8 @@ class IntegratedGradients:
         steps: points of the quadrature.
         reduce: `abs_sum`, `sum`, `l2`, `l1` or `mean_abs`.
     """
+
+    cost: ClassVar[str] = "passes by step"
 
     baseline: str = "unk"
     steps: int = 20

@@ -7,6 +7,7 @@ https://doi.org/10.1016/j.cor.2008.04.004, https://arxiv.org/abs/2104.12199
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
+from typing import ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -37,6 +38,8 @@ class Shapley:
         sign: `absolute`, as in blank-out, or `signed`.
         seed: of the permutations, which hang on it and on the example's id.
     """
+
+    cost: ClassVar[str] = "passes by step and token"
 
     blank_token: str = "unk"
     exact: int = 8

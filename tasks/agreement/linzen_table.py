@@ -11,7 +11,7 @@ from datasets.exceptions import DatasetGenerationError
 
 from tasks.agreement import linzen_files
 
-ROWS_VERSION = "1.0.0"  # raise it when a line is read or split differently: the cache and the digest hang on it
+ROWS_VERSION = "1.0.0"  # raise it when a line is read or split differently: the cache and the digest depend on it
 FEATURES = datasets.Features(
     {
         "words": datasets.List(datasets.Value("string")),

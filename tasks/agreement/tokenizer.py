@@ -22,7 +22,7 @@ class WordTokenizer:
 
     @classmethod
     def from_sentences(cls, sentences: Iterable[Sequence[str]]) -> "WordTokenizer":
-        """All words of the sentences, most frequent first, ties by spelling: the order does not hang on the data's."""
+        """All words of the sentences, most frequent first, ties by spelling: the order of the data does not matter."""
         counts = Counter(word for words in sentences for word in words if word not in SPECIALS)
         return cls(SPECIALS + tuple(sorted(counts, key=lambda word: (-counts[word], word))))
 

@@ -106,7 +106,7 @@ def test_results_are_saved_and_opened_as_a_run_of_the_command_line(model, tmp_pa
     before = (place / "leaderboard.md").read_text()
     assert assay_report(str(place), "--no-figures")[0] == 0
     assert (place / "leaderboard.md").read_text() == before
-    assert "the model is right on 4 of 4 explained examples" in before
+    assert "the model is correct on 4 of 4 explained examples" in before
     with pytest.raises(ValueError, match="holds a run already: choose another folder"):
         results.save(place)
     assert "rollout" in results._repr_html_()
