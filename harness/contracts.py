@@ -18,7 +18,7 @@ Progress = Callable[[int, int, str], None]  # done, total, note
 
 
 class Tokens(Protocol):
-    """What is asked of a vocabulary or tokenizer."""
+    """What a vocabulary or tokenizer must offer."""
 
     @property
     def pad_token_id(self) -> int | None: ...
@@ -38,11 +38,11 @@ class Model:
 
     Args:
         module: called as transformers models are. A model type that Assay does not know declares where it keeps its
-            layers by an attribute `architecture` of its own.
+            layers in its attribute `architecture`.
         tokens: its tokenizer.
-        identity: tells this model from any other: a content key, or name and revision.
-        longest: the most tokens that it takes; None for any number.
-        classes: the names of its classes, where it has names of its own.
+        identity: distinguishes this model from any other: a content key, or name and revision.
+        longest: the maximum number of tokens; None for no limit.
+        classes: the names of its classes, if it has any.
         facts: what the manifest and the notes under a table say about it, e.g. its accuracy.
     """
 
@@ -62,23 +62,23 @@ class Model:
 
     @property
     def blank_ids(self) -> Mapping[str, int | None]:
-        """The ids that can stand for a removed token, None where the vocabulary has none."""
+        """The ids that can replace a removed token, None where the vocabulary has none."""
         tokens = self.tokens
         return {"unk": tokens.unk_token_id, "mask": tokens.mask_token_id, "pad": tokens.pad_token_id}
 
 
 @runtime_checkable
 class Task(Protocol):
-    """Sentences, and which output of the model is explained. All that a task must offer stands here."""
+    """Sentences, and which output of the model is explained. This is everything a task must offer."""
 
     @property
     def version(self) -> str:
-        """Raised with every change that moves a number."""
+        """Increased with every change that moves a number."""
         ...
 
     @property
     def digest(self) -> str:
-        """A hash of the data, the same wherever they lie."""
+        """A hash of the data, independent of where they are stored."""
         ...
 
     @property
@@ -98,7 +98,7 @@ class Task(Protocol):
 
     @property
     def head(self) -> str | None:
-        """The head that a checkpoint needs, one of `HEADS`; None for a task that only a model of its own can serve."""
+        """The head that a checkpoint needs, one of `HEADS`; None for a task that only its own model can serve."""
         ...
 
     def examples(self, model: Model) -> list[Example]:
@@ -134,7 +134,7 @@ class Reference(Protocol):
 
 
 class Metric(Protocol):
-    """What an explainer's scores are worth on their own, `[batch, layer, token] -> [batch, layer]`; NaN is undefined.
+    """A value of scores without a reference, `[batch, layer, token] -> [batch, layer]`, NaN if undefined.
 
     Scores of tokens that are not ranked may be anything.
     """
@@ -201,7 +201,7 @@ class Reduces(Protocol):
 
 @runtime_checkable
 class Wraps(Protocol):
-    """A method that runs another explainer, `of`, on something changed."""
+    """A method that runs another explainer, `of`, on something modified."""
 
     @property
     def of(self) -> Explainer | None: ...
@@ -217,7 +217,7 @@ class ReadsFiles(Protocol):
 
 @runtime_checkable
 class PreparesModel(Protocol):
-    """A task that checks a checkpoint, or wraps it in a module of its own."""
+    """A task that checks a checkpoint, or wraps it in another module."""
 
     def prepare_model(self, module: nn.Module, /) -> nn.Module:
         """The module that is traced; ValueError, with a remedy, for one that cannot serve."""

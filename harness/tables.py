@@ -1,6 +1,6 @@
 """The columns of every table, stored or derived, and the manifest of a run, as types: no torch, no files.
 
-Layers and heads count from 1; layer 0 stands for a method without layers, head 0 for the mean over heads.
+Layers and heads count from 1; layer 0 means a method without layers, head 0 the mean over heads.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,8 +9,9 @@ from typing import Any, Self
 
 import pandas as pd
 
-FORMAT = 4  # of a run folder; raised when a column or a key comes or goes
-NO_GOLD = -1  # in place of the right class where the data do not tell it
+FORMAT = 4  # of a run folder; increased when a column or a key is added or removed
+NO_GOLD = -1  # in place of the right class where the data do not give it
+ACCURACY_BY = "accuracy_by_"  # begins the name of a model's fact, its accuracy by groups: accuracy_by_attractors
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class Cost:
         forward: rows of tokens that ran through a whole model; padding variants count like any other.
         backward: rows whose logits a gradient was taken of.
 
-    Work on parts of the model alone, such as one layer's arithmetic, counts in seconds and is no pass.
+    Work on parts of the model, such as one layer's arithmetic, counts in seconds but not as a pass.
     """
 
     seconds: float = 0.0
@@ -223,7 +224,7 @@ MUST_MATCH = ("config", "task_version", "data", "model", "code", "files")
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a run was. Of a job that failed before it had a model, only what it was to do is known.
+    """What a run was. Of a job that failed before it had a model, only the plan is known.
 
     Args:
         status: `running`, `complete`, `stopped` or `failed`.
@@ -233,7 +234,7 @@ class Manifest:
         config: the whole configuration, with every default.
         overrides: what was typed on the command line.
         error: why it failed.
-        task_version: raised by the task with every change that moves a number.
+        task_version: increased by the task with every change that moves a number.
         data: a hash of the data; None where the job failed before it read them, as for the fields below.
         model: the model's identity.
         code: a hash of the code that measures, of the chosen methods, and of the task and its model.
@@ -242,7 +243,7 @@ class Manifest:
         facts: of the model, e.g. its accuracy.
         data_facts: of the data, e.g. how many sentences were left out and why.
         head_size: dimensions of one attention head's values, where known.
-        phases: seconds of what is no method, by name, where `costs` has no entry: reading data, loading the model, ...
+        phases: seconds of work outside methods, by name, where `costs` has no entry: reading data, loading the model …
         costs: of methods and of phases within the evaluation.
         joined: of a run that was put together from shards, their overrides.
     """

@@ -1,1 +1,1 @@
-"""Explainers and references, one file each, and the exact flow solver."""
+"""Explainers, references and metrics, one file each, and the exact flow solver."""

@@ -1,7 +1,6 @@
-"""The steps of a model as a torch function mode sees them, and one mode that changes the attention.
+"""The steps of a model as seen by a torch function mode, and a mode that replaces attention.
 
-It sees every function that a forward pass calls, wherever a model type keeps the module that calls it, and nothing is
-left behind when it is exited.
+The mode sees every function that a forward pass calls, in any model type, and leaves nothing behind when it exits.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,7 @@ LINEAR = (F.linear, torch.addmm)
 
 
 def linear_weight(function: Callable, arguments: Sequence[Any]) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Input, weight as `[out, in]` and bias of a call of one of `LINEAR`."""
+    """Input, weight as `[out, in]` and bias of a call to one of `LINEAR`."""
     if function is torch.addmm:  # transformers' Conv1D
         bias, inputs, weight = arguments[:3]
         return inputs, weight.T, bias
@@ -28,10 +27,10 @@ def linear_weight(function: Callable, arguments: Sequence[Any]) -> tuple[Tensor,
 
 @dataclass
 class ReplacedAttention(TorchFunctionMode):
-    """Puts `attention`, `[batch, head, query, key]`, in the place of one layer's; `number` counts from 0.
+    """Replaces one layer's attention by `attention`, `[batch, head, query, key]`; `number` counts from 0.
 
     Attributes:
-        seen: softmaxes of attention so far, to be compared with the number of layers.
+        seen: number of attention softmaxes so far, to compare with the number of layers.
     """
 
     number: int

@@ -1,10 +1,11 @@
 """Maximum flow through a layered graph by an interior-point method: of all maximum flows, the analytic centre.
 
-A maximum flow's value is unique, the flow is not. The maximiser of the flow's value plus mu times the sum over edges of
-log(flow) + log(capacity - flow) is; as mu goes to zero it goes to the analytic centre of all maximum flows.
+The value of a maximum flow is unique, the flow itself is not. The maximiser of the flow's value plus mu times the sum
+over edges of log(flow) + log(capacity - flow) is unique; as mu goes to zero it tends to the analytic centre of all
+maximum flows.
 
 Primal-dual predictor-corrector steps (Mehrotra 1992); each Newton system is a Laplacian of the graph, block tridiagonal
-over the layers, and solved as such. Capacities below `DEAD` of the largest count as none.
+over the layers, and solved as such. Capacities below `DEAD` times the largest count as zero.
 """
 
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ def central_flow(capacity: Array, source: int, gap: float = 1e-7) -> Flow:
     Args:
         capacity: `[layer, query, key]`, at least 0.
         source: the query at the last layer where the flow begins.
-        gap: how far the value may be below the maximum, as a share of it; it sets the last mu.
+        gap: how far the value may be below the maximum, as a share of it; this sets the final mu.
     """
     capacity = np.array(capacity, dtype=np.float64)
     layers, tokens = capacity.shape[:2]
@@ -75,14 +76,14 @@ def _on_a_path(capacity: Array, source: int) -> NDArray[np.bool_]:
 def _solve(capacity: Array, alive: NDArray[np.bool_], gap: float) -> Array:
     """Edges' flows, by steps on flow f, room w = capacity - f, their prices z and s, and the nodes' potentials y.
 
-    At the last mu, z - s + y(key) - y(query) = -[edge leaves the source], flows are conserved, and f z = w s = mu.
+    At the final mu, z - s + y(key) - y(query) = -[edge leaves the source], flows are conserved, and f z = w s = mu.
     """
     count = 2 * alive.sum()
-    flow: Array = np.where(alive, capacity / 2, 1.0)  # what is not alive keeps harmless ones
+    flow: Array = np.where(alive, capacity / 2, 1.0)  # dead edges keep harmless values
     room: Array = flow
     lower: Array = np.ones_like(flow)
     upper: Array = np.ones_like(flow)
-    potential: Array = np.zeros((len(capacity) - 1, capacity.shape[1]))  # of the nodes between: layers 1 to L - 1
+    potential: Array = np.zeros((len(capacity) - 1, capacity.shape[1]))  # of the inner nodes: layers 1 to L - 1
     gain = np.zeros_like(capacity)
     gain[-1] = alive[-1]
     for _ in range(STEPS):
@@ -105,13 +106,13 @@ def _solve(capacity: Array, alive: NDArray[np.bool_], gap: float) -> Array:
             target = max((straight[alive].sum() / count / mu) ** 3 * mu, goal)
             below = below + ahead.flow * ahead.lower
             above = above - ahead.flow * ahead.upper
-        else:  # the end is near: no more speed, only the centre
+        else:  # close to the end: no longer reduce mu, only centre
             target = goal
         change, primal, dual = newton.step(below - target, above - target)
         flow, room = flow + primal * change.flow, room - primal * change.flow
         lower, upper = lower + dual * change.lower, upper + dual * change.upper
         potential = potential + dual * change.potential
-    raise RuntimeError(f"the central flow did not settle in {STEPS} steps")
+    raise RuntimeError(f"the central flow did not converge in {STEPS} steps")
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class _Newton:
     laplacian: "_Laplacian"
 
     def step(self, below: Array, above: Array) -> tuple[_Change, float, float]:
-        """The step that takes `below` from the products f z and `above` from w s, and how far it can be gone."""
+        """The step that takes `below` from the products f z and `above` from w s, and how far one can go along it."""
         pull = self.price - below / self.flow + above / self.room
         potential = self.laplacian.solve(-self.surplus - _surplus(self.weight * pull))
         flow = self.weight * (pull + _difference(potential))
@@ -157,7 +158,7 @@ def _reach(values: Array, change: Array) -> float:
 
 
 def _difference(potential: Array) -> Array:
-    """The key's potential less the query's, for each edge; source and inputs have none."""
+    """The key's potential minus the query's, for each edge; source and inputs have none."""
     layers, tokens = len(potential) + 1, potential.shape[1]
     difference = np.zeros((layers, tokens, tokens))
     difference[1:] += potential[:, None, :]
@@ -166,12 +167,12 @@ def _difference(potential: Array) -> Array:
 
 
 def _surplus(flow: Array) -> Array:
-    """What arrives at each node between, less what leaves it, `[layer - 1, token]`."""
+    """What arrives at each inner node minus what leaves it, `[layer - 1, token]`."""
     return flow[1:].sum(axis=1) - flow[:-1].sum(axis=2)
 
 
 class _Laplacian:
-    """The graph's Laplacian over the nodes between, `[layer - 1, token]`, factored block by block."""
+    """The graph's Laplacian over the inner nodes, `[layer - 1, token]`, factored block by block."""
 
     def __init__(self, weight: Array):
         diagonal = weight[1:].sum(axis=1) + weight[:-1].sum(axis=2)

@@ -1,4 +1,4 @@
-"""What stands for a removed token: a blank token's id, or the baseline of a path."""
+"""What replaces a removed token: a blank token's id, or the baseline of a path."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,8 @@ BASELINES = ("pad", "unk", "mask", "zero")
 def blank_id(batch: Batch, token: str, setting: str, others: Sequence[str] = ()) -> int:
     """The vocabulary id of a blank `token`.
 
-    ValueError where the vocabulary has none: `setting` is what to change, and `others` are its values that need none.
+    Raises ValueError where the vocabulary has none: `setting` is the parameter to change, and `others` are its values
+    that need no such token.
     """
     found = batch.blank_ids[token]
     if found is None:

@@ -6,7 +6,7 @@ from torch import Tensor
 from harness.tracing.run import Trace
 from methods.blanks import baseline_embedding
 
-GAP = 0.05  # share of the scores' size from which a run warns
+GAP = 0.05  # gap, as a share of the scores' size, above which a run warns
 
 
 def difference(trace: Trace, baseline: str) -> Tensor:
@@ -17,6 +17,6 @@ def difference(trace: Trace, baseline: str) -> Tensor:
 
 
 def completeness_gap(scores: Tensor, difference: Tensor) -> Tensor:
-    """How far scores `[batch, token, hidden]` miss adding up to a difference, as shares of their size, `[batch]`."""
+    """How far scores `[batch, token, hidden]` are from adding up to a difference, relative to their size, `[batch]`."""
     by_token = scores.double().sum(dim=2)  # [batch, token]
     return (by_token.sum(dim=1) - difference).abs() / by_token.abs().sum(dim=1)

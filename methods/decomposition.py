@@ -17,7 +17,7 @@ Measure = Callable[[LayerRun, Tensor, Tensor], Tensor]
 
 
 def summands(run: LayerRun, transformed: Tensor, rows: Tensor) -> Tensor:
-    """Each key's part of attention's output at queries `rows`, `[batch, row]` -> `[batch, row, key, hidden]`.
+    """Each key's summand of attention's output at queries `rows`, `[batch, row]` -> `[batch, row, key, hidden]`.
 
     `transformed` is `f^h(x_j)`, `[batch, key, head, hidden]`. The parts and the bias of the output projection add up
     to the attention's output.
@@ -27,7 +27,7 @@ def summands(run: LayerRun, transformed: Tensor, rows: Tensor) -> Tensor:
 
 
 def transformed(run: LayerRun) -> Tensor:
-    """`f^h(x_j)`, `[batch, key, head, hidden]`: the value vector, its bias with it, through the head's own projection.
+    """`f^h(x_j)`, `[batch, key, head, hidden]`: the value vector with its bias, through the head's output projection.
 
     Kobayashi et al. 2020, equation 4.
     """
@@ -42,7 +42,7 @@ def add_residual(run: LayerRun, rows: Tensor, parts: Tensor) -> Tensor:
 
 
 def linear_norm(norm: nn.LayerNorm, parts: Tensor, total: Tensor) -> Tensor:
-    """Each summand's share of a LayerNorm, `[..., key, hidden]`, under the deviation of `total`, `[..., hidden]`.
+    """Each summand's share of a LayerNorm, `[..., key, hidden]`, with the deviation of `total`, `[..., hidden]`.
 
     The shares and the LayerNorm's bias add up to its output. Kobayashi et al. 2021, equation 7.
     https://arxiv.org/abs/2109.07152
@@ -63,9 +63,9 @@ def explained_rows(trace: Trace, measure: Measure) -> Tensor:
 def rolled_out(trace: Trace, measure: Measure) -> Tensor:
     """The explained position's row of the product of all layers' maps up to each, `[batch, layer, token]`.
 
-    Each map is measured at every query, its rows divided by their sum: NaN where that is zero, and then for all that
-    is mixed from it. No residual is added: the measure has it. Work is cut up by queries, so that a few times
-    `token_budget` hidden states are held at once.
+    Each map is measured at every query and its rows are divided by their sum: NaN where that is zero, and then for
+    everything mixed from it. No residual is added, as the measure includes it. Queries are processed in blocks, so
+    that only a few times `token_budget` hidden states are held at once.
     """
     real = trace.batch.attention_mask.bool()
     pairs = real[:, :, None] & real[:, None, :]  # [batch, query, key]
@@ -84,7 +84,7 @@ def rolled_out(trace: Trace, measure: Measure) -> Tensor:
 
 
 def mixed(maps: Tensor, below: Tensor) -> Tensor:
-    """`[batch, query, key]` times `[batch, key, token]`; of an undefined row only what gives it weight is undefined."""
+    """`[batch, query, key]` times `[batch, key, token]`; an undefined row affects only queries that give it weight."""
     lost = below.isnan().any(dim=-1)  # [batch, key]
     reached = ((maps != 0) & lost[:, None]).any(dim=-1, keepdim=True)
     return (maps @ below.nan_to_num(0.0)).masked_fill(reached, torch.nan)

@@ -1,4 +1,4 @@
-"""Which scalar a method takes the gradient of, where its paper names one that need not be the run's own."""
+"""The scalar whose gradient a method takes, where its paper names one that may differ from the run's own."""
 
 import copy
 
@@ -14,7 +14,7 @@ def check_output(output: str) -> None:
 
 
 def explaining(trace: Trace, output: str) -> Trace:
-    """The same run of the model, explained by another scalar of the same class; `run` keeps the run's own."""
+    """The same run of the model with another scalar of the same class as output; `run` keeps the run's own."""
     if output in ("run", trace.kind):
         return trace
     if output == "logit":

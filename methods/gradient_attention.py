@@ -1,4 +1,4 @@
-"""Attention weighted by its gradient, and what the methods that multiply such maps over the layers share."""
+"""Attention weighted by its gradient, and what is common to methods that multiply such maps over the layers."""
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ def positive_product(relevance: Tensor, gradient: Tensor) -> Tensor:
 
 
 def without_own_entry(trace: Trace, rows: Tensor) -> Tensor:
-    """The explained position's own entry set to the least of the other tokens', `[batch, layer, token]`.
+    """The explained position's own entry set to the smallest of the other tokens', `[batch, layer, token]`.
 
     The identity that stands for the residual connection makes it larger than any other, whatever the model does.
     """

@@ -1,11 +1,11 @@
-"""Layer-wise relevance as gradient times input, on a backward pass with changed rules.
+"""Layer-wise relevance as gradient times input, by a backward pass with modified rules.
 
 Ali et al. 2022, section 3: https://arxiv.org/abs/2202.07304
 Achtibat et al. 2024, section 3: https://arxiv.org/abs/2402.05602
 
-With these rules the output is the sum of gradient times value over all that enters the model, its biases included, but
-for what the softmax keeps to itself in AttnLRP. A torch function mode puts them in place for as long as it is entered;
-the values of the forward pass stay what they are.
+With these rules the output is the sum of gradient times value over everything that enters the model, its biases
+included, except what the softmax absorbs in AttnLRP. A torch function mode applies them while it is active; the values
+of the forward pass do not change.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -57,8 +57,8 @@ class GradientRules(TorchFunctionMode):
     """LayerNorm's standard deviation and each activation's factor f(x) / x are constants.
 
     Args:
-        softmax: `gradient`, and both factors of a matrix product get half of their gradient (AttnLRP); or `constant`,
-            no gradient through the softmax, and the values get all of theirs (CP-LRP).
+        softmax: `gradient`: both factors of a matrix product get half of their gradient (AttnLRP). `constant`: no
+            gradient passes the softmax, and the values get all of theirs (CP-LRP).
     """
 
     softmax: str
@@ -104,9 +104,9 @@ def _halved(factor: Tensor) -> Tensor:
 
 
 def gradient_x_input(trace: Trace, softmax: str, at: str) -> Tensor:
-    """The target's logit shared out by `GradientRules`, `[batch, token, hidden]`; one forward and one backward pass.
+    """The target's logit, distributed by `GradientRules`, `[batch, token, hidden]`; one forward and one backward pass.
 
-    `at` is the `word` embedding's output or what the `first_layer` reads, positions and all.
+    `at` is the `word` embedding's output or the input of the `first_layer`, positions included.
     """
     explained = explaining(trace, "logit")
     inputs = trace.embedding.detach().requires_grad_()
@@ -127,7 +127,7 @@ def gradient_x_input(trace: Trace, softmax: str, at: str) -> Tensor:
 
 
 def check_parameters(at: str, reduce: str) -> None:
-    """Raise ValueError for a place or a reduction that there is not."""
+    """Raise ValueError for an unknown `at` or an unknown reduction."""
     check.choice("at", at, PLACES)
     check_reduce(reduce)
 

@@ -1,4 +1,4 @@
-"""The Jacobian of one Transformer layer on one text, in factors through which many cotangents pass at little cost."""
+"""The Jacobian of one Transformer layer on one text, factored so that pulling many cotangents through it is cheap."""
 
 from typing import NamedTuple
 
@@ -8,14 +8,14 @@ from torch.func import vjp
 
 from harness.tracing.layer import Layer
 
-AT_ONCE = 128  # cotangents in one product: fewer make it slow, more only take memory
+AT_ONCE = 128  # cotangents per product: fewer are slow, more only take memory
 
 
 class Heads:
-    """The derivative of a layer's heads' outputs, side by side before the output projection, in the layer's input.
+    """The derivative of a layer's head outputs, concatenated before the output projection, w.r.t. the layer's input.
 
     With weights `a`, values `v` and outputs `o = a v`, a cotangent `u` at head h's output of query i moves the logit of
-    key j by `u . a_ij (v_j - o_i)`, a matrix per query: softmax needs no pass of its own.
+    key j by `u . a_ij (v_j - o_i)`, a matrix per query: softmax needs no separate pass.
 
     Args:
         layer: its parts.
@@ -32,7 +32,7 @@ class Heads:
         self.to_logit = self.attention[..., None] * self.query.shape[-1] ** -0.5 * centred
 
     def through_queries(self, queries: slice = slice(None)) -> Tensor:
-        """From cotangents at the heads' outputs to the same token's input, by its query, `[query, heads, in]`."""
+        """From cotangents at the heads' outputs to the same token's input, through its query, `[query, heads, in]`."""
         weight = _by_head(self.layer, self.layer.query.weight)
         parts = [
             (one.mT @ key).flatten(0, 1) @ to_input
@@ -56,7 +56,7 @@ class Heads:
 
 
 class Workspace(NamedTuple):
-    """Memory that `LayerJacobian.pull` writes into, for every call the same, since fresh pages are slow."""
+    """Memory that every call of `LayerJacobian.pull` writes into, since fresh pages are slow."""
 
     heads: Tensor
     mixed: Tensor
@@ -65,7 +65,7 @@ class Workspace(NamedTuple):
 
     @staticmethod
     def of(like: Tensor, heads: int) -> "Workspace":
-        """For cotangents `[token, hidden, row]` of a layer with so many heads."""
+        """Buffers for cotangents `[token, hidden, row]` of a layer with this number of heads."""
         n, hidden, rows = like.shape
         width, size = min(rows, AT_ONCE), hidden // heads
         shapes = ((n, hidden, width), (n, 2, heads, size, width), (n * heads, n, width), (heads * n, size, width))
@@ -73,15 +73,15 @@ class Workspace(NamedTuple):
 
 
 class LayerJacobian:
-    """The derivative of a layer's output in its input, without ever making the `(token x hidden)^2` matrix.
+    """The derivative of a layer's output w.r.t. its input, without ever building the `(token x hidden)^2` matrix.
 
-    A cotangent at a token's output reaches its own input by the residuals and its query: one matrix per token.
-    It reaches the heads' outputs by another, from where values and keys carry it to other tokens.
-    These are made once, for half of the work of `hidden` cotangents pulled the usual way; each cotangent then costs a
-    third of it.
+    A cotangent at a token's output reaches the token's own input through the residuals and its query: one matrix per
+    token. A second matrix takes it to the heads' outputs, from where values and keys carry it to other tokens.
+    Building both costs half as much as pulling `hidden` cotangents the usual way; each cotangent then costs a third
+    of the usual.
 
     Args:
-        heads: those of the layer, on its input.
+        heads: the layer's heads at its input.
     """
 
     def __init__(self, heads: Heads):
@@ -134,7 +134,7 @@ def through_rest(layer: Layer, attended: Tensor) -> Tensor:
     (slope,) = vjp(layer.activation, inner)[1](torch.ones_like(inner))
     jacobian = attended.new_empty(*attended.shape, attended.shape[-1])
     scaled = torch.empty_like(layer.outer.weight)
-    for one, its_slope in zip(jacobian, slope, strict=True):  # the scaled weights of all are four times the result
+    for one, its_slope in zip(jacobian, slope, strict=True):  # all queries' scaled weights: four times the result
         torch.mul(layer.outer.weight, its_slope, out=scaled)
         torch.mm(scaled, layer.inner.weight, out=one)
     if layer.pre_norm:
@@ -164,7 +164,7 @@ def _from_norm_(norm: nn.LayerNorm, state: Tensor, tangents: Tensor) -> None:
 
 
 def _norm_parts(norm: nn.LayerNorm, state: Tensor) -> tuple[Tensor, Tensor]:
-    """What multiplies each dimension, `[token, 1, hidden]`; the state with mean 0 and variance 1, and ones."""
+    """The factor of each dimension, `[token, 1, hidden]`, and the two unit vectors: the normalised state, and ones."""
     variance, mean = torch.var_mean(state, dim=-1, correction=0, keepdim=True)
     deviation = (variance + norm.eps).sqrt()
     unit = (state - mean) / deviation

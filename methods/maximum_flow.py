@@ -37,9 +37,9 @@ BLOCK = 8  # sinks that a worker takes at a time
 
 unwrapped: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # compiles in half the time
 inner = njit(cache=True, error_model="numpy", **unwrapped)
-# a call that hands a Scratch over costs as much as the work of these
+# a call that passes a Scratch costs as much as the work of these
 tiny = njit(cache=True, error_model="numpy", inline="always")
-# sums in vector registers; the order of the terms hangs on their number only
+# sums in vector registers; the order of the terms depends only on their number
 vector = njit(cache=True, fastmath={"reassoc", "nnan", "nsz"}, **unwrapped)
 
 
@@ -66,7 +66,7 @@ def maximum_flow_batch(mixing: ArrayLike, source: ArrayLike, length: ArrayLike |
     """Maximum flow from one source for each example.
 
     Takes mixing [batch, layer, query, key], source [batch] and length [batch] (all tokens if left out): example b is
-    its first length[b] tokens, what stands behind them is not read and its flow is 0. Returns [batch, layer, token].
+    its first length[b] tokens; later positions are not read and their flow is 0. Returns [batch, layer, token].
     """
     capacity, lengths = _checked(mixing, length)
     sources = _tokens(source, "source", lengths.size, 0, lengths - 1)
@@ -82,7 +82,7 @@ def maximum_flow_all_batch(mixing: ArrayLike, length: ArrayLike | None = None) -
 def _flows(mixing: NDArray, source: NDArray, length: NDArray, every: bool) -> NDArray[np.float64]:
     batch, layers, n, _ = mixing.shape
     out = np.zeros((batch, layers, source.shape[1], n))
-    # numba would compile anew for a strided or read-only array
+    # numba would compile again for a strided or read-only array
     given = (np.require(mixing, requirements=["C", "W"]), source, length, every, out)
     workers = int(min(numba.get_num_threads(), (-(-length // BLOCK)).sum()))
     if workers == 1:
@@ -118,7 +118,7 @@ def _checked(mixing: ArrayLike, length: ArrayLike | None) -> tuple[NDArray[np.fl
 
 
 def _tokens(given: ArrayLike, name: str, batch: int, low: int, high: ArrayLike) -> NDArray[np.int64]:
-    """`given` as one whole number for each example, between `low` and `high`."""
+    """`given` as one integer per example, between `low` and `high`."""
     values = np.asarray(given)
     if values.dtype.kind not in "iu" or values.shape not in ((), (batch,)):
         came = f"{values.dtype} {list(values.shape)}"
@@ -132,7 +132,7 @@ def _tokens(given: ArrayLike, name: str, batch: int, low: int, high: ArrayLike) 
 
 
 class Scratch(NamedTuple):
-    """What one worker writes on. Node (m, k), m from 1, is row (m - 1) * n + k of the stacked layers."""
+    """One worker's buffers. Node (m, k), m from 1, is row (m - 1) * n + k of the stacked layers."""
 
     residual: NDArray  # [node, key]  what is left of each capacity; equal to it between two pairs
     supply: NDArray  # [token]  what is left of the source's edges

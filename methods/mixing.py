@@ -13,7 +13,7 @@ HEADS = ("mean", "max", "min", "each")
 
 
 def check_parameters(residual: float, heads: str, read_out: str) -> None:
-    """Raise ValueError for a parameter that `mixing` or the read-out does not take."""
+    """Raise ValueError for a parameter that `mixing` or the read-out does not accept."""
     check.number("residual", residual, 0, 1)
     check.choice("heads", heads, HEADS)
     check.choice("read_out", read_out, READ_OUTS)

@@ -20,11 +20,11 @@ def check_reduce(reduce: str) -> None:
 def reduced(values: Tensor, reduce: str, real: Tensor, what: str) -> Tensor:
     """`[..., token, hidden] -> [..., token]`: the norm (`l2`, `l1`, `mean_abs`), the `sum`, or its absolute value.
 
-    Where a LayerNorm is all that reads a state, a gradient summed over hidden dimensions is zero in exact arithmetic,
-    for a LayerNorm ignores a shift along all-ones; and so is gradient times state, but for the LayerNorm's epsilon, for
-    it ignores the state's length. So the share left of the norm is measured over the `real` tokens, `[batch, token]`,
-    in each layer where there are layers, and a `RoundingNoise` warning that says `what` it is given where its median is
-    below 1e-4.
+    Where only a LayerNorm reads a state, its gradient summed over hidden dimensions is zero in exact arithmetic, since
+    a LayerNorm ignores a shift along all-ones. Gradient times state then sums to zero too, except for the LayerNorm's
+    epsilon, since it ignores the state's length. So the ratio of sum to norm is measured over the `real` tokens,
+    `[batch, token]`, per layer where there are layers, and a `RoundingNoise` warning that names `what` is raised where
+    its median is below 1e-4.
     """
     if reduce == "l2":
         return values.norm(dim=-1)

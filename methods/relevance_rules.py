@@ -2,8 +2,8 @@
 
 https://arxiv.org/abs/2012.09838
 
-A torch function mode puts in the place of each step of the model one with the same values, whose backward pass hands on
-relevance instead of gradients. All is done in float64: the rule for sums divides by differences.
+A torch function mode replaces each step of the model by one with the same values whose backward pass propagates
+relevance instead of gradients. Everything is float64, because the rule for sums divides by differences.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,13 +22,13 @@ SCALING = (torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__, torch.div, Te
 
 
 def _share(part: Tensor, whole: Tensor) -> Tensor:
-    """`part / whole`, 0 where nothing was to be shared out."""
+    """`part / whole`, 0 where there was nothing to distribute."""
     zero = whole == 0
     return (part / whole.masked_fill(zero, 1.0)).masked_fill(zero, 0.0)
 
 
 class _HandedOn(torch.autograd.Function):
-    """A step that keeps each entry in its place: what comes back goes on unchanged."""
+    """A step that acts on each entry separately: relevance passes through unchanged."""
 
     @staticmethod
     def forward(ctx: Any, _inputs: Tensor, outputs: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ class _HandedOn(torch.autograd.Function):
 
 
 class _Linear(torch.autograd.Function):
-    """Shared out by positive contributions x * w alone, biases left out (equation 6, with q of its equation 7)."""
+    """Distributed by positive contributions x * w alone, without biases (equation 6, with q of equation 7)."""
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -56,9 +56,9 @@ class _Linear(torch.autograd.Function):
 
 
 class _Sum(torch.autograd.Function):
-    """In the shares a / (a + b) of an entry, made to add up by the sizes of both sides' totals (equation 10).
+    """In the shares a / (a + b) of an entry, normalised by the sizes of both sides' totals (equation 10).
 
-    The totals are each example's own; the authors' program, which takes one example at a time, has no others.
+    Totals are per example, as in the authors' program, which takes one example at a time.
     """
 
     @staticmethod
@@ -79,7 +79,7 @@ class _Sum(torch.autograd.Function):
 
 
 class _Product(torch.autograd.Function):
-    """A matrix product's terms, half to either factor: which is what equation 10 comes to here."""
+    """A matrix product's terms, half to each factor, which is what equation 10 amounts to here."""
 
     @staticmethod
     def forward(ctx: Any, left: Tensor, right: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class _Product(torch.autograd.Function):
 
 
 class RelevanceRules(TorchFunctionMode):
-    """LayerNorm, activations, softmax and scaling hand relevance on; linear maps, sums and products share it out.
+    """LayerNorm, activations, softmax and scaling pass relevance on; linear maps, sums and products distribute it.
 
     Attributes:
         attention: each layer's softmax so far, `[batch, head, query, key]`, on the graph.

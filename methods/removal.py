@@ -1,4 +1,4 @@
-"""Taking sets of tokens out of the input, and the predicted class's probability without them."""
+"""Removing sets of tokens from the input, and the predicted class's probability without them."""
 
 from weakref import WeakKeyDictionary
 
@@ -14,9 +14,9 @@ REMOVALS = ("unk", "mask", "pad", "delete")
 BINS = ("counts", "eraser")
 ERASER = (1, 5, 10, 20, 50)  # per cent of the tokens
 SIDES = ("top", "bottom", "rest")
-# Logits of what was run before, by trace: metrics and explainers ask for many of the same removals
+# logits of earlier runs, by trace: metrics and explainers need many of the same removals
 _KNOWN: WeakKeyDictionary[Trace, dict[tuple[str, bytes], Tensor]] = WeakKeyDictionary()
-ROUNDING = 1e-6  # probabilities that differ by less in a float32 model are the same
+ROUNDING = 1e-6  # in a float32 model, probabilities that differ by less count as equal
 
 
 def check_parameters(removal: str, bins: str = "counts") -> None:
@@ -44,9 +44,9 @@ def defined(scores: Tensor, ranked: Tensor) -> Tensor:
 
 
 def places(scores: Tensor, ranked: Tensor) -> Tensor:
-    """Each token's place from 0, the highest score, `[batch, layer, token]`; of tied tokens the earlier comes first.
+    """Each token's rank from 0, the highest score, `[batch, layer, token]`; of tied tokens the earlier comes first.
 
-    What is not ranked comes behind everything, whatever it holds.
+    Tokens that are not ranked come last, whatever their scores.
     """
     falling = scores.double().masked_fill(~ranked[:, None], -torch.inf)
     return falling.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
@@ -101,8 +101,8 @@ def log_probability(trace: Trace, removed: Tensor, removal: str, example: Tensor
     """Log-probability, float64, of the class predicted on the full input once tokens are removed.
 
     `removed` is `[batch, ..., token]`, the result `[batch, ...]`; or with `example`, the index of the example that
-    each variant belongs to, `[variant, token]` and `[variant]`. Equal inputs are run once for all metrics and
-    explainers of a trace, and an input in which nothing changes not at all: it has the full input's value exactly.
+    each variant belongs to, `[variant, token]` and `[variant]`. Equal inputs are run only once for all metrics and
+    explainers of a trace. An input in which nothing changes is not run: it has exactly the full input's value.
     """
     batch, shape = trace.batch, removed.shape[:-1]
     if example is None:
@@ -134,7 +134,7 @@ def _log_predicted(logits: Tensor, predicted: Tensor) -> Tensor:
 
 
 def _deleted(inputs: dict[str, Tensor], removed: Tensor) -> dict[str, Tensor]:
-    """The inputs without the removed tokens, `[variant, token]`, and what follows moved up."""
+    """The inputs without the removed tokens, `[variant, token]`; later tokens move up."""
     mask = inputs["attention_mask"]
     kept = mask.bool() & ~removed
     source = (~kept).long().argsort(dim=1, stable=True)

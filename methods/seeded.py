@@ -1,4 +1,4 @@
-"""Random numbers that depend on a seed and on what they are drawn for, and on nothing else."""
+"""Random numbers that depend only on a seed and on what they are drawn for."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Shares of what the model predicts with all tokens beyond what it predicts with none (Carton et al. 2020).
+"""Faithfulness relative to what the model predicts without any token (Carton et al. 2020).
 
 https://arxiv.org/abs/2010.04736
 """
@@ -10,9 +10,9 @@ from methods.removal import ROUNDING
 
 
 def null_loss(full: Tensor, empty: Tensor) -> Tensor:
-    """1 - S(x, nothing) = p(x) - p(nothing); NaN where nothing at all predicts the class as well as the input does.
+    """1 - S(x, nothing) = p(x) - p(nothing); NaN where the empty input predicts the class as well as the input does.
 
-    There is no share to take then. A loss within a float32 model's rounding is no loss.
+    A share is then undefined. A loss within a float32 model's rounding counts as no loss.
     """
     loss = full - empty
     return loss.masked_fill(loss <= ROUNDING, torch.nan)

@@ -1,4 +1,4 @@
-"""One example at a time, for methods that draw by chance or slide over tokens: neighbours must change no number."""
+"""One example at a time, for methods that sample or slide over tokens: neighbours in a batch must change no number."""
 
 import hashlib
 import random
@@ -17,15 +17,15 @@ from methods.blanks import baseline_embedding
 
 @dataclass(frozen=True)
 class SingleExample:
-    """The words of one example of a trace; its special tokens stay as they are, its padding is out of sight.
+    """The words of one example of a trace; its special tokens stay as they are, its padding is cut off.
 
     Args:
         trace: that of its batch.
         row: which example of the batch.
-        places: where its words stand, `[word]`.
+        places: the indices of its words, `[word]`.
         inputs: the word embedding's output, `[1, word, hidden]`.
-        baseline: what stands for each word in its absence, `[1, word, hidden]`.
-        at_once: variants that one run of the model may hold.
+        baseline: what replaces each absent word, `[1, word, hidden]`.
+        at_once: number of variants that one run of the model may hold.
     """
 
     trace: Trace
@@ -37,7 +37,7 @@ class SingleExample:
 
     @property
     def players(self) -> Tensor:
-        """Each word is one, `[1, word, 1]`."""
+        """The index of each word as a Captum feature, `[1, word, 1]`."""
         return torch.arange(len(self.places), device=self.places.device).view(1, -1, 1)
 
     def forward(self, words: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def one_by_one(
 ) -> Tensor:
     """The scores before reduction of every example, `[batch, token, hidden]`, zero but on words.
 
-    With a seed, each example's random numbers hang on it and the example's id, whoever draws them.
+    With a seed, each example's random numbers depend only on it and the example's id, whichever library draws them.
     """
     inputs = trace.embedding.detach()
     blank = baseline_embedding(trace, baseline)
@@ -69,7 +69,7 @@ def one_by_one(
 
 @contextmanager
 def _random_numbers(name: str | None) -> Iterator[None]:
-    """All generators seeded by a name, and given back as they were."""
+    """All random generators seeded by a name inside the context, and restored after it."""
     if name is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""Token sets drawn by chance, by the example's id: the same in any batch and for any explainer."""
+"""Random token sets that depend on the example's id: the same in any batch and for any explainer."""
 
 import math
 
@@ -16,7 +16,7 @@ def coin_flips(batch: Batch, ranked: Tensor, samples: int, seed: int) -> Tensor:
 
 
 def of_share(batch: Batch, ranked: Tensor, share: float, samples: int, seed: int) -> Tensor:
-    """Sets of that share of an example's n ranked tokens, rounded up, all equally likely, `[batch, sample, token]`."""
+    """Equally likely sets of the given share of an example's n ranked tokens, rounded up, `[batch, sample, token]`."""
     chance = _chance(batch, samples, seed).masked_fill(~ranked[:, None], torch.inf)
     n = ranked.sum(dim=1).tolist()
     # a product such as 0.1 * 30 can come out just above the whole number that it is

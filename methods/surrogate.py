@@ -1,6 +1,6 @@
-"""The linear models that LIME and KernelSHAP put in the place of the network, in closed form.
+"""The linear models by which LIME and KernelSHAP approximate the network, in closed form.
 
-Captum's own ask for scikit-learn; these keep to the interface that it calls: fit, representation, and a call.
+Captum's own models need scikit-learn; these implement the interface that it calls: fit, representation, and a call.
 """
 
 from collections.abc import Iterable

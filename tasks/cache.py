@@ -7,6 +7,6 @@ from platformdirs import user_cache_path
 
 
 def folder(kind: str) -> Path:
-    """The user's cache folder for one kind of thing, or that under the environment variable ASSAY_CACHE."""
+    """The cache folder of the given name, under the environment variable ASSAY_CACHE or in the user's cache."""
     root = os.environ.get("ASSAY_CACHE")
     return (Path(root).expanduser() if root else user_cache_path("assay")) / kind

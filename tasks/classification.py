@@ -24,19 +24,19 @@ class Classification:
 
     Args:
         labels: the classes' names, in the order of the model's classes.
-        values: what the data call each of them; None for 0, 1, 2 and so on.
+        values: the data's own values for these classes; None for 0, 1, 2 and so on.
         name: a data set on the Hugging Face hub.
         revision: its commit.
         subset: its configuration, e.g. `sst2` of GLUE.
-        path: a local file (CSV, TSV, JSON lines or parquet), or a folder with one for each split; it takes precedence
-            over `name`.
+        path: a local file (CSV, TSV, JSON lines or parquet), or a folder with one per split; it takes precedence over
+            `name`.
         split: which part of the data.
         text: the column of the text.
         pair: the column of a second text, or None.
-        label: the column of the class; None where the data have none, so that only predictions are explained.
+        label: the column of the class; None where the data have none and only predictions can be explained.
         shuffle: whether to put the examples into random order, so that `limit` draws a fair sample.
         seed: of that order.
-        truncate: whether to cut texts that are longer than the model takes; otherwise they are an error.
+        truncate: whether to truncate texts that are too long for the model; otherwise they are an error.
     """
 
     labels: Sequence[str]
@@ -68,7 +68,7 @@ class Classification:
             raise ValueError(f"labels are the names of two or more classes, all different, got {list(self.labels)}")
         if self.values is not None and len(self.values) != len(self.labels):
             raise ValueError(
-                f"values are what the data call each of labels={list(self.labels)}, got {list(self.values)}"
+                f"values are the data's own values, one for each of labels={list(self.labels)}, got {list(self.values)}"
             )
 
     @property
@@ -100,12 +100,12 @@ class Classification:
                 return index
         raise ValueError(
             f"row {number} of {self.path or self.name}, column {self.label!r}: expected one of {values}, "
-            f"got {value!r}: set task.values to what the data call each of task.labels"
+            f"got {value!r}: set task.values to the data's own values, in the order of task.labels"
         )
 
     @property
     def facts(self) -> Mapping[str, int]:
-        """How many rows there are, of each class, without one, and how many are repeated."""
+        """The number of rows, of rows by class and without one, and of repeated rows."""
         counts = Counter("no label" if row.gold == NO_GOLD else self.classes[row.gold] for row in self.rows)
         return {"rows": len(self.rows), "repeats": len(self.rows) - len(set(self.rows)), **counts}
 
@@ -116,8 +116,8 @@ class Classification:
         return hashlib.sha256(content.encode()).hexdigest()
 
     def prepare_model(self, module: nn.Module) -> nn.Module:
-        """The model as it is, after a check that its classes are the task's; ValueError where they are not."""
-        check_classes(module, self.classes, "labels", ", and task.values to what the data call each of them")
+        """The model, unchanged, after a check that its classes are the task's; ValueError where they are not."""
+        check_classes(module, self.classes, "labels", ", and task.values to the data's values for them")
         return module
 
     def examples(self, model: Model) -> list[Example]:

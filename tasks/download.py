@@ -1,4 +1,4 @@
-"""Files of published data, wherever they lie."""
+"""Files of published data, local or downloaded."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +10,9 @@ WEB = ("http://", "https://")
 
 
 def local(path: str, files: Sequence[str]) -> list[Path]:
-    """Local paths of the named files of a folder or URL; a path that is itself a file stands for the only one named.
+    """Local paths of the named files of a folder or URL; if only one is named, the path may be that file itself.
 
-    On the web, a file that is not in the folder is looked for in the one above.
+    On the web, a file that is not in the folder is looked for in the parent folder.
 
     Raises FileNotFoundError, with the names, where some are missing, ConnectionError where the web cannot be reached.
     """
@@ -50,7 +50,7 @@ def downloaded(url: str, cache_dir: str | None) -> Path:
     try:
         return Path(str(datasets.DownloadManager(download_config=config).download(url)))
     except (OSError, aiohttp.ClientError) as error:
-        cause = error.__cause__ or error  # fsspec says FileNotFoundError of every host that it cannot reach
+        cause = error.__cause__ or error  # fsspec raises FileNotFoundError for every host that it cannot reach
         reason = f"{type(cause).__name__}: {cause}".removesuffix(": ")
         raise ConnectionError(
             f"{url}: cannot be reached ({reason}); give task.path=<local copy>, or HF_DATASETS_CACHE=<a cache "

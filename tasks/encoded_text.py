@@ -59,7 +59,7 @@ def _example(row: Row, occurrence: int, model: Model, truncate: bool) -> Example
 
 
 def special_roles(ids: Sequence[int], special: Sequence[int], tokens: Any) -> list[Role]:
-    """What each token is: the tokenizer's CLS, the last of its other special tokens as the end, the rest separators."""
+    """Each token's role: the tokenizer's CLS, the last of its other special tokens as the end, the rest separators."""
     roles = [Role.SEPARATOR if added else Role.CONTENT for added in special]
     for index, added in enumerate(special):
         if added and ids[index] == tokens.cls_token_id and Role.CLS not in roles:

@@ -1,4 +1,4 @@
-"""Models and data from the Hugging Face hub: the cache first, then one short question whether the hub is there."""
+"""Models and data from the Hugging Face hub: the cache first, then one quick check whether the hub can be reached."""
 
 import re
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ PATIENCE = 5.0  # seconds for the hub's first answer; the libraries' own retries
 NEEDED = ["*.json", "*.safetensors", "*.txt", "*.model"]
 WEIGHTS = "*.safetensors"
 OFFLINE = (
-    "the Hugging Face hub cannot be reached and {what} is not in its cache: give a local copy by {setting}=<{copy}>, "
-    "or run once where there is a network to fill the cache ({cache}; HF_HOME moves it), or set HF_HUB_OFFLINE=1 and "
-    "HF_HOME where a filled cache lies"
+    "the Hugging Face hub cannot be reached and {what} is not in its cache: give a local copy with {setting}=<{copy}>, "
+    "or run once with network access to fill the cache ({cache}; HF_HOME moves it), or set HF_HUB_OFFLINE=1 and "
+    "HF_HOME to a filled cache"
 )
 
 
@@ -81,7 +81,7 @@ def _loaded(name: str, subset: str | None, split: str, revision: str | None) -> 
 
 @contextmanager
 def _offline() -> Iterator[None]:
-    """Have the data library look into its cache at once, without asking the hub."""
+    """Make the data library look in its cache right away, without asking the hub."""
     before = datasets_config.HF_HUB_OFFLINE, huggingface_hub.constants.HF_HUB_OFFLINE
     datasets_config.HF_HUB_OFFLINE = huggingface_hub.constants.HF_HUB_OFFLINE = True
     try:
@@ -92,17 +92,17 @@ def _offline() -> Iterator[None]:
 
 @contextmanager
 def _answered(what: str, setting: str, copy: str, kind: str) -> Iterator[None]:
-    """Say in one sentence why the hub gave nothing; connection errors are of another class in each of its versions."""
-    remedy = f"or give a local copy by {setting}=<{copy}>"
+    """Explain in one sentence why the hub returned nothing; each of its versions raises other connection errors."""
+    remedy = f"or give a local copy with {setting}=<{copy}>"
     try:
         yield
     except RevisionNotFoundError as error:
         raise ValueError(
-            f"the hub has no such revision of {what}: set {setting.partition('.')[0]}.revision=null for its newest, "
-            f"or one of its own, {remedy}"
+            f"the hub has no such revision of {what}: set {setting.partition('.')[0]}.revision=null for the newest, "
+            f"or choose an existing revision, {remedy}"
         ) from error
     except GatedRepoError as error:
-        raise ValueError(f"{what} asks for its terms to be accepted on the hub: do so and log in, {remedy}") from error
+        raise ValueError(f"{what} has terms to accept on the hub: accept them and log in, {remedy}") from error
     except RepositoryNotFoundError as error:
         raise ValueError(f"the hub has no {what}: check the spelling of owner/name, {remedy}") from error
     except HfHubHTTPError as error:

@@ -1,4 +1,4 @@
-"""The masked-word task: which of two words belongs at the mask, and to whom does it refer?
+"""The masked-word task: which of two words belongs at the mask, and whom does it refer to?
 
 After the pronouns of Abnar & Zuidema 2020, Figure 4. https://arxiv.org/abs/2005.00928
 """
@@ -24,13 +24,13 @@ from tasks.pronouns.sentence import MaskedSentence, Reader
 
 @dataclass(frozen=True)
 class MaskedWord:
-    """Sentences with a masked word, explained at the mask by two candidates for it.
+    """Sentences with a masked word, explained at the mask as a choice between two candidates.
 
     Args:
         reader: where the sentences come from; None with `sentences`.
-        path: for a reader of files, where they lie; None for the reader's own path.
-        split: for a reader of published splits, which one; None for the reader's own.
-        sentences: sentences given here, in the form of `tasks.pronouns.marked`: these and no others, in this order.
+        path: for a reader of files, their location; None for the reader's default.
+        split: for a reader of published splits, which one; None for the reader's default.
+        sentences: sentences given directly, in the form of `tasks.pronouns.marked`: only these, in this order.
         candidates: the two words; class k is candidate k.
         order_seed: of the random order of the sentences.
     """
@@ -63,7 +63,7 @@ class MaskedWord:
 
     @property
     def _reader(self) -> Reader:
-        """The reader, at the path and for the split that are given here."""
+        """The reader, with this task's path and split."""
         known = {one.name for one in fields(self.reader)}  # pyright: ignore[reportArgumentType]
         given = {"path": self.path, "split": self.split}
         given = {name: value for name, value in given.items() if value is not None}
@@ -98,7 +98,7 @@ class MaskedWord:
 
     @property
     def facts(self) -> dict[str, int]:
-        """How many sentences were read and kept, and why the others were not."""
+        """Number of sentences read and kept, and why the others were not."""
         return self._read[1]
 
     @cached_property
@@ -122,7 +122,7 @@ class MaskedWord:
 
 
 def content(sentence: MaskedSentence) -> tuple:
-    """Everything about a sentence, in a form whose repr stays the same."""
+    """Everything about a sentence, in a form with a stable repr."""
     return (
         sentence.before,
         sentence.after,

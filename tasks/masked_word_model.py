@@ -1,4 +1,4 @@
-"""A masked language model as a classifier: at one token it chooses between a few words."""
+"""A masked language model as a classifier that chooses between a few words at one token."""
 
 from typing import Any
 
@@ -20,16 +20,16 @@ class MaskedWordModel(nn.Module):
     def __init__(self, inner: nn.Module):
         super().__init__()
         self.inner = inner
-        self.training = inner.training  # a new module says train, though nothing below it may be in train mode
+        self.training = inner.training  # a new module starts in train mode, even if nothing below it is
 
     @property
     def config(self) -> Any:
-        """That of the inner model."""
+        """Configuration of the inner model."""
         return self.inner.config
 
     @property
     def architecture(self) -> Architecture:
-        """That of the inner model; ValueError where its type is not known."""
+        """Architecture of the inner model; ValueError where its type is not known."""
         return architecture_of(self.inner).inside("inner")
 
     @property
@@ -51,7 +51,7 @@ class MaskedWordModel(nn.Module):
         output_hidden_states: bool = False,
         **more: Tensor,
     ) -> SequenceClassifierOutput:
-        """Logits `[batch, class]`, with the hidden states and attentions of all tokens where they are asked for.
+        """Logits `[batch, class]`, with the hidden states and attentions of all tokens where requested.
 
         Args:
             input_ids: `[batch, token]`.
@@ -63,7 +63,7 @@ class MaskedWordModel(nn.Module):
             more: what else the inner model takes, e.g. `token_type_ids`.
         """
 
-        # A row of the vocabulary is some 40 times a hidden state: the head runs on the explained token alone.
+        # Vocabulary logits are some 40 times as large as a hidden state: the head runs on the explained token alone.
         def keep_position(_module: nn.Module, _inputs: Any, output: Any) -> Any:
             states = output.last_hidden_state  # [batch, token, hidden]
             rows = torch.arange(len(position), device=position.device)

@@ -75,7 +75,7 @@ class Pretrained:
 
     def _identity(self, folder: Path) -> str:
         if self.path is None:
-            return f"{self.name}@{folder.name}"  # the hub names a snapshot after its commit
+            return f"{self.name}@{folder.name}"  # the hub's cache names a snapshot after its commit
         digest = hashlib.sha256()
         for file in sorted([*folder.glob("*.safetensors"), folder / "config.json", *folder.glob("*token*.json")]):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
@@ -107,7 +107,7 @@ def _model(module: nn.Module, tokens: Any, identity: str, task: Task, name: str 
 
 
 def _loaded(folder: Path, head: Any) -> tuple[Any, Any]:
-    """Model and tokenizer of a folder; a head that would be filled with random numbers is refused."""
+    """Model and tokenizer from a folder; a head that would be randomly initialised is refused."""
     if not any(folder.glob("*.safetensors")):
         raise FileNotFoundError(
             f"{folder} holds no safetensors weights, and weights in other formats can run code: save the model with "
@@ -125,7 +125,7 @@ def _loaded(folder: Path, head: Any) -> tuple[Any, Any]:
             output_loading_info=True,
         )
         tokens = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # of many kinds, in a library that reads what a user gave
+    except Exception as error:  # the library raises many kinds of errors for a user's files
         raise ValueError(
             f"{folder} cannot be loaded as {head.__name__} ({type(error).__name__}: {_short(error)}): {REMEDY}"
         ) from error
@@ -142,7 +142,7 @@ def _loaded(folder: Path, head: Any) -> tuple[Any, Any]:
 
 
 def longest(module: nn.Module, tokens: Any) -> int | None:
-    """The most tokens that the model takes, special ones counted; None for any number."""
+    """The maximum number of tokens of the model, special tokens included; None for any number."""
     config: Any = module.config
     limits = [getattr(config, "max_position_embeddings", None), tokens.model_max_length]
     if limits[0] is not None:

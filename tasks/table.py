@@ -1,4 +1,4 @@
-"""Rows of a data set of the hub, or of a local CSV, TSV, JSON lines or parquet file, through `datasets`."""
+"""Rows of a data set on the hub, or of a local CSV, TSV, JSON lines or parquet file, through `datasets`."""
 
 import csv
 from pathlib import Path
@@ -18,9 +18,9 @@ SPLIT_NAMES = {
 
 
 def columns(path: str | None, name: str | None, subset: str | None, split: str, revision: str | None) -> Any:
-    """The split's columns by name, of a local path or, without one, of a data set on the hub."""
+    """The split's columns by name, from a local path or, without one, from a data set on the hub."""
     datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # its errors are said once, by us
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # its errors are reported once, by us
     if path is not None:
         return _local(split_file(Path(path).expanduser(), split))
     if name is None:
@@ -29,7 +29,7 @@ def columns(path: str | None, name: str | None, subset: str | None, split: str, 
 
 
 def column(rows: Any, name: str, setting: str, source: str | None) -> list[Any]:
-    """One column; ValueError that lists the others where it is absent."""
+    """One column; where it is missing, a ValueError that lists the columns that exist."""
     if name not in rows.column_names:
         more = "; task.label=null where the data have no labels" if setting == "label" else ""
         raise ValueError(
@@ -40,19 +40,19 @@ def column(rows: Any, name: str, setting: str, source: str | None) -> list[Any]:
 
 
 def split_file(path: Path, split: str) -> Path:
-    """The file itself, or the one in a folder that is named after the split, `validation` or `dev`, and so on."""
+    """The file itself, or the file in a folder that is named after the split (`validation` or `dev`, and so on)."""
     if path.is_file():
         _format(path)
         return path
     if not path.is_dir():
-        raise FileNotFoundError(f"{path}: expected a file or a folder, found none: set task.path to one that is there")
+        raise FileNotFoundError(f"{path}: expected a file or a folder, found none: set task.path to one that exists")
     files = sorted(file for file in path.iterdir() if _suffix(file) in FORMATS)
     found = [file for file in files if _stem(file) in SPLIT_NAMES.get(split, (split,))]
     if len(found) != 1:
         what = "none" if not found else f"several ({', '.join(file.name for file in found)})"
         raise ValueError(
-            f"{path}: expected one file for the {split} part ({' or '.join(SPLIT_NAMES.get(split, (split,)))} with the "
-            f"ending {', '.join(FORMATS)}), found {what} among "
+            f"{path}: expected one file for the {split} split ({' or '.join(SPLIT_NAMES.get(split, (split,)))} with "
+            f"the ending {', '.join(FORMATS)}), found {what} among "
             f"{', '.join(file.name for file in files) or 'no tables'}: "
             "set task.split, or task.path to the file itself"
         )
@@ -79,7 +79,7 @@ def _local(file: Path) -> datasets.Dataset:
     if kind == "csv":
         options["keep_default_na"] = False  # a text may be the word "null"
     if _suffix(file) == ".tsv":
-        options |= {"sep": "\t", "quoting": csv.QUOTE_NONE}  # tab-separated texts hold quotation marks of their own
+        options |= {"sep": "\t", "quoting": csv.QUOTE_NONE}  # tab-separated texts may contain quotation marks
     try:
         with file.open("rb") as stream:
             if not stream.read(1):
@@ -92,7 +92,7 @@ def _local(file: Path) -> datasets.Dataset:
             "the columns' names and rows with as many fields each"
         ) from error
     except ValueError as error:
-        if "corresponds to no data" not in str(error):  # what `datasets` says of a table without rows
+        if "corresponds to no data" not in str(error):  # the message of `datasets` for a table without rows
             raise
         raise ValueError(f"{file} has no rows: expected a line with the columns' names, then rows") from error
     except OSError as error:

@@ -19,9 +19,9 @@ class Texts:
 
     Args:
         texts: each a text, or two.
-        labels: the class of each text, by name or index, None where it is not known; None for all texts.
+        labels: the class of each text, by name or index, or None where it is unknown; None if all are unknown.
         classes: the names of the model's classes, in its order; empty to leave them unnamed.
-        truncate: whether to cut texts that are longer than the model takes; otherwise they are an error.
+        truncate: whether to truncate texts that are too long for the model; otherwise they are an error.
     """
 
     texts: Sequence[str | Sequence[str]] = ()
@@ -65,7 +65,7 @@ class Texts:
 
     @property
     def facts(self) -> Mapping[str, int]:
-        """How many texts there are, of each class, without one, and how many are repeated."""
+        """The number of texts, of texts by class and without one, and of repeated texts."""
         rows = self.rows
         names = ["no label" if row.gold == NO_GOLD else self._name(row.gold) for row in rows]
         return {"rows": len(rows), "repeats": len(rows) - len(set(rows)), **Counter(names)}
@@ -80,7 +80,7 @@ class Texts:
         return hashlib.sha256(content.encode()).hexdigest()
 
     def prepare_model(self, module: nn.Module) -> nn.Module:
-        """The model as it is, after a check of its classes; ValueError where they are not the task's."""
+        """The model, unchanged, after a check of its classes; ValueError where they are not the task's."""
         if self.classes:
             check_classes(module, [str(name) for name in self.classes], "classes")
         return module

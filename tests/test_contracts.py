@@ -4,6 +4,7 @@ import copy
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 import conf
-from harness.contracts import Model
+from harness.contracts import HasUpperBound, Model, SplitsHalves
 from harness.tracing.batch import Batch, Example, Role, collate
 from harness.tracing.run import Trace
 from tests.conftest import BLANKS
@@ -23,7 +24,7 @@ CONF = Path(conf.__file__).parent
 FILES = {
     (group, path.stem): path for group in ("explainers", "references") for path in sorted((CONF / group).glob("*.yaml"))
 }
-# settings that stand in no file, each a definition of its own: a file's name and what is changed
+# settings without a file that change a definition: a file's name and the changes
 VARIANTS = [
     ("explainers", variant)
     for variant in (
@@ -43,16 +44,16 @@ IN_FILES = pytest.mark.parametrize(("group", "name"), list(FILES), ids=[f"{group
 
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact"),  # few steps, the same few each time
+    pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact"),  # with few steps
     pytest.mark.filterwarnings("ignore:layer gradient × activation .* cancel in layer [23]"),  # nothing is left there
 ]
 
 
-AT_MOST = {"steps": 5, "samples": 40}  # what a contract says does not hang on them, and the suite is quicker
+AT_MOST = {"steps": 5, "samples": 40}  # the contracts do not depend on them, and the suite is faster
 
 
 def build(group: str, name: str):
-    """The method that a yaml file names, with few steps and samples; `name` may go on with what is changed in it."""
+    """The method that a yaml file names, with few steps and samples; `name` may be followed by changed settings."""
     name, *changes = name.split()
     config = OmegaConf.merge({"seed": 0}, OmegaConf.load(FILES[group, name]))[name]
     config.merge_with_dotlist(changes)
@@ -93,9 +94,9 @@ def test_scores_have_the_shape_of_the_contract_and_are_finite(group: str, name: 
     ranked = ranked & scored(scores, trace, group)
     assert torch.isfinite(scores[ranked]).all()
     assert scores[ranked].std() > 0
-    if hasattr(method, "saturated"):
+    if isinstance(method, HasUpperBound):
         assert method.saturated(trace).shape == scores.shape[:-1]
-    for half in method.halves(trace) if hasattr(method, "halves") else ():
+    for half in method.halves(trace) if isinstance(method, SplitsHalves) else ():
         assert half.shape == scores.shape
 
 
@@ -123,7 +124,7 @@ def test_a_batch_of_two_equals_two_batches_of_one(group: str, name: str, model: 
 
 
 def test_the_same_in_any_order_of_methods_and_under_any_grad_mode(model: Model, batch: Batch):
-    """On one trace in one order, on another in the other: what a method asks first is kept as all need it."""
+    """What one method computes first is cached in a form that serves all the others."""
     first, second = Trace(model.module, batch), Trace(model.module, batch)
     forward = {key: build(*key)(first) for key in CASES}
     with torch.no_grad():
@@ -140,14 +141,14 @@ def test_the_model_and_the_trace_are_left_as_they_were(group: str, name: str, tr
 
 
 def hooks_of(module: nn.Module) -> list[list[object]]:
-    """Every function that hangs on a part of a model."""
+    """Every hook on any part of a model."""
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return [list(getattr(part, kind).values()) for part in module.modules() for kind in kinds]
 
 
 @contextmanager
 def left_as_it_was(trace: Trace) -> Iterator[None]:
-    """What runs inside leaves the model's weights, gradients, modes and hooks, the trace, and chance as they were."""
+    """Code inside leaves the weights, gradients, modes and hooks, the trace, and the random state as they were."""
     module = trace.model
     before, hooks = copy.deepcopy(module.state_dict()), hooks_of(module)  # transformers keeps some of its own
     kept = {key: getattr(trace, key).clone() for key in ("logits", "attention", "hidden", "embedding")}
@@ -166,8 +167,8 @@ def left_as_it_was(trace: Trace) -> Iterator[None]:
 @METHODS
 def test_the_repr_names_every_parameter(group: str, name: str):
     method = build(group, name)
-    for key in method.__dataclass_fields__:
-        assert f"{key}=" in repr(method)
+    for field in fields(method):
+        assert f"{field.name}=" in repr(method)
     with pytest.raises(AttributeError):
         method.a_new_attribute = 1  # frozen
 
@@ -176,7 +177,7 @@ def test_the_repr_names_every_parameter(group: str, name: str):
 def test_a_file_has_one_key_which_is_its_stem(group: str, name: str):
     text = OmegaConf.load(FILES[group, name])
     assert list(text) == [name]
-    known = set(instantiate(OmegaConf.merge({"seed": 0}, text)[name]).__dataclass_fields__)
+    known = {field.name for field in fields(instantiate(OmegaConf.merge({"seed": 0}, text)[name]))}
     assert set(text[name]) - {"_target_"} <= known
 
 

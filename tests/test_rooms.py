@@ -112,6 +112,20 @@ def test_no_task_and_no_model_type_of_a_task_is_named_in_harness():
         assert 'startswith("referent' not in text, path
 
 
+READS_TEXT = {"harness.results.pooled"}  # sorts folders by the numbers in their names
+
+
+@pytest.mark.parametrize("room", ["tracing", "measure", "statistics", "results", "report"])
+def test_no_stored_text_is_parsed_to_learn_a_fact(room: str):
+    """Facts come from typed tables and the typed manifest; a regular expression would read them out of a repr."""
+    files = [path for path in HARNESS if path.is_relative_to(ROOT / "harness" / room)]
+    for path in files:
+        nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Import)]
+        parses = {alias.name for node in nodes for alias in node.names} & {"re", "ast", "json"}
+        may = {"re"} if module_of(path) in READS_TEXT else set()
+        assert parses - may <= ({"json", "ast"} if room == "results" else set()), module_of(path)
+
+
 def test_a_model_type_is_one_file_of_architectures():
     from harness.tracing.architectures import known
 

@@ -45,7 +45,7 @@ def metric(name: str, **parameters: Any) -> Metric:
 
 
 def task(name: str, **settings: Any) -> Task:
-    """A task by its name in conf/task, with the settings that stand after `task.` on the command line.
+    """A task by its name in conf/task, with settings as after `task.` on the command line.
 
     Example:
         >>> harness.task("pronoun").classes

@@ -57,7 +57,7 @@ class GivenExamples:
 
     @property
     def facts(self) -> Mapping[str, object]:
-        """How many there are."""
+        """The number of examples."""
         return {"examples": len(self.given)}
 
     def examples(self, model: Model) -> list[Example]:

@@ -7,7 +7,7 @@ from harness.tracing.batch import Example
 
 
 def limited(examples: list[Example], limit: int | float | None) -> list[Example]:
-    """The first so many, or that share, of the examples, which are in random order."""
+    """The given number or share of examples, from the start of their random order."""
     if not examples:
         raise ValueError("the task has no test examples: give more data")
     if limit is None:

@@ -1,4 +1,4 @@
-"""What the files of a configuration group stand for, read from the source without importing it."""
+"""What the files of a configuration group configure, read from the source without importing it."""
 
 import ast
 import re

@@ -4,6 +4,7 @@ import difflib
 import re
 import tempfile
 import traceback
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import conf
@@ -132,12 +133,13 @@ def _bad_parameter(error: BaseException) -> str | None:
 
 
 def _parameters(text: str) -> list[str]:
-    """Field names of the dataclass that an instantiation error names."""
+    """Parameters of the dataclass that an instantiation error names."""
     match = re.search(r"Error in call to target '(.+?)'", text)
     if not match:
         return []
     module, _, name = match[1].rpartition(".")
-    return list(getattr(getattr(__import__(module, fromlist=[name]), name), "__dataclass_fields__", {}))
+    found = getattr(__import__(module, fromlist=[name]), name)
+    return [field.name for field in fields(found)] if is_dataclass(found) else []
 
 
 def _first_line(text: str) -> str:

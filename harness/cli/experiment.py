@@ -81,7 +81,7 @@ class Experiment:
             raise Stopped(f"stopped; finished batches are saved: continue with assay resume={folder.path}")
         if record.manifest.counts is not None and record.manifest.counts.failed:
             raise CellsFailedError(
-                f"{record.manifest.counts.failed} rows failed: the errors stand under the table and in "
+                f"{record.manifest.counts.failed} rows failed: the errors are listed under the table and in "
                 f"{folder.path}/rows.parquet, column error"
             )
 
@@ -142,7 +142,7 @@ class Loaded:
     Args:
         methods: those that can serve the model.
         protocol: with the task's own output where none was chosen.
-        manifest: as it stands before the first batch.
+        manifest: its state before the first batch.
     """
 
     experiment: Experiment

@@ -65,9 +65,9 @@ class Account:
         self.start = time.monotonic()
 
     def report(self, done: int, total: int, note: str) -> None:
-        """Take note of how far it has come."""
+        """Note how far it has come."""
         if self.done is None:
-            self.before = done  # what an earlier run did tells nothing about the speed of this one
+            self.before = done  # what an earlier run did says nothing about the speed of this one
         if self.done is None or done > self.done:
             self.when = time.monotonic()
         self.done, self.total, self.note = done, total, note
@@ -78,7 +78,7 @@ class Account:
             return
         now, left = time.monotonic(), ""
         if self.done > self.before:
-            # the work since `when` belongs to what is not yet done
+            # the work since `when` belongs to a step that is not done yet
             seconds = (self.when - self.start) / (self.done - self.before) * (self.total - self.done)
             left = f", about {max(0.0, seconds - (now - self.when)):.0f} s left"
         end = f", {self.note}" if self.note else ""

@@ -59,7 +59,7 @@ def outlive_killed_jobs() -> None:
 
 
 def planned(folder: Path) -> "Manifest":
-    """What a job was to do, from the files that Hydra writes before it begins."""
+    """What a job was meant to do, from the files that Hydra writes before it starts."""
     from harness.tables import Manifest
 
     hydra_node, config = (OmegaConf.load(folder / ".hydra" / name) for name in ("hydra.yaml", "config.yaml"))
@@ -129,6 +129,6 @@ def conclude_sweep(folder: Path) -> None:
         texts = [f"{failed} of {len(manifests)} jobs failed"] * bool(failed)
         texts += [f"{partly} of {len(manifests)} jobs have rows that failed"] * bool(partly)
         raise JobsFailedError(
-            f"{' and '.join(texts)}: the errors stand under the table; repeat a job with assay resume=<its folder>, "
-            f"then make the whole table with assay-report {folder}"
+            f"{' and '.join(texts)}: the errors are listed under the table; repeat a job with "
+            f"assay resume=<its folder>, then make the whole table with assay-report {folder}"
         )

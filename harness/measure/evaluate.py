@@ -38,7 +38,7 @@ def evaluate_batches(
     Rows compare every explainer and every other reference (which shows how far two references agree) with each
     reference, and the two halves of every method that draws random numbers with each other.
 
-    A method that raises an error gives rows with status `failed` and the error; the others go on. Where the device's
+    A method that raises an error gives rows with status `failed` and the error; the others continue. Where the device's
     memory does not hold a batch, the batch is divided and the token budget halved from then on. `working` is called
     with each method's name before its work on a batch, which may take minutes.
     """

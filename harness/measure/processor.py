@@ -19,7 +19,7 @@ def cores() -> int:
 
 @contextmanager
 def settings(threads: int | None) -> Iterator[None]:
-    """So many threads for torch and numba (None: all cores), quiet libraries; all of it is undone at the end."""
+    """The given number of threads for torch and numba (None: all cores), quiet libraries; all undone at the end."""
     wanted = threads or cores()
     before = torch.get_num_threads(), numba.get_num_threads(), transformers.utils.logging.get_verbosity()
     bars = transformers.utils.logging.is_progress_bar_enabled()
@@ -29,7 +29,7 @@ def settings(threads: int | None) -> Iterator[None]:
     try:
         # numpy's and scipy's matrices are small here, and waiting threads would occupy a core
         with threadpool_limits(1, "blas"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Captum, transformers and torch warn of what a user cannot change
+            warnings.simplefilter("ignore")  # Captum, transformers and torch warn about what a user cannot change
             yield
     finally:
         torch.set_num_threads(before[0])

@@ -33,7 +33,7 @@ class Grid:
 
     Args:
         columns: those of names come first.
-        bold: the cells, line and column, that stand out.
+        bold: the cells in bold, as line and column.
         rules: lines with a rule above them.
     """
 
@@ -58,7 +58,7 @@ class Grid:
 
 @dataclass
 class GridLines:
-    """The lines of a grid as they are collected, with what stands out in them."""
+    """The lines of a grid as they are collected, with their bold cells and rules."""
 
     lines: list[Sequence[Cell]] = field(default_factory=list)
     bold: set[tuple[int, int]] = field(default_factory=set)
@@ -112,7 +112,7 @@ def frames_by_layer(cells: pd.DataFrame) -> dict[int, pd.DataFrame]:
 
 
 def layer_name(layer: int) -> str:
-    """`L3`; layer 0 stands for methods without layers and is called `input`."""
+    """`L3`; layer 0 means methods without layers and is called `input`."""
     return "input" if layer == 0 else f"L{layer}"
 
 

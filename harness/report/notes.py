@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness.tables import NO_GOLD, Manifest
-
-ACCURACY_BY = "accuracy_by_"
+from harness.tables import ACCURACY_BY, NO_GOLD, Manifest
 
 
 @dataclass(frozen=True)

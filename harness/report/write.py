@@ -20,7 +20,7 @@ from harness.results.pooled import found, pooled
 FILES = (
     *("leaderboard.md", "leaderboard.tex", "leaderboard.csv", "ranking.csv", "pairs.csv", "pairs_by_length.csv"),
     *("rows.parquet", "metrics.parquet", "scores.parquet", "maps.parquet", "examples.parquet", "manifest.json"),
-)  # in the order in which a user is told of them
+)  # in the order in which they are reported
 
 
 @dataclass(frozen=True)

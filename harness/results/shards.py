@@ -47,7 +47,7 @@ def join(folders: Sequence[RunFolder], path: Path) -> RunFolder:
     manifests = [folder.manifest for folder in folders]
     tables = {name: [folder.table(name) for folder in folders] for name in STORED}
     orders = [table["example"].tolist() for table in tables["examples"]]
-    dealt = chain.from_iterable(zip_longest(*orders))  # the order in which shard=k/n deals them out
+    dealt = chain.from_iterable(zip_longest(*orders))  # the order in which shard=k/n distributes them
     rank = {example: index for index, example in enumerate(example for example in dealt if example is not None)}
     for name, parts in tables.items():
         table = pd.concat(parts, ignore_index=True)

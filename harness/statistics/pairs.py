@@ -3,8 +3,8 @@
 Brunner et al. 2020 compare raw with effective attention by Pearson's correlation and the number of tokens: in sentences
 longer than a head has dimensions, the attention weights are not identifiable. https://arxiv.org/abs/1908.04211. Pascual
 et al. 2021 compare the attention of single heads with the attribution of their outputs, and find that the mixing of
-context makes them differ, while some patterns persist through all layers. Their numbers are not given here: only
-abstracts and a caption could be read. https://arxiv.org/abs/2004.05916
+context makes them differ, while some patterns persist through all layers. Their numbers are not given here, because
+only abstracts and a caption were available. https://arxiv.org/abs/2004.05916
 """
 
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ def _correlated(ours: Sequence[NDArray], theirs: Sequence[NDArray], ranked: Sequ
         mask = tokens.astype(bool)
         columns["rho"][part] = spearman_by_layer(first[:, None], second, mask)[:, 0]
         columns["pearson"][part] = pearson(first, second, mask)
-        for reason, where in reversed(_reasons(first, second, mask)):  # the first reason stands
+        for reason, where in reversed(_reasons(first, second, mask)):  # the first reason counts
             status[part][where] = reason
     return {"n_tokens": np.array([int(np.sum(row)) for row in ranked]), **columns, "status": status}
 

@@ -18,13 +18,13 @@ class Architecture:
         key: a linear map.
         value: a linear map.
         attention_output: the projection of the heads' outputs.
-        attention_norm: the LayerNorm behind attention and its residual, or before attention (`pre_norm`).
+        attention_norm: the LayerNorm after attention and its residual, or before attention (`pre_norm`).
         inner: the feed-forward's first linear map.
         activation: the feed-forward's activation.
         outer: the feed-forward's second linear map.
-        feed_forward_norm: the LayerNorm behind the feed-forward and its residual, or before it (`pre_norm`).
+        feed_forward_norm: the LayerNorm after the feed-forward and its residual, or before it (`pre_norm`).
         logits: for each kind of head, the steps from the explained token's last state to the logits.
-        pre_norm: whether the LayerNorms stand before attention and feed-forward.
+        pre_norm: whether the LayerNorms come before attention and feed-forward.
     """
 
     layers: str

@@ -33,7 +33,7 @@ class Example:
         input_ids: `[token]`.
         roles: `[token]`, a `Role` each.
         position: the token whose last state feeds the head.
-        gold: the right class, or `tables.NO_GOLD` where the data do not tell it.
+        gold: the right class, or `tables.NO_GOLD` where the data do not give it.
         planted: token indices known to matter, by name, e.g. `subject`.
         tags: facts to group by, e.g. the number of attractors.
         token_types: `[token]`, which of two texts a token belongs to; None where the model does not use it.
@@ -73,7 +73,7 @@ class Batch:
     ranked: Tensor  # [batch, token]  True where scores enter the correlation
     position: Tensor  # [batch]
     gold: Tensor  # [batch]
-    blank_ids: Mapping[str, int | None]  # unk, mask, pad: the ids that can stand for a removed token
+    blank_ids: Mapping[str, int | None]  # unk, mask, pad: the ids that can replace a removed token
 
     @property
     def input_ids(self) -> Tensor:
@@ -152,7 +152,7 @@ def pack(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
 
 
 def without(inputs: Mapping[str, Tensor], token: Tensor) -> dict[str, Tensor]:
-    """The inputs without token `token[variant]` of each variant; what follows moves up."""
+    """The inputs without token `token[variant]` of each variant; later tokens move up."""
     ids = inputs["input_ids"]
     positions = torch.arange(ids.shape[1], device=ids.device).expand(len(token), -1)
     source = (positions + (positions >= token[:, None])).clamp(max=ids.shape[1] - 1)

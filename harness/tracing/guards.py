@@ -1,4 +1,4 @@
-"""Checks of what a model returned: each catches a change that would otherwise pass in silence."""
+"""Checks of what a model returned: each catches a change that would otherwise go unnoticed."""
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ def finite(logits: Tensor) -> Tensor:
 
 
 def checked_attentions(attentions: tuple[Tensor, ...] | None, batch: Batch, causal: bool) -> tuple[Tensor, ...]:
-    """The attentions, after every check that a silent change in the model would fail."""
+    """The attentions, after checks that catch silent changes in the model."""
     if not attentions or any(layer is None for layer in attentions):
         raise ValueError(f"the model returned no attentions; {REMEDY}")
     real = batch.attention_mask.bool()

@@ -19,7 +19,7 @@ Made = TypeVar("Made")
 
 
 class Bill:
-    """What a result that several methods use costs: its `own` work, and the bills of all results that went into it."""
+    """The cost of a result that several methods use: its `own` work, and the bills of all results that went into it."""
 
     def __init__(self):
         self.own = Cost()
@@ -77,7 +77,7 @@ class Meter:
                 outer.bills |= bill.bills
 
     def charge(self, bill: Bill) -> None:
-        """A result is used that is there already: the method that uses it bears what it has not borne yet."""
+        """Charge a method that uses an existing result with what it has not been charged yet."""
         for one in bill.bills - self._known:
             self._borrowed += one.own
         self._known |= bill.bills
@@ -108,7 +108,7 @@ _OPEN: ContextVar[Meter | None] = ContextVar("meter", default=None)
 
 
 def made_once(kept: dict[Any, tuple[Made, Bill | None]], name: object, make: Callable[[], Made]) -> Made:
-    """What `kept` holds under a name, computed the first time; every method that uses it bears its cost."""
+    """What `kept` holds under a name, computed the first time; every method that uses it is charged its cost."""
     meter = _OPEN.get()
     if name in kept:
         result, bill = kept[name]
@@ -125,7 +125,7 @@ def made_once(kept: dict[Any, tuple[Made, Bill | None]], name: object, make: Cal
 
 
 class metered(cached_property):  # noqa: N801  used like functools.cached_property
-    """A cached property whose cost is borne by every method that uses it, not by the first alone."""
+    """A cached property whose cost is charged to every method that uses it, not only to the first."""
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else made_once(vars(instance), self.attrname, lambda: self.func(instance))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from harness.tracing.architectures import architecture_of
 from harness.tracing.layer import Layer, Linear
 
-Step = Linear | nn.LayerNorm | Callable[[Tensor], Tensor]  # of the way from a token's last state to the logits
+Step = Linear | nn.LayerNorm | Callable[[Tensor], Tensor]  # on the way from a token's last state to the logits
 PARTS = (
     *("query", "key", "value", "attention_output", "attention_norm"),
     *("inner", "activation", "outer", "feed_forward_norm"),
@@ -24,7 +24,7 @@ def model_layers(model: nn.Module) -> list[nn.Module]:
 def layer_parts(model: nn.Module) -> list[Layer]:
     """The same, taken apart; the parts share the model's own weights."""
     architecture, config = architecture_of(model), getattr(model, "config", None)
-    heads: Any = getattr(config, "num_attention_heads", None)  # every type's configuration answers to this name
+    heads: Any = getattr(config, "num_attention_heads", None)  # every type's configuration has this name
     return [
         Layer(
             heads=heads,

@@ -129,7 +129,7 @@ class Trace:
         """The explained scalar of each row of logits, `[variant, class] -> [variant]`, in float64.
 
         `index` says which example each row belongs to; without it, rows are the batch's examples in order. The
-        softmax is taken in float64, since the probabilities of a sure model differ only past float32's last digit.
+        softmax is taken in float64, since a confident model's probabilities differ only beyond float32's last digit.
         """
         target = self.target if index is None else self.target[index]
         rival = self.rival if index is None else self.rival[index]

@@ -1,4 +1,4 @@
-"""ALTI: how near each token's summand comes to the attention block's output (Ferrando et al. 2022, section 3).
+"""ALTI: how close each token's summand is to the attention block's output (Ferrando et al. 2022, section 3).
 
 https://arxiv.org/abs/2203.04212
 """
@@ -19,8 +19,8 @@ class Alti:
     """The product of all layers' contribution maps from the input up to each layer.
 
     A token's contribution is the l1 norm of the attention block's output less the l1 distance of the token's summand
-    from it, zero where that is negative. The block's output has its biases, the summands have not. A query whose
-    every contribution is clipped has none: NaN. In a pre-LN model the block ends before the next LayerNorm.
+    from it, zero where that is negative. The block's output includes its biases, the summands do not. Where all of a
+    query's contributions are clipped, they are NaN. In a pre-LN model the block ends before the next LayerNorm.
     """
 
     cost: ClassVar[str] = "layer arithmetic"
@@ -38,5 +38,5 @@ def _contribution(run: LayerRun, rows: Tensor, parts: Tensor) -> Tensor:
     if not run.layer.pre_norm:
         parts = linear_norm(run.layer.attention_norm, parts, at_rows(run.attended, rows))
     output = at_rows(run.middle, rows)[:, :, None].double()  # [batch, row, 1, hidden]
-    # Norm less distance, taken dimension by dimension: two sums of nearly the same size would lose digits
+    # Norm minus distance, dimension by dimension: the difference of two nearly equal sums would lose digits
     return (output.abs() - (output - parts).abs()).sum(dim=-1).clamp(min=0)

@@ -15,7 +15,7 @@ class Attention:
 
     Args:
         residual: weight of the identity mixed into each layer; the paper's raw attention has none.
-        heads: `mean`, `max` or `min` over heads, or `each` head in a row of its own.
+        heads: `mean`, `max` or `min` over heads, or `each` head as a separate row.
         read_out: the explained position's `row`, or `max`, `mean` or `sum` over all queries.
     """
 

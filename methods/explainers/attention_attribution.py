@@ -18,17 +18,17 @@ RULES = ("midpoint", "right", "left")
 class AttentionAttribution:
     """Integrated gradients of a layer's attention from zero to itself, summed over heads.
 
-    All heads of the layer are scaled together and the other layers run on what comes of it; a scaled attention's rows
-    do not sum to 1, as published. A layer's scores before the read-out add up to the output less that of a layer
-    which attends to nothing, up to the error of the sum over steps.
+    All heads of the layer are scaled together and the later layers run on the result; rows of the scaled attention do
+    not sum to 1, as published. Before the read-out, a layer's scores add up to the output minus the output when that
+    layer attends to nothing, up to the error of the sum over steps.
 
     `steps` forward passes for each layer, and as many backward passes that end at that layer.
 
     Args:
         steps: points on the path.
-        rule: where they stand, `midpoint`; the paper's sum has them at the `right` of each step, the authors' program
-            at the `left`.
-        output: the scalar that is integrated, `probability` as in the paper; `run` for the run's own.
+        rule: where in each step they lie: at its `midpoint`, at its `right` end (the paper) or its `left` end (the
+            authors' program).
+        output: the scalar that is integrated, `probability` as in the paper, or `run` for the run's own.
         read_out: the explained position's `row`, or `max`, `mean` or `sum` over all queries.
     """
 

@@ -15,12 +15,12 @@ from methods.gradient_attention import positive_product
 class AttentionXGradient:
     """The mean over heads of each layer's attention times the output's gradient there, positive parts only.
 
-    The paper adds up all layers and all queries; here each layer has a row.
+    The paper sums over all layers and queries; here each layer has its own scores.
 
-    One backward pass more than the trace.
+    One backward pass in addition to the trace.
 
     Args:
-        output: the scalar whose gradient is taken, `logit` as in the paper; `run` for the run's own.
+        output: the scalar whose gradient is taken, `logit` as in the paper, or `run` for the run's own.
         read_out: the explained position's `row`, or `max`, `mean` or `sum` over all queries.
     """
 

@@ -14,15 +14,15 @@ from methods.gradient_rules import check_parameters, check_rules, scores
 
 @dataclass(frozen=True)
 class AttnLRP:
-    """The target's logit shared out over tokens: gradient times input on a changed backward pass.
+    """The target's logit distributed over tokens: gradient times input with a modified backward pass.
 
-    LayerNorms and activations are taken as linear, and the two factors of each of attention's products share what it
-    gets. What does not arrive at the tokens is with the biases, the position embeddings and the softmax.
+    LayerNorms and activations are treated as linear, and the two factors of each matrix product in attention split
+    its relevance. What does not reach the tokens stays with the biases, the position embeddings and the softmax.
 
-    One forward and one backward pass more than the trace.
+    One forward and one backward pass in addition to the trace.
 
     Args:
-        at: `word` embedding's output, or what the `first_layer` reads, positions and all.
+        at: the `word` embedding's output, or the input of the `first_layer`, positions included.
         reduce: `sum` with its sign, as published, or `abs_sum`, `l2`, `l1`, `mean_abs`.
     """
 

@@ -14,16 +14,16 @@ from methods.gradient_rules import check_parameters, check_rules, scores
 
 @dataclass(frozen=True)
 class CPLRP:
-    """The target's logit shared out over tokens, with no gradient through the softmax and LayerNorm's deviation fixed.
+    """The target's logit distributed over tokens, with no gradient through the softmax or LayerNorm's deviation.
 
-    What does not arrive at the tokens is with the biases and the position embeddings. The authors' program has no
-    feed-forward layers, and takes the plain gradient of the pooler's tanh; here every activation is taken as linear,
-    as in AttnLRP, without which the sum is not conserved.
+    What does not reach the tokens stays with the biases and the position embeddings. The authors' program has no
+    feed-forward layers and uses the plain gradient of the pooler's tanh; here every activation is treated as linear,
+    as in AttnLRP, because otherwise the sum is not conserved.
 
-    One forward and one backward pass more than the trace.
+    One forward and one backward pass in addition to the trace.
 
     Args:
-        at: `word` embedding's output, or what the `first_layer` reads, positions and all.
+        at: the `word` embedding's output, or the input of the `first_layer`, positions included.
         reduce: `sum` with its sign, as published, or `abs_sum`, `l2`, `l1`, `mean_abs`.
     """
 

@@ -1,4 +1,4 @@
-"""DecompX: vectors, one for each input token, carried through the whole model (Modarressi et al. 2023, section 3).
+"""DecompX: one vector per input token, propagated through the whole model (Modarressi et al. 2023, section 3).
 
 https://arxiv.org/abs/2306.02873
 """
@@ -25,19 +25,19 @@ TINY = 1e-30  # stands for zero, where a slope through the origin is its limit
 class DecompX:
     """Each token's part of the explained logit, or of the explained position's state after each layer.
 
-    A state is the sum of one vector per input token, from the first layer's input on. Linear maps take each vector for
-    itself; a LayerNorm does so under its real deviation; an activation multiplies all by its output over its input. A
-    bias is split between the vectors in the ratio of their absolute dot products with it (evenly where all are
-    zero). So the parts of a logit add up to it, and the vectors to the state.
+    From the first layer's input on, a state is the sum of one vector per input token. Linear maps act on each vector
+    separately, and so does a LayerNorm, with its actual deviation; an activation multiplies all of them by its output
+    over its input. A bias is split between the vectors in proportion to their absolute dot products with it (evenly
+    where all are zero). So the parts of a logit add up to it, and the vectors to the state.
 
-    No pass more than the trace's; memory a few times tokens^2 x hidden, of one sentence and layer at a time.
+    No passes beyond the trace's; memory a few times tokens^2 x hidden, for one sentence and layer at a time.
 
     Args:
-        at: `classifier`, the signed part of the explained class's logit, and where the run explains a difference of
-            classes, of the logits' difference; a probability, which is no sum, is explained by its logit. Or `layer`,
-            the l2 norm of the token's vector.
-        value_bias: of the first layer, split like the others, as in the paper; or left with the `key` that the value
-            belongs to, as in the authors' program.
+        at: `classifier`, the signed part of the explained class's logit, or of the difference of logits where the run
+            explains a difference of classes; a probability, which is not a sum, is explained by its logit. Or
+            `layer`, the l2 norm of the token's vector.
+        value_bias: what becomes of the first layer's value bias: split like the others, as in the paper; or left with
+            the `key` that the value belongs to, as in the authors' program.
     """
 
     cost: ClassVar[str] = "layer arithmetic"
@@ -84,12 +84,12 @@ class DecompX:
         return torch.stack([nn.functional.pad(rows, (0, width - rows.shape[1])) for rows in norms])
 
     def _explained(self, trace: Trace) -> list[Tensor]:
-        """The explained position's vectors of each example, `[layer, source, hidden]`: for both places made once."""
+        """The explained position's vectors of each example, `[layer, source, hidden]`, computed once for both `at`."""
         return trace.once(_of_explained_position[self.value_bias])
 
 
 def vectors(trace: Trace, index: int, value_bias: str = "split") -> Iterator[Tensor]:
-    """One example's vectors behind each layer, `[token, source, hidden]`; over sources they sum to the state."""
+    """One example's vectors after each layer, `[token, source, hidden]`; over sources they sum to the state."""
     n = int(trace.batch.length[index])
     width = max(1, trace.token_budget // n)
     parts = torch.diag_embed(trace.hidden[index, 0, :n].T).permute(1, 2, 0).contiguous()
@@ -106,7 +106,7 @@ def _explained_vectors(trace: Trace, value_bias: str) -> list[Tensor]:
         rows = trace.hidden.new_empty(len(trace.layer_runs), n, trace.hidden.shape[-1])
         with torch.no_grad():
             for layer, parts in enumerate(vectors(trace, index, value_bias)):
-                rows[layer] = parts[position]  # copied: a view would keep all of its layer's vectors
+                rows[layer] = parts[position]  # copied: a view would keep all of its layer's vectors alive
         explained.append(rows)
     return explained
 
@@ -154,7 +154,7 @@ def through_steps(steps: list[Step], parts: Tensor) -> Tensor:
 
 
 def through_norm(norm: nn.LayerNorm, parts: Tensor) -> Tensor:
-    """Vectors `[..., source, hidden]` through a LayerNorm under the deviation of their sum."""
+    """Vectors `[..., source, hidden]` through a LayerNorm with the deviation of their sum."""
     deviation = (parts.sum(dim=-2).var(dim=-1, correction=0) + norm.eps).sqrt()[..., None, None]
     return add_bias((parts - parts.mean(dim=-1, keepdim=True)) / deviation * norm.weight, norm.bias)
 
@@ -175,7 +175,7 @@ def add_bias(parts: Tensor, bias: Tensor) -> Tensor:
 
 
 def _with_classes(steps: list[Step], trace: Trace, index: int) -> list[Step]:
-    """Of a whole vocabulary, the words that the model chooses between."""
+    """The words that the model chooses between, out of the whole vocabulary."""
     last = steps[-1]
     if "candidates" not in trace.batch.inputs or not isinstance(last, Linear):
         return steps

@@ -1,4 +1,4 @@
-"""Effective attention (Brunner et al. 2020, section 4): attention without what its values cancel.
+"""Effective attention (Brunner et al. 2020, section 4): attention without the part that its values cancel.
 
 https://arxiv.org/abs/1908.04211
 """
@@ -22,15 +22,16 @@ EPSILON = torch.finfo(torch.float64).eps
 class EffectiveAttention:
     """The part of each head's attention that reaches the layer's output, averaged over heads.
 
-    With T the head's values times its output projection, `[token, hidden]`, what is removed from each row of A is
-    its part in the null space of T's transpose: A_eff T = A T. Rows need not sum to 1 and may be negative. Where a
-    sentence has no more tokens than a head has dimensions, nothing is removed.
+    With T the head's values times its output projection, `[token, hidden]`, each row of A loses its component in the
+    null space of T's transpose, so that A_eff T = A T. Rows need not sum to 1 and may be negative. Where a sentence
+    has no more tokens than a head has dimensions, nothing is removed.
 
-    No pass more than the trace's.
+    No passes beyond the trace's.
 
     Args:
-        of: an explainer that reads attention, e.g. rollout or flow, to be run on this one. Its mixing of tokens knows
-            no negative weights: they are set to zero for it, and rows made to sum to 1. None for the attention itself.
+        of: an explainer that reads attention, e.g. rollout or flow, to be run on effective attention. It cannot use
+            negative weights: they are set to zero for it, and rows are rescaled to sum to 1. None for the effective
+            attention itself.
         read_out: without `of`, the explained position's `row`, or `max`, `mean` or `sum` over all queries.
     """
 
@@ -50,7 +51,7 @@ class EffectiveAttention:
 
     @property
     def reduction(self) -> str | None:
-        """That of the explainer it runs."""
+        """The reduction of the explainer it runs, if any."""
         return self.of.reduction if isinstance(self.of, Reduces) else None
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, (head,) token]

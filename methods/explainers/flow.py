@@ -15,18 +15,18 @@ from methods.maximum_flow import maximum_flow_all_batch, maximum_flow_batch
 from methods.mixing import check_parameters, mixing
 
 ENGINES = ("numba", "networkx")
-MET = 1e-9  # a flow this near to its upper bound has met it
+MET = 1e-9  # a flow this close to its upper bound has reached it
 
 
 @dataclass(frozen=True)
 class Flow:
     """The maximum flow from the explained position at each layer to each input token, divided by its sum.
 
-    With `heads=each`, head k of layer l stands over the head-averaged layers below it (appendix A.1).
+    With `heads=each`, head k of layer l is applied on top of the head-averaged layers below it (appendix A.1).
 
     Args:
         residual: weight of the identity mixed into each layer.
-        heads: `mean`, `max` or `min` over heads, or `each` head in a row of its own.
+        heads: `mean`, `max` or `min` over heads, or `each` head as a separate row.
         read_out: the explained position's `row`, or `max`, `mean` or `sum` over all queries.
         engine: `numba`, or `networkx`: thousands of times slower, for checking.
     """
@@ -56,11 +56,11 @@ class Flow:
         return torch.stack(rows, dim=1).unflatten(1, tops.shape[1:3])
 
     def saturated(self, trace: Trace) -> Tensor:
-        """The share of ranked tokens whose flow is all that a token can get, `[batch, layer(, head)]`, in float64.
+        """The share of ranked tokens whose flow has reached its upper bound, `[batch, layer(, head)]`, in float64.
 
-        That is 1, or what the first layer's mixing hands on from the token to all queries together, if that is less.
-        Once each query's flow is, deeper layers add nothing, and tokens bounded by 1 tie. NaN where no token is
-        ranked, and for `heads=each` or another read-out than `row`, whose scores are not one such flow.
+        The bound is 1, or the total that the first layer's mixing passes from the token to all queries, whichever is
+        less. Where every query has reached it, deeper layers add nothing, and all tokens bounded by 1 tie. NaN where
+        no token is ranked, and for `heads=each` or a read-out other than `row`, whose scores are not one such flow.
         """
         layers = mixing(trace, self.residual, self.heads)  # [batch, layer, (head,) query, key]
         if self.read_out != "row" or self.heads == "each":

@@ -13,23 +13,23 @@ from methods.explained_output import check_output, explaining
 from methods.gradient_attention import positive_product
 
 CAPACITIES = ("attention_x_gradient", "attention", "gradient")
-GAP = 1e-7  # share of the maximum by which the flow's value may fall short of it
+GAP = 1e-7  # how far below the maximum the flow's value may be, as a share of it
 
 
 @dataclass(frozen=True)
 class GeneralizedAttentionFlow:
-    """What of one maximum flow, from the explained position at each layer to all tokens at once, ends at each token.
+    """How much of one maximum flow from the explained position at each layer to all tokens ends at each token.
 
-    Of all maximum flows the one in the middle is taken, to which the paper's log barrier leads as its weight goes to
-    zero: so equal tokens get equal scores. They add up to the maximum flow, which no layer below can widen.
+    Of all maximum flows it is the central one, which the paper's log barrier approaches as its weight goes to zero:
+    so equal tokens get equal scores. The scores add up to the maximum flow, which lower layers cannot increase.
 
-    One backward pass more than the trace where gradients are asked for, and on the CPU one flow for each layer.
+    One backward pass in addition to the trace where gradients are used, and one flow per layer, on the CPU.
 
     Args:
         capacity: of the edges, a mean over heads: `attention_x_gradient`, positive parts (the paper's AGF),
             `attention` (AF), or `gradient`, positive parts (GF).
         residual: weight of the identity mixed into each layer's capacities.
-        output: the scalar whose gradient is taken, `logit`, or another, or `run` for the run's own.
+        output: the scalar whose gradient is taken: `logit`, or another, or `run` for the run's own.
     """
 
     cost: ClassVar[str] = "few passes"

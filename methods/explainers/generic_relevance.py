@@ -16,15 +16,15 @@ from methods.gradient_attention import positive_product, without_own_entry
 
 @dataclass(frozen=True)
 class GenericRelevance:
-    """Relevance of each token for the explained position, from the first layer up to each.
+    """Relevance of each token for the explained position, accumulated from the first layer up to each layer.
 
     R starts as the identity, and each layer adds (A * gradient)+, averaged over heads, times R. The explained
-    position's own entry is set to the least of the others': the authors' program leaves it out of the picture.
+    position's own entry is set to the smallest of the others; the authors' program does not show it.
 
-    One backward pass more than the trace.
+    One backward pass in addition to the trace.
 
     Args:
-        output: the scalar whose gradient is taken, `logit` as in the paper; `run` for the run's own.
+        output: the scalar whose gradient is taken, `logit` as in the paper, or `run` for the run's own.
     """
 
     cost: ClassVar[str] = "few passes"

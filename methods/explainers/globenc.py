@@ -1,4 +1,4 @@
-"""GlobEnc: norms through the whole encoder block, rolled out (Modarressi et al. 2022, section 3).
+"""GlobEnc: norms of what passes through the whole encoder block, rolled out (Modarressi et al. 2022, section 3).
 
 https://arxiv.org/abs/2205.03286
 """
@@ -16,11 +16,11 @@ from methods.decomposition import add_residual, at_rows, linear_norm, rolled_out
 
 @dataclass(frozen=True)
 class GlobEnc:
-    """The product of all layers' maps of norms from the input up to each layer.
+    """The product of all layers' maps of norms, from the input up to each layer.
 
-    A summand of attention and its residual goes through both LayerNorms, linear under their real deviations; of the
-    feed-forward only the residual is kept. Biases are left out. A pre-LN model has no LayerNorm on that way: there the
-    maps are N-Res.
+    The summands of attention and its residual pass through both LayerNorms, which are linear once their deviations are
+    fixed; of the feed-forward block only the residual is kept. Biases are left out. In a pre-LN model there is no
+    LayerNorm on this path, and the maps are those of N-Res.
     """
 
     cost: ClassVar[str] = "layer arithmetic"

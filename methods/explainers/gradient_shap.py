@@ -22,17 +22,17 @@ from methods.single_example import SingleExample, one_by_one
 class GradientShap:
     """The gradient at random points between a baseline and the noisy input, times their difference.
 
-    Integrated gradients by chance: it estimates those of the same baseline. Points and noise are drawn from the seed
-    and the example's id. A run warns (`Inexact`) where the scores are off adding up to the output's difference between
-    input and baseline by more than 5 % of their size for half of a batch.
+    A random estimate of integrated gradients with the same baseline. Points and noise depend on the seed and the
+    example's id. The scores should add up to the output's difference between input and baseline: a run warns
+    (`Inexact`) where they miss it by more than 5% of their size for half of a batch.
 
-    `samples` forward and as many backward passes, of one sentence at a time and all at once: memory grows with
+    `samples` forward passes and as many backward, one sentence at a time but all samples together: memory grows with
     samples x tokens, whatever the token budget.
 
     Args:
         baseline: the word embedding of `pad`, `unk` or `mask` in each text token's place, or `zero`.
-        samples: points.
-        noise: standard deviation of the noise on the input's embedding; none is Captum's own choice.
+        samples: number of random points.
+        noise: standard deviation of the noise on the input's embedding; 0, as here, is Captum's default.
         reduce: `abs_sum` or, with its sign, `sum`; or `l2`, `l1`, `mean_abs`.
         seed: of points and noise.
     """

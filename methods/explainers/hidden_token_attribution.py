@@ -1,6 +1,6 @@
-"""Hidden token attribution: how a hidden state moves with each input (Brunner et al. 2020, section 5).
+"""Hidden token attribution: how sensitive a hidden state is to each input token (Brunner et al. 2020, section 5).
 
-https://arxiv.org/abs/1908.04211; of single heads: Pascual et al. 2021, section 3. https://arxiv.org/abs/2004.05916
+https://arxiv.org/abs/1908.04211; for single heads: Pascual et al. 2021, section 3. https://arxiv.org/abs/2004.05916
 """
 
 import hashlib
@@ -30,19 +30,19 @@ class Squares(NamedTuple):
 
 @dataclass(frozen=True)
 class HiddenTokenAttribution:
-    """The Frobenius norm of the Jacobian of the explained position's state in each token's input, rows summing to 1.
+    """Frobenius norm of the Jacobian of the explained position's state w.r.t. each input token; rows sum to 1.
 
-    The input is what the first layer reads: word and position embeddings together, behind their LayerNorm where the
-    model has one there. A row with no derivative at all is NaN.
+    The input is what the first layer reads: word and position embeddings together, after their LayerNorm where the
+    model has one there. A row whose derivatives are all zero is NaN.
 
-    The memory of the Jacobian itself grows as tokens x (layers + 15) x hidden^2, whatever the token budget; both kinds
-    of state come out of one computation.
+    Memory for the exact Jacobian grows as tokens x (layers + 15) x hidden^2, whatever the token budget. The states of
+    layers and of heads come from one computation.
 
     Args:
         of: the state: each `layer`'s output, or each `head`'s, before the output projection.
-        samples: None for the Jacobian itself; or the number of random directions u, normal, whose mean ||J^T u||^2 is
+        samples: None for the exact Jacobian, or the number of normal random directions u, whose mean ||J^T u||^2 is
             an unbiased estimate of the squared norm.
-        seed: of the directions, with the example's id: the same in any batch.
+        seed: of the directions, together with the example's id: the same in any batch.
     """
 
     cost: ClassVar[str] = "layer arithmetic"
@@ -90,7 +90,7 @@ class HiddenTokenAttribution:
     def _sampled(
         self, layers: Sequence[Layer], states: Tensor, position: int, directions: Tensor, token_budget: int
     ) -> Tensor:
-        """One example's mean squares, `[layer, group, token]`: cotangents of all layers' states go down together."""
+        """One example's mean squares, `[layer, group, token]`; all layers' cotangents are pulled back together."""
         pending = states.new_empty(0, *states.shape[1:])  # [row, token, hidden], the last layer's first
         for layer, state, start in reversed(list(zip(layers, states, directions, strict=False))):
             rows = start.flatten(0, 1)
@@ -115,14 +115,14 @@ def _pulled(output: Tensor, leaf: Tensor, rows: Tensor, token_budget: int) -> Te
     pulled = (
         torch.autograd.grad(output, leaf, piece, retain_graph=True, is_grads_batched=True)[0]
         for piece in pieces
-        if len(piece)  # above the last layer there is nothing yet
+        if len(piece)  # no cotangents come from above the last layer
     )
     return torch.cat([rows[:0], *pulled])
 
 
 @torch.no_grad()
 def jacobian_squares(trace: Trace) -> Squares:
-    """The squared Frobenius norms of the Jacobians of the explained position's states in every token's input."""
+    """Squared Frobenius norms of the Jacobians of the explained position's states w.r.t. every token's input."""
     layers = _layers(trace)
     of_layers, of_heads = [], []
     for index, states in enumerate(_states(trace, layers)):
@@ -147,7 +147,7 @@ def jacobian_squares(trace: Trace) -> Squares:
 
 
 def _jacobians(layers: Sequence[Layer], states: Tensor, position: int) -> list[Tensor]:
-    """Of every layer's heads' outputs at a position in the first layer's input, `[token, in, heads]` each."""
+    """Jacobians of each layer's head outputs at a position w.r.t. the first layer's input: `[token, in, heads]`."""
     jacobians: list[Tensor] = []
     spare = states.new_empty(*states.shape[1:], states.shape[-1])
     space = Workspace.of(spare, layers[0].heads)
@@ -169,7 +169,7 @@ def _layers(trace: Trace) -> list[Layer]:
 def _states(trace: Trace, layers: Sequence[Layer]) -> list[Tensor]:
     """Each example's layer inputs, and the last one's output, `[layer + 1, token, hidden]`.
 
-    ValueError where attention is not what the derivatives here are those of.
+    Raises ValueError where the model's attention is not the function that is differentiated here.
     """
     examples = []
     for index, n in enumerate(trace.batch.length.tolist()):

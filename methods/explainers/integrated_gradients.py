@@ -19,13 +19,13 @@ from methods.reduction import check_reduce, reduced
 class IntegratedGradients:
     """Gradients summed along the straight line from a baseline to the input, reduced over hidden dimensions.
 
-    The scores before reduction add up to the output's difference between input and baseline. The baseline keeps the
-    sentence's special tokens and positions. Where the path is steep, few steps miss part of that difference: a run
-    warns (`Inexact`) where it is more than 5 % of the scores' size for half of a batch.
+    Before reduction the scores add up to the output's difference between input and baseline. The baseline keeps the
+    sentence's special tokens and positions. Where the path is steep, too few steps miss part of that difference: a
+    run warns (`Inexact`) where the miss exceeds 5% of the scores' size for half of a batch.
 
     Args:
         baseline: the word embedding of `pad`, `unk` or `mask` in each text token's place, or `zero`.
-        steps: points of the Gauss-Legendre quadrature.
+        steps: number of points of the Gauss-Legendre quadrature.
         reduce: `abs_sum` or, with its sign, `sum`: a token's share of that difference; or `l2`, `l1`, `mean_abs`.
     """
 
@@ -68,4 +68,4 @@ class IntegratedGradients:
             n_steps=self.steps,
             internal_batch_size=max(len(inputs), trace.token_budget // inputs.shape[1]),
         )
-        return scores.detach()  # Captum leaves the baseline's part of the graph on it
+        return scores.detach()  # Captum leaves the baseline attached to its graph

@@ -18,17 +18,18 @@ from methods.surrogate import WeightedRegression
 
 @dataclass(frozen=True)
 class KernelShap:
-    """Coefficients of the linear model that best tells the output of random parts of the sentence, signed.
+    """Signed coefficients of the linear model that best predicts the output from which words are present.
 
-    Sizes of the parts are drawn by the Shapley kernel, from the seed and the example's id. Special tokens are always
-    there and score 0. Fewer samples than words leave the coefficients open; the smallest are taken.
+    The number of words present is drawn from the Shapley kernel; all draws depend on the seed and the example's id.
+    Special tokens are always present and score 0. With fewer samples than words the coefficients are not unique: the
+    solution of least norm is taken.
 
     `samples` forward passes.
 
     Args:
-        samples: parts of the sentence, the whole and the empty one among them.
-        baseline: what stands for an absent word, the word embedding of `pad`, `unk` or `mask`, or `zero`.
-        seed: of the parts.
+        samples: number of word subsets, including the full and the empty one.
+        baseline: what replaces an absent word: the word embedding of `pad`, `unk` or `mask`, or `zero`.
+        seed: of the subsets.
     """
 
     cost: ClassVar[str] = "passes by step"
@@ -47,7 +48,7 @@ class KernelShap:
         return one_by_one(trace, self.baseline, self._attribute, self.seed).mean(dim=2)[:, None]
 
     def _attribute(self, example: SingleExample) -> Tensor:
-        if len(example.places) == 1:  # no part between the whole and nothing: the value of the only word
+        if len(example.places) == 1:  # no subset between all and nothing: the value of the only word
             whole, empty = (example.forward(words) for words in (example.inputs, example.baseline))
             return (whole - empty).view(1, 1, 1).expand_as(example.inputs)
         method = CaptumKernelShap(example.forward)

@@ -1,6 +1,6 @@
 """Activation times gradient at each layer's output, through Captum.
 
-The layer form of input times gradient (Shrikumar et al. 2016), so that gradients too have a row per layer.
+The layer form of input times gradient (Shrikumar et al. 2016), which gives gradients one row per layer.
 https://arxiv.org/abs/1605.01713
 """
 
@@ -21,8 +21,8 @@ class LayerGradientXActivation:
     """Each token's state after a layer times the explained output's gradient there, reduced over hidden dimensions.
 
     After the last layer only the explained position has a gradient, so the other tokens tie at zero there. In a pre-LN
-    model the layer before is read through a LayerNorm, to which a state's length is nothing: the sum over hidden
-    dimensions is then what the LayerNorm's epsilon leaves, and a run warns (`RoundingNoise`).
+    model each earlier layer is read through a LayerNorm, which ignores a state's length: the sum over hidden
+    dimensions is then only what the LayerNorm's epsilon leaves, and a run warns (`RoundingNoise`).
 
     Args:
         reduce: `abs_sum`, `sum`, `l2`, `l1` or `mean_abs`.

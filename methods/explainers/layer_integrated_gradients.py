@@ -21,18 +21,18 @@ from methods.reduction import check_reduce, reduced
 
 @dataclass(frozen=True)
 class LayerIntegratedGradients:
-    """Gradients at a layer's output, summed along the straight line there from the baseline's states to the input's.
+    """Gradients at a layer's output, summed along the straight line from the baseline's states to the input's.
 
     The baseline keeps the sentence's special tokens and positions. Before reduction a layer's scores add up to the
-    output's difference between input and baseline, up to the error of the sum over steps: a run warns
-    (`Inexact`) where a layer's are off by more than 5 % of their size for half of a batch. After the last layer only
-    the explained position has a gradient, so the other tokens tie at zero there.
+    output's difference between input and baseline, up to the error of the sum over steps: a run warns (`Inexact`)
+    where a layer misses it by more than 5% of its scores' size for half of a batch. After the last layer only the
+    explained position has a gradient, so the other tokens tie at zero there.
 
-    For each layer `steps` forward and backward passes and two more forward; one more forward in all.
+    Per layer `steps` forward and backward passes and two more forward passes, and one more forward pass in total.
 
     Args:
         baseline: the word embedding of `pad`, `unk` or `mask` in each text token's place, or `zero`.
-        steps: points of the Gauss-Legendre quadrature.
+        steps: number of points of the Gauss-Legendre quadrature.
         reduce: `abs_sum` or, with its sign, `sum`; or `l2`, `l1`, `mean_abs`.
     """
 
@@ -79,7 +79,7 @@ class LayerIntegratedGradients:
         scores = []
         parts = layer_parts(trace.model)
         for layer, part in zip(model_layers(trace.model), parts, strict=True):
-            # where a LayerNorm ends the layer, its output is the layer's; the layer's own may hold the attention too
+            # where a LayerNorm ends the layer, its output is the layer's; the layer module may return attention too
             place = layer if part.pre_norm else part.feed_forward_norm
             found: Any = CaptumLayerIntegratedGradients(trace.forward_from, place).attribute(
                 inputs,

@@ -21,21 +21,22 @@ UNCHANGED = 1e-12
 
 @dataclass(frozen=True)
 class Lime:
-    """Coefficients of a ridge regression on sentences with words left out by chance, near ones counting more, signed.
+    """Signed coefficients of a ridge regression on sentences with words left out at random, near ones weighing more.
 
-    A sentence's weight is the paper's, exp(-d^2 / width^2), with the distance and the width of the authors' program
-    for texts: d is 100 times the cosine distance from the whole sentence, both as vectors of ones and zeros. That
-    program takes the root of it, a width larger by the root of 2; it puts the whole sentence among the samples, and
-    draws the number of words first, where Captum leaves out one by one with probability 1/2. All words are kept as
-    features. Special tokens are always there and score 0. All is drawn from the seed and the example's id.
+    A sentence's weight is the paper's, exp(-d^2 / width^2), with the distance and width of the authors' text program:
+    d is 100 times the cosine distance from the whole sentence, both as vectors of ones and zeros. That program takes
+    the square root of the weight, which makes the kernel wider by the root of 2, includes the whole sentence among the
+    samples, and draws the number of words first, where Captum leaves out each word with probability 1/2. All words
+    are kept as features. Special tokens are always present and score 0. All draws depend on the seed and the
+    example's id.
 
     `samples` forward passes.
 
     Args:
-        samples: sentences.
+        samples: number of sentences with words left out.
         width: of the kernel.
         ridge: penalty on the squares of the coefficients.
-        baseline: what stands for an absent word, the word embedding of `pad`, `unk` or `mask`, or `zero`.
+        baseline: what replaces an absent word: the word embedding of `pad`, `unk` or `mask`, or `zero`.
         seed: of the sentences.
     """
 
@@ -69,7 +70,7 @@ class Lime:
         )
 
     def _weight(self, _original: Tensor, _changed: Tensor, kept: Tensor, **_more: Any) -> Tensor:
-        """Of one sentence, by the words that it keeps, `[1, word]`."""
-        cosine = kept.double().mean().sqrt()  # of a vector of ones and zeros with one of ones
+        """Weight of one sentence, given the words that it keeps, `[1, word]`."""
+        cosine = kept.double().mean().sqrt()  # cosine of a vector of ones and zeros with a vector of ones
         distance = 100 * (1 - cosine)
         return torch.exp(-((distance / self.width) ** 2))[None]

@@ -1,4 +1,4 @@
-"""Norms of what attention takes from each token (Kobayashi et al. 2020, section 3; 2021, section 3).
+"""Norms of what attention draws from each token (Kobayashi et al. 2020, section 3; 2021, section 3).
 
 https://arxiv.org/abs/2004.10102, https://arxiv.org/abs/2109.07152
 """
@@ -19,14 +19,14 @@ BLOCKS = ("attention", "residual", "layer_norm")
 
 @dataclass(frozen=True)
 class NormBased:
-    """The norm of each token's summand of the explained position's state, behind the attention block of each layer.
+    """The norm of each token's summand of the explained position's state, after the attention block of each layer.
 
     Biases of the output projection and of the LayerNorm belong to no token and are left out.
 
     Args:
-        block: what the summands have gone through: `attention` alone (N); its `residual` too, which adds the token's
-            own state to its own summand, inside the norm (N-Res); and the `layer_norm` behind it, linear under the
-            real deviation (N-ResLN). A pre-LN model has no LayerNorm there, and `layer_norm` is `residual`.
+        block: what the summands have passed through: `attention` alone (N); its `residual` too, which adds the token's
+            own state to its own summand, inside the norm (N-Res); and the `layer_norm` after it, linear with its
+            actual deviation (N-ResLN). A pre-LN model has no LayerNorm there: `layer_norm` equals `residual`.
     """
 
     cost: ClassVar[str] = "layer arithmetic"

@@ -17,16 +17,16 @@ from methods.single_example import SingleExample, one_by_one
 
 @dataclass(frozen=True)
 class Occlusion:
-    """A token's mean change of the output over all windows of tokens that hold it, signed.
+    """The mean signed change of the output over all windows that contain a token.
 
-    Windows run over the words alone; special tokens are kept, and score 0. With `window=1` these are blank-out's
-    differences with their sign: the reference itself, but for that.
+    Windows cover words only; special tokens are kept and score 0. With `window=1` the scores are blank-out's
+    differences with their sign: except for the sign, the reference itself.
 
-    One forward pass for each window.
+    One forward pass per window.
 
     Args:
-        window: neighbouring tokens that are hidden at a time; a shorter sentence is hidden whole.
-        baseline: what hides them, the word embedding of `pad`, `unk` or `mask`, or `zero`.
+        window: number of neighbouring tokens hidden at a time; a shorter sentence is hidden entirely.
+        baseline: what replaces them: the word embedding of `pad`, `unk` or `mask`, or `zero`.
     """
 
     cost: ClassVar[str] = "passes by token"

@@ -1,4 +1,4 @@
-"""A floor: the earlier a token stands, the more it counts."""
+"""A floor: the earlier a token, the higher its score."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,7 +11,7 @@ from harness.tracing.run import Trace
 
 @dataclass(frozen=True)
 class Position:
-    """Minus the token's place in the sentence, CLS first. A table that this method leads says nothing of models."""
+    """Minus the token's index in the sentence, from CLS on. A table it leads says nothing about models."""
 
     cost: ClassVar[str] = "no pass"
     floor: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""A floor: scores drawn by chance."""
+"""A floor: random scores."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,7 +12,7 @@ from methods.seeded import generator
 
 @dataclass(frozen=True)
 class Random:
-    """Uniform scores, drawn from the seed and the example's id: the same in any batch, order or shard."""
+    """Uniform scores that depend on the seed and the example's id: the same in any batch, order or shard."""
 
     cost: ClassVar[str] = "no pass"
     floor: ClassVar[bool] = True

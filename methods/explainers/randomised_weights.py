@@ -1,4 +1,4 @@
-"""A floor: an explainer on the same model with weights by chance (Adebayo et al. 2018, section 3.1, all at once).
+"""A floor: an explainer on a randomly re-initialised copy of the model (Adebayo et al. 2018, section 3.1, all at once).
 
 https://arxiv.org/abs/1810.03292
 """
@@ -19,10 +19,10 @@ from methods.explainers.attention import Attention
 
 @dataclass(frozen=True)
 class RandomisedWeights:
-    """An explainer on a re-initialised copy of the model, for the classes that the real model's run explains.
+    """An explainer on a re-initialised copy of the model, for the classes that the trained model's run explains.
 
-    Every module is reset by its own `reset_parameters`, not by the rule by which this model was initialised; where a
-    module has none, GPT-2's linear layers are reset as PyTorch's are, norms to one and zero, biases to zero.
+    Every module is reset by its own `reset_parameters`, not by the scheme with which this model was initialised. Where
+    a module has none, GPT-2's linear layers are reset like PyTorch's, norms to one and zero, biases to zero.
 
     Args:
         of: the explainer.
@@ -48,7 +48,7 @@ class RandomisedWeights:
 
     @property
     def reduction(self) -> str | None:
-        """That of the explainer it runs."""
+        """The reduction of the explainer it runs, if any."""
         return self.of.reduction if isinstance(self.of, Reduces) else None
 
     def __call__(self, trace: Trace) -> Tensor:  # as `of`
@@ -57,7 +57,7 @@ class RandomisedWeights:
     def randomised(self, model: nn.Module) -> nn.Module:
         """A copy of the model with random weights, on the same device; the model itself stays as it is.
 
-        There is one for each seed, kept as long as the model, which all batches and floors share.
+        There is one per seed, shared by all batches and floors and kept as long as the model.
         """
         devices = {parameter.device for parameter in model.parameters()}
         dtypes = {parameter.dtype for parameter in model.parameters()}
@@ -97,7 +97,7 @@ def _constant(module: nn.Module, name: str) -> float | None:
 def _reset(module: nn.Module) -> None:
     if hasattr(module, "reset_parameters"):
         module.reset_parameters()  # pyright: ignore[reportCallIssue]
-    elif isinstance(module, Conv1D):  # a linear layer whose weight stands the other way round
+    elif isinstance(module, Conv1D):  # a linear layer whose weight is transposed
         bound = len(module.weight) ** -0.5
         for parameter in (module.weight, module.bias):
             nn.init.uniform_(parameter, -bound, bound)

@@ -14,11 +14,11 @@ from methods.mixing import check_parameters, mixing
 class Rollout:
     """The product of all layers' mixing matrices from the input up to each layer.
 
-    With `heads=each`, head k of layer l mixes what the head-averaged layers below it made (appendix A.1).
+    With `heads=each`, head k of layer l is applied on top of the head-averaged layers below it (appendix A.1).
 
     Args:
         residual: weight of the identity mixed into each layer.
-        heads: `mean`, `max` or `min` over heads, or `each` head in a row of its own.
+        heads: `mean`, `max` or `min` over heads, or `each` head as a separate row.
         read_out: the explained position's `row`, or `max`, `mean` or `sum` over all queries.
     """
 

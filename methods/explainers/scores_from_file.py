@@ -1,4 +1,4 @@
-"""Scores that another program wrote, or an earlier run: held against the references as any explainer's are."""
+"""Scores written by another program or an earlier run, compared with the references like any explainer's."""
 
 import gzip
 import json
@@ -25,14 +25,14 @@ Cells = dict[tuple[int, int], np.ndarray]  # (layer, head) -> [token]
 class ScoresFromFile:
     """Scores of the run's examples, read from a file; the file is checked before anything is run.
 
-    A row is an `example` (its id), a `layer` (1 to the model's last, or 0 for a method without layers) and `scores`: a
-    number for each of the example's own tokens, special ones too. Single heads stand in rows of their own, with `head`
-    from 1. NaN, or null, is a score that is undefined. So a run's own `scores.parquet` can be given as it is.
+    A row has an `example` (its id), a `layer` (1 to the model's last, or 0 for a method without layers) and `scores`:
+    one number per token of the example, special tokens included. Single heads have separate rows, with `head` from 1.
+    NaN or null marks an undefined score. The `scores.parquet` of a run can be used as it is.
 
     Args:
         path: a parquet file, or JSON lines, plain or gzipped.
         method: which of the file's methods, where it holds several in its column `method`; rows whose `kind` is
-            `reference` are none.
+            `reference` are not methods.
     """
 
     cost: ClassVar[str] = "no pass"
@@ -49,7 +49,7 @@ class ScoresFromFile:
         return (Path(self.path).expanduser(),)
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise where the file cannot be read any more; its layers are held against the model's with each batch."""
+        """Raise where the file can no longer be read; its layers are compared with the model's in each batch."""
         self._scores()
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, (head,) token]
@@ -75,14 +75,14 @@ class ScoresFromFile:
         file = Path(self.path).expanduser()
         if not file.is_file():
             raise FileNotFoundError(
-                f"{self.path} is no file: expected scores as parquet or JSON lines; give a run's scores.parquet, or "
+                f"{self.path} is not a file: expected scores as parquet or JSON lines; give a run's scores.parquet, or "
                 f"write one with the columns {', '.join(NEEDED)}"
             )
         facts = file.stat()
         return _scores(str(file), facts.st_mtime_ns, facts.st_size, self.method)
 
     def _check_cells(self, cells: list[tuple[int, int]], model_layers: int, model_heads: int) -> None:
-        """Heads and layers are the model's, or none."""
+        """Raise unless heads and layers are the model's, or absent."""
         layers, heads = sorted({layer for layer, _ in cells}), sorted({head for _, head in cells})
         if layers not in ([0], [*range(1, model_layers + 1)]):
             raise ValueError(
@@ -103,7 +103,7 @@ class ScoresFromFile:
             )
 
 
-@cache  # a file is read once, not once for each batch, until it changes
+@cache  # a file is read once, not once per batch, until it changes
 def _table(path: str, changed: int, size: int) -> pd.DataFrame:
     with Path(path).open("rb") as file:
         start = file.read(4)
@@ -113,14 +113,14 @@ def _table(path: str, changed: int, size: int) -> pd.DataFrame:
         else:
             with (gzip.open if start[:2] == b"\x1f\x8b" else open)(path, "rt", encoding="utf-8") as file:
                 table = pd.DataFrame([json.loads(line) for line in file if line.strip()], dtype=object)
-    except (OSError, ValueError, EOFError, zlib.error) as error:  # pyarrow's and json's are kinds of these
+    except (OSError, ValueError, EOFError, zlib.error) as error:  # pyarrow's and json's errors are subclasses of these
         raise ValueError(
             f"{path} cannot be read as parquet or JSON lines ({error}): write one object a line, or parquet"
         ) from error
     if missing := [name for name in NEEDED if name not in table]:
         raise ValueError(
             f"{path} has no column {', '.join(missing)}: expected {', '.join(NEEDED)} and, if wanted, head, method "
-            f"and kind, got {', '.join(map(str, table)) or 'no rows'}; name the columns so"
+            f"and kind, got {', '.join(map(str, table)) or 'no rows'}; rename the columns"
         )
     return table
 
@@ -136,14 +136,13 @@ def _scores(path: str, changed: int, size: int, method: str | None) -> dict[str,
         for column, value in zip(WHOLE, (layer, head), strict=True):
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise ValueError(
-                    f"{path} has {column} {value!r} for example {name!r}: expected a whole number, from 1, or 0 for "
-                    "none; write it so"
+                    f"{path} has {column} {value!r} for example {name!r}: expected a whole number from 1, or 0 for none"
                 )
         cells = found.setdefault(name, {})
         if (layer, head) in cells:
             raise ValueError(
                 f"{path} has example {name!r}, layer {layer}, head {head} twice: expected one row for each; leave one "
-                "out, or tell them apart by a column method"
+                "out, or distinguish them by a column `method`"
             )
         cells[layer, head] = _numbers(path, name, values)
     _check_shapes(path, found)
@@ -176,7 +175,7 @@ def _id(path: str, value: Any) -> str:
 
 
 def _numbers(path: str, example: str, values: Any) -> np.ndarray:
-    """`[token]`, float64, to the bit what the file holds."""
+    """`[token]`, float64, bit for bit what the file holds."""
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":
         return values.astype(np.float64)
     given = list(values) if isinstance(values, list | np.ndarray) else [values]
@@ -194,7 +193,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _check_shapes(path: str, found: dict[str, Cells]) -> None:
-    """Every example has the layers and heads of the first, and somewhere a score is a number."""
+    """Raise unless every example has the layers and heads of the first, and some score is a number."""
     first, *_ = found
     for example, cells in found.items():
         if cells.keys() != found[first].keys():

@@ -1,4 +1,4 @@
-"""Shapley values by random orders of the tokens (Strumbelj & Kononenko 2010), through Captum.
+"""Shapley values by sampling orders of the tokens (Strumbelj & Kononenko 2010), through Captum.
 
 https://jmlr.org/papers/v11/strumbelj10a.html
 """
@@ -17,16 +17,16 @@ from methods.single_example import SingleExample, one_by_one
 
 @dataclass(frozen=True)
 class ShapleyValueSampling:
-    """Each word's mean change of the output when it joins those before it in a random order, signed.
+    """Each word's mean signed change of the output when it joins the words before it in a random order.
 
     The scores add up to the output's difference between the sentence and the baseline, which keeps the special tokens:
-    they are no players and score 0. Orders are drawn from the seed and the example's id.
+    these are not players and score 0. Orders depend on the seed and the example's id.
 
-    `samples` forward passes for each word.
+    `samples` forward passes per word.
 
     Args:
-        samples: orders.
-        baseline: what stands for an absent word, the word embedding of `pad`, `unk` or `mask`, or `zero`.
+        samples: number of orders.
+        baseline: what replaces an absent word: the word embedding of `pad`, `unk` or `mask`, or `zero`.
         seed: of the orders.
     """
 

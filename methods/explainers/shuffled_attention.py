@@ -1,4 +1,4 @@
-"""A floor: what a reader of attention says where each row's weights are dealt out by chance."""
+"""A floor: an explainer that reads attention, on attention with each row shuffled."""
 
 import copy
 from dataclasses import dataclass, field
@@ -19,11 +19,11 @@ class ShuffledAttention:
     """An explainer on attention whose rows are permuted among the example's own tokens.
 
     All heads of a layer share a row's permutation, so that the row of their mean is permuted as a whole: it keeps its
-    entries, and every map made of it the same sums. Rows, layers and examples are permuted apart, drawn from the seed
-    and the example's id: the same in any batch, order or shard. Attention's gradients stay where they were.
+    entries, and every map made from it keeps its sums. Rows, layers and examples have independent permutations, which
+    depend on the seed and the example's id: the same in any batch, order or shard. Gradients are not permuted.
 
     Args:
-        of: the explainer that reads the changed attention.
+        of: the explainer that reads the shuffled attention.
         seed: of the permutations.
     """
 
@@ -40,12 +40,12 @@ class ShuffledAttention:
 
     @property
     def reduction(self) -> str | None:
-        """That of the explainer it runs."""
+        """The reduction of the explainer it runs, if any."""
         return self.of.reduction if isinstance(self.of, Reduces) else None
 
     def __call__(self, trace: Trace) -> Tensor:  # as `of`
         changed = copy.copy(trace)
-        changed.forget()  # what was kept of the true attention must not answer for this one
+        changed.forget()  # what was cached for the true attention must not be reused for this one
         source = self._source(trace).to(trace.attention.device)[:, :, None]  # [batch, layer, 1, query, key]
         changed.attention = trace.attention.gather(-1, source.expand_as(trace.attention))
         return self.of(changed)

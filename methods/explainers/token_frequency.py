@@ -1,4 +1,4 @@
-"""A floor: the rarer a token is in a corpus, the more it counts."""
+"""A floor: the rarer a token in a corpus, the higher its score."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -13,15 +13,15 @@ from harness.tracing.run import Trace
 
 @dataclass(frozen=True)
 class TokenFrequency:
-    """Minus a token's count in a corpus. A table that this method leads says nothing of models.
+    """Minus a token's count in a corpus. A table that this method leads says nothing about models.
 
-    There is no default, and no file in conf/explainers: the order of a vocabulary stands for frequency in few
-    tokenizers, and the examples that are explained are no corpus. So it is asked for by
+    There is no default, and no file in conf/explainers: few vocabularies are ordered by frequency, and the examples
+    that are explained are too few to count. Add it with
     `'+explainers.token_frequency={_target_: methods.explainers.token_frequency.TokenFrequency, path: FILE}'`.
 
     Args:
-        path: a text file with a token's id and its count on each line, in the model's own vocabulary; a token that
-            it does not name has count 0.
+        path: a text file with a token id of the model's vocabulary and its count on each line; a token that is not
+            listed has count 0.
     """
 
     cost: ClassVar[str] = "no pass"

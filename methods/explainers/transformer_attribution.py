@@ -22,16 +22,16 @@ from methods.relevance_rules import RelevanceRules
 class TransformerAttribution:
     """The product over layers of the identity plus (gradient * relevance of attention)+, averaged over heads.
 
-    Relevance starts as 1 at the target's logit. It is left out where it has no say: nothing below the first
-    attention, and no bias. The explained position's own entry is set to the least of the others'; the authors'
+    Relevance starts as 1 at the target's logit. What cannot affect the scores is not computed: biases, and everything
+    below the first attention. The explained position's own entry is set to the smallest of the others; the authors'
     program sets it to zero.
 
-    One forward and two backward passes more than the trace, in float64 but for one of these.
+    One forward and two backward passes in addition to the trace, all but one backward pass in float64.
 
     Args:
         start_layer: the first layer of the product, from 1; there are no scores (NaN) below it. The authors' program
             starts at the last of BERT-base's twelve.
-        normalize: whether each layer's rows are divided by their sums; the authors' program once did and left off.
+        normalize: whether each layer's rows are divided by their sums, as an early version of the authors' program did.
     """
 
     cost: ClassVar[str] = "few passes"

@@ -1,4 +1,4 @@
-"""Value zeroing: how far a state turns when attention is denied a token's value (Mohebbi et al. 2023, section 4).
+"""Value zeroing: how much a state changes when attention cannot read a token's value (Mohebbi et al. 2023, section 4).
 
 https://arxiv.org/abs/2301.12971
 """
@@ -16,14 +16,14 @@ from methods.decomposition import at_rows, explained_rows, normalised, rolled_ou
 
 @dataclass(frozen=True)
 class ValueZeroing:
-    """Cosine distance of a layer's output from what it is with a token's value vector zero in all heads.
+    """Cosine distance between a layer's output and its output with a token's value vector set to zero in all heads.
 
-    Each layer is re-run from its true input. Queries and keys do not see the values, so that a re-run starts behind
-    the attention weights: the token's summand is taken from attention's output, and the rest of the layer run.
+    Each layer is re-run from its true input. Values do not affect queries and keys, so a re-run starts after the
+    attention weights: the token's summand is subtracted from attention's output, and the rest of the layer is run.
 
     Args:
-        rollout: whether to return the product of the maps up to each layer, with no residual, or each layer's own
-            row. Rows are divided by their sum, NaN where that is zero.
+        rollout: True for the product of the maps up to each layer, with no residual; False for each layer's own row.
+            Rows are divided by their sum, NaN where that is zero.
     """
 
     cost: ClassVar[str] = "layer arithmetic"
@@ -47,6 +47,6 @@ class ValueZeroing:
 def _turn(run: LayerRun, rows: Tensor, parts: Tensor) -> Tensor:
     changed = run.layer.rest(at_rows(run.attended, rows)[:, :, None] - parts)  # [batch, row, key, hidden]
     plain = at_rows(run.output, rows)[:, :, None]
-    # 1 - cos as half the squared distance of unit vectors: the difference of two numbers near 1 would lose digits
+    # 1 - cos as half the squared distance of unit vectors: subtracting two numbers near 1 would lose digits
     apart = plain / plain.norm(dim=-1, keepdim=True) - changed / changed.norm(dim=-1, keepdim=True)
     return apart.square().sum(dim=-1) / 2

@@ -1,1 +1,1 @@
-"""Metrics: a trace and an explainer's scores in, one number per example and layer out; no reference is asked."""
+"""Metrics: a trace and an explainer's scores in, one number per example and layer out; no reference is needed."""

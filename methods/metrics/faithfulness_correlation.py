@@ -1,4 +1,4 @@
-"""Correlation of a set's scores with what removing the set changes (Bhatt et al. 2020).
+"""Correlation between the scores of token sets and the effect of removing them (Bhatt et al. 2020).
 
 https://arxiv.org/abs/2005.00631
 """
@@ -17,10 +17,10 @@ from methods.subsets import of_share
 
 @dataclass(frozen=True)
 class FaithfulnessCorrelation:
-    """Pearson's r, over random token sets of one size, of the sum of a set's scores and the fall of p without it.
+    """Pearson's r, over random token sets of one size, between a set's summed scores and the fall of p without it.
 
-    NaN where either side is constant: equal scores, a single ranked token, or falls that a float32 model's rounding
-    cannot tell apart.
+    NaN where either side is constant: equal scores, a single ranked token, or falls that differ by no more than a
+    float32 model's rounding.
 
     Args:
         removal: `unk`, `mask` or `pad` in a token's place, or `delete`. The explained position is never deleted.
@@ -53,7 +53,7 @@ class FaithfulnessCorrelation:
         sound = defined(scores, ranked)
         sets = of_share(trace.batch, ranked, self.share, self.samples, self.seed)  # [batch, sample, token]
         fall = whole(trace).exp()[:, 0] - log_probability(trace, sets, self.removal).exp()  # [batch, sample]
-        # less the lowest, which changes no correlation, equal scores add up to the same in any set to the last digit
+        # subtracting the lowest score changes no correlation and makes equal scores add up to exactly 0 in every set
         scores = scores.masked_fill(~(ranked[:, None] & scores.isfinite()), torch.inf)
         scores = (scores - scores.amin(dim=-1, keepdim=True)).masked_fill(~ranked[:, None], 0.0)
         sums = (scores[:, :, None] * sets[:, None]).sum(dim=-1)  # [batch, layer, sample]

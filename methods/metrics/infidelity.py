@@ -1,4 +1,4 @@
-"""How far the scores are off telling what removing a set of tokens changes (Yeh et al. 2019, section 2), by Captum.
+"""How badly the scores predict the effect of removing a set of tokens (Yeh et al. 2019, section 2), by Captum.
 
 https://arxiv.org/abs/1901.09392
 """
@@ -25,8 +25,8 @@ class Infidelity:
     Args:
         removal: `unk`, `mask` or `pad` in a token's place, or `delete`. The explained position is never deleted.
         samples: sets drawn for each example.
-        normalised: scores are first multiplied by the factor that makes the mean smallest, since attention has no
-            unit. That factor may be negative, so that scores of the wrong sign throughout are not punished.
+        normalised: whether scores are first multiplied by the factor that makes the mean smallest, since attention
+            has no unit. The factor may be negative, so scores that all have the wrong sign are not penalised.
         seed: of the sets, together with the example's id.
     """
 

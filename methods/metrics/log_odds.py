@@ -1,4 +1,4 @@
-"""The log of how much of the predicted class's probability is left without the top tokens (Shrikumar et al. 2017).
+"""The log of the share of the predicted class's probability left without the top tokens (Shrikumar et al. 2017).
 
 https://arxiv.org/abs/1704.02685
 """

@@ -1,4 +1,4 @@
-"""Whether the output rises with every token that comes back, least relevant first (Arya et al. 2019).
+"""Whether the output rises with every token that is restored, least relevant first (Arya et al. 2019).
 
 https://arxiv.org/abs/1909.03012
 """
@@ -18,9 +18,9 @@ STEPS = ("all", "share")
 
 @dataclass(frozen=True)
 class Monotonicity:
-    """Whether p never falls as the ranked tokens come back one by one, lowest score first.
+    """Whether p never falls as the ranked tokens are restored one by one, lowest score first.
 
-    With tokens of equal score the later one comes back first. A fall within a float32 model's rounding is none.
+    Of tokens with equal scores the later is restored first. A fall within a float32 model's rounding does not count.
 
     Args:
         removal: `unk`, `mask` or `pad` in a token's place, or `delete`. The explained position is never deleted.

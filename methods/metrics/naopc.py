@@ -1,4 +1,4 @@
-"""Normalised AOPC: comprehensiveness between the worst and the best order of tokens (Edin et al. 2025).
+"""Normalised AOPC: comprehensiveness, rescaled between the worst and the best order of tokens (Edin et al. 2025).
 
 https://arxiv.org/abs/2408.08137
 """
@@ -22,14 +22,14 @@ LONGEST_EXACT = 16  # 65,536 runs of one example
 class Naopc:
     """(AOPC - lowest) / (highest - lowest), over all orders in which an example's tokens can be removed.
 
-    AOPC is `Comprehensiveness` over k = 1..n. 1 is the best order, 0 the worst. Where the search misses the best or
-    the worst order, which only a beam can, a value may lie outside 0 to 1, and is left so. NaN where no order differs
-    from another by more than a float32 model's rounding.
+    AOPC is `Comprehensiveness` over k = 1..n. 1 is the best order, 0 the worst. Where a beam search misses the best
+    or the worst order, a value may lie outside 0 to 1, and is not clipped. NaN where no two orders differ by more
+    than a float32 model's rounding.
 
     Args:
         removal: `unk`, `mask` or `pad` in a token's place, or `delete`. The explained position is never deleted.
-        exact: up to so many ranked tokens, all 2^n sets are run, and both bounds are exact.
-        beam: sets kept after each token for longer examples.
+        exact: up to this number of ranked tokens all 2^n sets are run, and both bounds are exact.
+        beam: number of sets kept after each token, for longer examples.
     """
 
     cost: ClassVar[str] = "passes by set of tokens"
@@ -75,7 +75,7 @@ class Naopc:
     def _over_all_orders(self, trace: Trace, row: int, tokens: Tensor) -> tuple[float, float]:
         """Lowest and highest mean of the probability over all orders of one example's tokens.
 
-        The sum along the best way to a set is the set's own value and the best way to it less one of its tokens.
+        The best sum on the way to a set is the set's own value plus the best sum on the way to it less one token.
         """
         n = len(tokens)
         sets = torch.arange(2**n, device=tokens.device)
@@ -95,7 +95,7 @@ class Naopc:
         return float(low[-1] / n), float(high[-1] / n)
 
     def _along_beams(self, trace: Trace, rows: Sequence[int], ranked: Tensor) -> np.ndarray:
-        """Lowest and highest mean of the probability that a beam finds, `[example, 2]`; all examples side by side."""
+        """Lowest and highest mean of the probability that a beam search finds, `[example, 2]`."""
         lengths = ranked.sum(dim=1).tolist()
         width = ranked.shape[1]
         # for each example and sign: the sets of the beam, and the sum of the probability on the way to each
@@ -114,7 +114,7 @@ class Naopc:
 
 
 def _grown(sets: np.ndarray, sums: np.ndarray, ranked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each set with each ranked token that it has not, `[set, token]`, and the sum on the way there, `[set]`."""
+    """Each set plus each ranked token that it lacks, `[set, token]`, and the sum on the way there, `[set]`."""
     origin, token = np.nonzero(ranked & ~sets)
     grown = sets[origin]
     grown[np.arange(len(token)), token] = True

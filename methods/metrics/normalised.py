@@ -1,4 +1,4 @@
-"""Sufficiency and comprehensiveness as shares of what the model has without any token (Carton et al. 2020).
+"""Sufficiency and comprehensiveness, relative to an input without any ranked token (Carton et al. 2020).
 
 https://arxiv.org/abs/2010.04736
 """
@@ -24,7 +24,7 @@ from methods.shares import kept_share, lost_share, null_loss
 
 @dataclass(frozen=True)
 class NormalisedSufficiency:
-    """Mean over k of the share that the top k tokens alone keep of what all ranked tokens add; each in [0, 1].
+    """Mean over k of how much the top k tokens alone keep, as a share of what all ranked tokens add; in [0, 1].
 
     Args:
         removal: `unk`, `mask` or `pad` in a token's place, or `delete`. The explained position is never deleted.
@@ -56,7 +56,7 @@ class NormalisedSufficiency:
 
 @dataclass(frozen=True)
 class NormalisedComprehensiveness:
-    """Mean over k of the share that removing the top k tokens loses of what all ranked tokens add; each in [0, 1].
+    """Mean over k of how much removing the top k tokens loses, as a share of what all ranked tokens add; in [0, 1].
 
     Args:
         removal: as in `NormalisedSufficiency`.

@@ -1,6 +1,6 @@
-"""Whether the token that a task plants is found: precision at 1, reciprocal rank, and the margin to its rivals.
+"""Whether the token that a task plants is found: precision at 1, reciprocal rank, and the margin over its rivals.
 
-A task tells the tokens on which the right answer rests, and those which mislead: in subject-verb agreement the subject
+A task marks the tokens that determine the right answer, and those that mislead: in subject-verb agreement the subject
 and its attractors (Linzen et al. 2016). https://arxiv.org/abs/1611.01368
 """
 
@@ -45,7 +45,7 @@ def _undefined(scores: Tensor, batch: Batch, tokens: Tensor) -> Tensor:
 class PlantedPrecisionAt1:
     """Whether the highest score among the content tokens is a planted token's; NaN where an example plants none.
 
-    Of m tokens that tie at the top, j of them planted, j / m: a constant explainer scores chance.
+    Where m tokens tie at the top, j of them planted, it is j / m: a constant explainer scores at chance level.
 
     Args:
         name: of the planted tokens, e.g. `subject`.
@@ -69,7 +69,7 @@ class PlantedPrecisionAt1:
 class PlantedReciprocalRank:
     """1 / the rank of the best planted token among the content tokens; NaN where an example plants none.
 
-    Where it ties, the mean over all orders of the tied tokens: a constant explainer scores chance.
+    Where it ties, the mean over all orders of the tied tokens: a constant explainer scores at chance level.
 
     Args:
         name: of the planted tokens, e.g. `subject`.
@@ -95,7 +95,7 @@ class PlantedReciprocalRank:
 
 
 def _expected_reciprocal_rank(above: int, tied: int, right: int) -> float:
-    """Of the first of `right` tokens among `tied` in random order, behind `above` others."""
+    """Expected 1 / rank of the first of `right` tokens among `tied` in random order, after `above` others."""
     ways = comb(tied, right)
     return sum(
         comb(tied - place, right - 1) / ways / (above + place)  # the first of the right ones stands at `place`
@@ -105,7 +105,7 @@ def _expected_reciprocal_rank(above: int, tied: int, right: int) -> float:
 
 @dataclass(frozen=True)
 class PlantedMargin:
-    """The best planted token's score less the best rival's; NaN where an example plants either of them not.
+    """The best planted token's score minus the best rival's; NaN where an example lacks either.
 
     Args:
         name: of the planted tokens, e.g. `subject`.

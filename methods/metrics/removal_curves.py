@@ -75,7 +75,7 @@ class LerfArea:
 
 @dataclass(frozen=True)
 class Abpc:
-    """Area between the two curves, LeRF less MoRF: 0 for equal scores, since both then remove the first token first.
+    """Area between the two curves, LeRF minus MoRF: 0 for equal scores, where both remove the first token first.
 
     Args:
         removal: as in `MorfArea`.

@@ -1,4 +1,4 @@
-"""How far an explanation moves, at most, when the embedding moves a little (Yeh et al. 2019, section 3), by Captum.
+"""The largest change of an explanation when the embedding changes slightly (Yeh et al. 2019, section 3), by Captum.
 
 https://arxiv.org/abs/1901.09392
 """
@@ -22,12 +22,12 @@ from methods.seeded import generator
 class SensitivityMax:
     """Largest norm of the change of the ranked scores over random noise, divided by the norm of the scores.
 
-    The same class is explained on the moved word embedding. NaN where all ranked scores are zero. An explainer that
-    re-runs the model on other tokens cannot be asked, and raises.
+    The same class is explained on the noisy word embedding. NaN where all ranked scores are zero. Raises for an
+    explainer that re-runs the model on other tokens.
 
     Args:
         radius: noise is uniform in plus or minus this share of the root mean square of an example's embedding.
-        samples: noises drawn for each example.
+        samples: noise samples per example.
         seed: of the noise, together with the example's id.
     """
 
@@ -60,7 +60,7 @@ class SensitivityMax:
         here = scores.double().masked_fill(~ranked, 0.0)
         values = []
         for layer in range(scores.shape[1]):
-            # Captum asks for the explanation of a tuple of inputs first, then for those of all that is perturbed
+            # Captum first asks for the explanation of a tuple of inputs, then for those of all perturbed inputs
             explanations: Iterator[Any] = iter(((here[:, layer],), moved[:, layer]))
             values.append(
                 sensitivity_max(

@@ -1,4 +1,4 @@
-"""Normalised sufficiency and comprehensiveness with embeddings kept by chance (Zhao & Aletras 2023).
+"""Normalised sufficiency and comprehensiveness with embedding elements kept at random (Zhao & Aletras 2023).
 
 https://arxiv.org/abs/2305.10496
 """
@@ -19,10 +19,10 @@ SCALES = ("ranks", "raw")
 
 
 def keep_probability(scores: Tensor, ranked: Tensor, scale: str) -> Tensor:
-    """With what probability each element of a token's embedding is kept, `[batch, layer, token]`.
+    """The probability that each element of a token's embedding is kept, `[batch, layer, token]`.
 
     `ranks` are (rank - 1/2) / n from the lowest score up, ties sharing their mean: the mean over the ranked tokens is
-    1/2 whatever the scores. `raw` scores are taken as they are. NaN where a score is no probability then.
+    1/2 whatever the scores. `raw` scores are used as they are, and are NaN where they are not probabilities.
     """
     scores = scores.double().masked_fill(~defined(scores, ranked)[:, :, None], torch.nan)
     ranked = ranked[:, None]
@@ -35,7 +35,7 @@ def keep_probability(scores: Tensor, ranked: Tensor, scale: str) -> Tensor:
 
 
 def shares_left(trace: Trace, keep: Tensor, draws: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The probability of the predicted class on the full input, on embeddings kept by chance, and on zeros.
+    """The probability of the predicted class on the full input, on randomly kept embeddings, and on zeros.
 
     `[batch, 1, 1]`, `[batch, layer, draw]` and `[batch, 1, 1]`.
     What is not ranked keeps its embedding. An example's draws are the same in all layers, so that layers differ by
@@ -71,12 +71,12 @@ def _probability(trace: Trace, embedding: Tensor, index: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class SoftSufficiency:
-    """Soft-NS: mean over draws of the share that embeddings kept in proportion to the scores keep; each in [0, 1].
+    """Soft-NS: how much of the prediction is kept when embeddings are kept in proportion to the scores; in [0, 1].
 
     Args:
-        scale: a token's elements are kept with probability by its rank among the scores (`ranks`), of mean 1/2, or by
-            its score itself (`raw`), which the authors take from 0 to 1 and which rewards large scores.
-        draws: masks for each example.
+        scale: a token's elements are kept with a probability given by its rank among the scores (`ranks`), of mean
+            1/2, or by its score itself (`raw`), which the authors take from 0 to 1 and which rewards large scores.
+        draws: number of masks per example, over which the mean is taken.
         seed: of the masks, together with the example's id.
     """
 
@@ -100,11 +100,11 @@ class SoftSufficiency:
 
 @dataclass(frozen=True)
 class SoftComprehensiveness:
-    """Soft-NC: mean over draws of the share that embeddings removed in proportion to the scores lose; each in [0, 1].
+    """Soft-NC: how much of the prediction is lost when embeddings are removed in proportion to the scores; in [0, 1].
 
     Args:
         scale: as in `SoftSufficiency`; elements are removed, not kept, with that probability.
-        draws: masks for each example.
+        draws: number of masks per example, over which the mean is taken.
         seed: of the masks, together with the example's id.
     """
 

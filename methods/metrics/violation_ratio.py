@@ -1,4 +1,4 @@
-"""Whether the token said to matter most pushes the other way (Liu et al. 2022).
+"""Whether the token with the highest score speaks against the prediction (Liu et al. 2022).
 
 https://arxiv.org/abs/2201.12114
 """
@@ -17,7 +17,7 @@ from methods.removal import ROUNDING, check_parameters, check_positions, log_cur
 class ViolationRatio:
     """1 where removing the top token raises the predicted class's probability, else 0; the mean is the ratio.
 
-    A rise within a float32 model's rounding is none.
+    A rise within a float32 model's rounding does not count.
 
     Args:
         removal: `unk`, `mask` or `pad` in a token's place, or `delete`. The explained position is never deleted.

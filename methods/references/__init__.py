@@ -1,1 +1,1 @@
-"""References: a trace in, the token scores that explainers are held against out."""
+"""References: a trace in, out the token scores that explainers are compared with."""

@@ -25,11 +25,11 @@ class BlankOut:
 
     Args:
         blank_token: what replaces a token: `unk`, `mask`, `pad`, or nothing (`delete`). The explained position
-            itself cannot be deleted; it has no score then.
+            cannot be deleted and then has no score.
         blank_class: `target`, the run's own output; the probability of the `gold` or the `predicted` class; or the
-            `difference` of the target's probability and the strongest other class's.
+            `difference` between the target's probability and that of the strongest other class.
         final_token: the end token's score: as measured (`score`), set to `zero`, or left out of the ranking (`drop`).
-            The authors' program sets it to zero, the paper does not say so.
+            The authors' program sets it to zero, which the paper does not mention.
     """
 
     cost: ClassVar[str] = "passes by token"

@@ -20,10 +20,10 @@ class InputGradient:
     """Gradient of the explained output with respect to the input's embedding, reduced over hidden dimensions.
 
     Args:
-        at: the `word` embedding's output, or what the `first_layer` reads: behind the positions and, where the model
-            has one there, the embedding's LayerNorm.
+        at: the `word` embedding's output, or the input of the `first_layer`: after positions are added and, where the
+            model has one there, after the embedding's LayerNorm.
         reduce: `l2`, `l1` or `mean_abs`; `abs_sum` and `sum` are the authors' forms, zero up to rounding in a model
-            whose embedding is only read through LayerNorms.
+            that reads its embedding only through LayerNorms.
     """
 
     cost: ClassVar[str] = "few passes"

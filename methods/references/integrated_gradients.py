@@ -11,11 +11,11 @@ from methods.explainers import integrated_gradients
 
 @dataclass(frozen=True)
 class IntegratedGradients:
-    """The scores of the explainer of this name, which says what its parameters mean.
+    """The scores of the explainer of this name, which describes the parameters.
 
     Args:
         baseline: `pad`, `unk`, `mask` or `zero`.
-        steps: points of the quadrature.
+        steps: number of points of the quadrature.
         reduce: `abs_sum`, `sum`, `l2`, `l1` or `mean_abs`.
     """
 

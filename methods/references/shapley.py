@@ -27,16 +27,16 @@ SIGNS = ("absolute", "signed")
 class Shapley:
     """A token's mean contribution to the run's output, over all orders in which the tokens can join.
 
-    The players are all of the example's tokens, special ones too, but the explained position, which the output needs:
-    that one has no score. A token that has not joined is replaced. The signed scores add up to the output of the whole
-    sentence less that of the sentence with every player replaced, exact or sampled.
+    The players are all of the example's tokens, special ones too, except the explained position, which the output
+    needs and which has no score. A token that has not joined is replaced. Whether exact or sampled, the signed scores
+    add up to the output of the whole sentence minus that of the sentence with every player replaced.
 
     Args:
-        blank_token: what stands for an absent token: `unk`, `mask` or `pad`.
-        exact: up to so many players, all their subsets; beyond, permutations are sampled.
-        permutations: how many, a multiple of 4: two halves of pairs. A permutation takes a run for each player.
+        blank_token: what replaces an absent token: `unk`, `mask` or `pad`.
+        exact: up to this number of players all subsets are run; beyond it permutations are sampled.
+        permutations: how many, a multiple of 4: two halves of pairs. Each takes one run per player.
         sign: `absolute`, as in blank-out, or `signed`.
-        seed: of the permutations, which hang on it and on the example's id.
+        seed: of the permutations, which depend on it and on the example's id.
     """
 
     cost: ClassVar[str] = "passes by step and token"
@@ -65,14 +65,15 @@ class Shapley:
     def halves(self, trace: Trace) -> tuple[Tensor, Tensor]:
         """Scores from either half of the permutations, `[batch, token]` each; both the same where they are exact.
 
-        Each is what a run with half the permutations would give, so that its sign is dropped, where it is, after its
-        own mean: signed, the two have the scores as their mean; absolute, where they agree in sign.
+        Each is what a run with half the permutations would give, so where signs are dropped, this is done after each
+        half's own mean. The mean of the halves is the scores if they are signed; if absolute, where both halves agree
+        in sign.
         """
         pairs = self._pairs(trace)  # [batch, pair, token]
         return self._final(_mean(pairs[:, 0::2])), self._final(_mean(pairs[:, 1::2]))
 
     def standard_error(self, trace: Trace) -> Tensor:
-        """Of the signed scores, estimated from the pairs, which are independent: `[batch, token]`, 0 where exact."""
+        """Standard error of the signed scores, from the independent pairs: `[batch, token]`, 0 where exact."""
         pairs = self._pairs(trace)
         return (pairs - pairs[:, :1]).std(dim=1) / pairs.shape[1] ** 0.5
 
@@ -81,7 +82,7 @@ class Shapley:
 
     def _pairs(self, trace: Trace) -> Tensor:
         """The estimate of each pair of permutations, `[batch, pair, token]`: all alike where exact; NaN for none."""
-        # Scores, halves and error ask for the same thousands of runs: kept as long as the trace, and no longer
+        # scores, halves and error need the same thousands of runs: kept as long as the trace, and no longer
         kept = _KEPT.setdefault(trace, {})
         settings = (self.blank_token, self.exact, self.permutations, self.seed)
         if settings not in kept:
@@ -105,7 +106,7 @@ class Shapley:
         return pairs.to(trace.logits.device)
 
     def _ranks(self, id: str, n: int) -> np.ndarray | None:
-        """Each player's place in each permutation, `[pair, 2, player]`; None where all subsets are taken."""
+        """Each player's index in each permutation, `[pair, 2, player]`; None where all subsets are run."""
         if n <= self.exact:
             return None
         own = np.tile(np.arange(n), (self.permutations // 2, 1))
@@ -137,12 +138,12 @@ _KEPT: WeakKeyDictionary[Trace, dict[tuple, Tensor]] = WeakKeyDictionary()
 
 
 def _mean(pairs: Tensor) -> Tensor:
-    """Over pairs, `[batch, token]`; to the bit the value of pairs that are all alike."""
+    """Mean over pairs, `[batch, token]`; where all pairs are alike, exactly their value."""
     return pairs[:, 0] + (pairs - pairs[:, :1]).mean(dim=1)
 
 
 def _subsets(n: int) -> np.ndarray:
-    """Who is in each subset, `[subset, player]`; subset s holds the players of its binary digits."""
+    """The players in each subset, `[subset, player]`; the binary digits of s are the members of subset s."""
     return np.arange(2**n)[:, None] >> np.arange(n) & 1 == 1
 
 
@@ -159,7 +160,7 @@ def _exact(values: np.ndarray, n: int) -> np.ndarray:
 
 
 def _prefixes(rank: np.ndarray) -> np.ndarray:
-    """Who has joined after 0, 1, ..., n steps of each permutation, `[pair * 2 * step, player]`."""
+    """The players that have joined after 0, 1, ..., n steps of each permutation, `[pair * 2 * step, player]`."""
     n = rank.shape[-1]
     return (rank[:, :, None] < np.arange(n + 1)[:, None]).reshape(-1, n)
 

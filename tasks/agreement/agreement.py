@@ -23,9 +23,9 @@ class Agreement:
 
     Args:
         path: a file, folder or URL of Linzen et al.'s sentences; None for the grammar.
-        grammar: what generates the sentences where there is no path.
-        test: test sentences of Linzen et al., held out of the natural mix; of the full file's 89 % so many are used.
-        validation: validation sentences of Linzen et al.'s simple files.
+        grammar: generates the sentences where there is no path.
+        test: number of test sentences of Linzen et al., held out of the natural mix (full file: taken from its 89 %).
+        validation: number of validation sentences of Linzen et al.'s simple files.
         split_seed: of the splits of Linzen et al.'s sentences.
     """
 
@@ -84,7 +84,7 @@ class Agreement:
 
 
 def encoded(sentence: Sentence, tokens: WordTokenizer) -> Example:
-    """One sentence for the model; planted indices move by one, since CLS stands first."""
+    """One sentence for the model; planted indices move by one, since CLS comes first."""
     ids = tokens.encode(sentence.words)
     text = f"{sentence.label} {' '.join(sentence.words)}"
     planted = {"subject": sentence.subject, "attractors": sentence.attractors}
@@ -96,6 +96,6 @@ def encoded(sentence: Sentence, tokens: WordTokenizer) -> Example:
         gold=sentence.label,
         planted={name: [index + 1 for index in indices] for name, indices in planted.items()},
         tags={"attractors": sentence.attractor_count, "construction": sentence.construction},
-        # No cluster: the grammar draws every phrase and word anew, so that sentences of one construction are
-        # draws from it like any others and no fixed template, and Linzen's are sentences of their own.
+        # No cluster: the grammar draws every phrase and word afresh, so that sentences of one construction are
+        # draws from it like any others and no fixed template, and Linzen's are separate sentences.
     )

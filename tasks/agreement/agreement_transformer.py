@@ -35,13 +35,13 @@ class AgreementTransformer:
     """The paper's model, trained on a task's training part or read from a folder.
 
     Args:
-        path: a folder that an earlier training wrote; None to train, or to take an equal training from the cache.
+        path: a folder that an earlier training wrote; None to train, or to reuse an identical training from the cache.
         positions: the longest input, CLS and `<?>` included.
-        initializer_range: standard deviation of the weights at the start.
+        initializer_range: standard deviation of the initial weights.
         training: how to fit.
-        seed: of the weights at the start, the order of the sentences and the dropout.
-        threads: processor threads of the training; None for those of the run. With batches this small a second thread
-            saves a third of the time on an idle machine, and multiplies it on a busy one.
+        seed: of the initial weights, the order of the sentences and the dropout.
+        threads: processor threads for training; None for those of the run. With batches this small a second thread
+            saves a third of the time on an idle machine and multiplies it on a busy one.
     """
 
     path: str | None = None
@@ -98,7 +98,7 @@ class AgreementTransformer:
         return self._load(folder)
 
     def key(self, task: Agreement) -> str:
-        """A hash of everything that the weights depend on: configuration, data, and the code that trains."""
+        """A hash of everything that the weights depend on: configuration, data and the training code."""
         sources = [code_text(Path(module.__file__ or "")) for module in (encoder, tokenizer, training)]
         settings = asdict(replace(self, path=None))
         del settings["threads"]
@@ -147,13 +147,13 @@ class AgreementTransformer:
             words = WordTokenizer(tuple(json.loads((folder / WORDS).read_text())))
             with torch.random.fork_rng(
                 devices=[]
-            ):  # its random start, soon overwritten, is not to move anyone's numbers
+            ):  # its random initialisation, soon overwritten, must not change the global random state
                 model = Encoder(Sizes(**facts.pop("architecture")))
             model.load_state_dict(load_file(folder / WEIGHTS))
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
             raise ValueError(
                 f"{folder} holds no agreement model that can be read ({type(error).__name__}: {error}): expected "
-                f"{WEIGHTS}, {WORDS} and {FACTS} of an earlier training. Delete the folder to train anew, "
+                f"{WEIGHTS}, {WORDS} and {FACTS} of an earlier training. Delete the folder to train again, "
                 "or give another with model.path=<folder>"
             ) from error
         digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:24]
@@ -177,7 +177,7 @@ def _threads(count: int | None) -> Iterator[None]:
 
 
 def accuracy(model: Encoder, sentences: Sequence[Sentence], words: WordTokenizer) -> dict[str, Any]:
-    """Share of right answers, overall and by number of attractors (`unknown` where the source does not tell)."""
+    """Accuracy, overall and by number of attractors (`unknown` where the source does not give it)."""
     predicted = predict(model, [words.encode(sentence.words) for sentence in sentences])
     right = (predicted == torch.tensor([sentence.label for sentence in sentences])).double()
     groups: dict[str, list[int]] = {}

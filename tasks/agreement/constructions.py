@@ -159,7 +159,7 @@ def invariant(phrases: Phrases, label: int, numbers: Sequence[int]) -> Heads:
 
 
 def name(phrases: Phrases, label: int, numbers: Sequence[int]) -> Heads:
-    """A person by name, with what is told of that person between commas."""
+    """A person by name, with a description between commas."""
     first, last = lexicon.FIRST_NAMES, lexicon.SURNAMES
     if label == SINGULAR:
         if numbers and phrases.chance(0.5):
@@ -239,7 +239,7 @@ def possessive(phrases: Phrases, label: int, numbers: Sequence[int]) -> Heads:
     return (head,)
 
 
-# How often each is drawn when no noun is to stand between subject and verb, and when some are.
+# How often each is drawn when no noun may stand between subject and verb, and when some may.
 WEIGHTS: dict[Construction, tuple[int, int]] = {
     simple: (40, 0), prepositional: (0, 20), subject_relative: (0, 14), object_relative: (0, 14), participle: (0, 13),
     fronted: (22, 9), coordination: (14, 7), quantified: (8, 7), invariant: (4, 3), name: (4, 4), pronoun: (0, 4),

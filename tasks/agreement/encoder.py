@@ -28,7 +28,7 @@ class Sizes:
 
 
 class EncoderConfig(GPT2Config):
-    """GPT-2's configuration, under a name of our own: the blocks are GPT-2's, the model is not."""
+    """GPT-2's configuration under a different name: the blocks are GPT-2's, the model is not."""
 
     model_type = "agreement_encoder"
 
@@ -39,12 +39,12 @@ class Layer(nn.Module):
     def __init__(self, config: EncoderConfig, index: int):
         super().__init__()
         self.block = GPT2Block(config, layer_idx=index)
-        if hasattr(self.block.attn, "bias"):  # transformers 4 keeps the causal triangle in a buffer
+        if hasattr(self.block.attn, "bias"):  # transformers 4 keeps the causal mask in a buffer
             self.block.attn.bias.fill_(True)  # pyright: ignore[reportCallIssue]
 
     def forward(self, state: Tensor, mask: Tensor, attentions: list[Tensor]) -> Tensor:
         """The next state, `[batch, token, hidden]`; appends the attention `[batch, head, query, key]`."""
-        # The block's own forward drops the attention weights; these are its steps. A test holds the two equal.
+        # The block's own forward drops the attention weights; these are its steps. A test checks that both agree.
         attended, attention = self.block.attn(self.block.ln_1(state), attention_mask=mask)
         attentions.append(attention)
         state = state + attended
@@ -104,7 +104,7 @@ class Encoder(nn.Module):
     def _initialize(self, std: float) -> None:
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
-                # GPT-2's rule: what writes to the residual stream starts smaller, by the number of writers
+                # GPT-2's rule: weights that write to the residual stream start smaller, by the number of writers
                 writers = (2 * len(self.layers)) ** 0.5 if name.endswith("c_proj.weight") else 1.0
                 nn.init.normal_(parameter, std=std / writers)
             elif name.endswith("bias"):

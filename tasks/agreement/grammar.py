@@ -1,4 +1,4 @@
-"""Sentences of a grammar of our own, up to the verb, whose subject and attractors are known."""
+"""Sentences of Assay's own grammar, up to the verb, whose subject and attractors are known."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tasks.agreement.sentence import PLURAL, SINGULAR, Sentence
 
 SHORTEST, LONGEST = 2, 25
 MOST_SENTENCES = 500_000
-# Shares of the attractor counts 0 to 5, per cent. English text has few attractors; a model that is to learn what they
+# Shares of the attractor counts 0 to 5, per cent. English text has few attractors; a model that should learn what they
 # do not change needs to see more of them.
 NATURAL = (58, 22, 10, 5, 3, 2)
 TRAINING = (44, 24, 13, 9, 6, 4)
 # Shares of 0, 1, ... nouns of the subject's own number between it and the verb, without attractors and with them. The
-# latter make k attractors beside j such nouns as frequent as j + 1 attractors beside k - 1: so counting the singular
-# and the plural nouns of a sentence does not tell which of them is the subject. A sentence has at most MOST_NOUNS.
+# latter make k attractors next to j such nouns as frequent as j + 1 attractors next to k - 1: so counting singular
+# and plural nouns of a sentence does not reveal which of them is the subject. A sentence has at most MOST_NOUNS.
 ALONE = (40, 38, 14, 5, 3)
 COMPANY = {NATURAL: (51, 23, 12, 8, 6), TRAINING: (36, 20, 17, 14, 13)}
 MOST_NOUNS = 7
-# Drawn in vain, for each pair still wanted, before the grammar counts as exhausted.
+# Failed attempts per pair still wanted before the grammar counts as exhausted.
 PATIENCE = 1000
 
 
@@ -32,13 +32,13 @@ PATIENCE = 1000
 class Grammar:
     """Singular and plural subjects in pairs that share construction, length and number of attractors.
 
-    So none of the three tells the number, in any split. Attractors are the nouns and personal pronouns between the
-    subject's head (the first one of several) and the verb whose number is not the verb's; names and mass nouns count
-    as singular, and the second head of a coordination is no attractor. No sequence of words stands twice, in one
-    split or in two. A split does not change with the size of those after it, in the order test, validation, train.
+    So none of the three reveals the number, in any split. Attractors are the nouns and personal pronouns between the
+    subject's head (the first of several) and the verb whose number differs from the verb's; names and mass nouns
+    count as singular, and the second head of a coordination is not an attractor. No word sequence occurs twice, within
+    a split or across splits. A split does not change with the size of later ones (order: test, validation, train).
     """
 
-    version: ClassVar[str] = "1"  # raised with every change that moves a sentence
+    version: ClassVar[str] = "1"  # increased with every change that moves a sentence
 
     train: int = 56_000
     validation: int = 2_000
@@ -62,8 +62,8 @@ class Grammar:
         total = self.train + self.validation + self.test
         if total > MOST_SENTENCES:
             raise ValueError(
-                f"train, validation, test: expected at most {MOST_SENTENCES} sentences in all, as none may stand "
-                f"twice; got {total}; ask for fewer."
+                f"train, validation, test: expected at most {MOST_SENTENCES} sentences in all, as none may "
+                f"occur twice; got {total}; ask for fewer."
             )
 
     def splits(self) -> dict[str, list[Sentence]]:

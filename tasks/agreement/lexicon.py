@@ -1,6 +1,6 @@
 """The words of the agreement grammar, typed by meaning so that its sentences make sense. Written for this project.
 
-A noun is written once and takes its regular plural; an irregular one is written `man/men`. A word form belongs to one
+A noun is listed once and takes the regular plural; an irregular one is listed as `man/men`. A word form belongs to one
 part of speech only, so that the number of a noun can be read off its form.
 """
 
@@ -93,7 +93,7 @@ NOUNS: dict[str, str] = {
     "disaster": "storm flood earthquake fire accident explosion",
 }
 
-# Nouns with one form for both numbers; only the words around them show which is meant.
+# Nouns with one form for both numbers; only the words around them show which number is meant.
 INVARIANT: dict[str, str] = {
     "animal": "sheep deer moose bison species",
     "fish": "salmon trout cod",
@@ -109,7 +109,7 @@ MASS: dict[str, str] = {
     "knowledge": "information news advice evidence research gossip testimony",
 }
 
-# Compounds: the first noun stands before the subject's head and shows nothing of its number.
+# Compounds: the first noun precedes the subject's head and does not reveal its number.
 COMPOUNDS: dict[str, tuple[str, ...]] = {
     "person": (
         "bus driver", "opera singer", "taxi driver", "school teacher", "village doctor", "factory worker",
@@ -155,7 +155,7 @@ COUNTRY_NAMES = _words("""
 """)
 
 # Prepositions by the meaning of the noun they follow. `any`: both nouns may have either number. `one`: no single
-# thing is in two places ("the key in the boxes"). `many`: a plural must follow. What is usual stands twice.
+# thing is in two places ("the key in the boxes"). `many`: a plural must follow. Common ones are listed twice.
 RELATIONS: dict[str, str] = {
     "person": """
         in: building room settlement: one; in: building settlement: one; from: settlement group: one
@@ -336,7 +336,7 @@ PLACES = frozenset(
     _words("near behind outside front next beside beyond around between below above opposite past among along under")
 )
 
-# Participles that stand like prepositions, with the same three kinds of number.
+# Participles used like prepositions, with the same three kinds of number.
 PARTICIPLES: dict[str, str] = {
     "person": """
         standing near: opening vehicle part: any; sitting beside: opening person river: any
@@ -466,7 +466,7 @@ PARTICIPLES: dict[str, str] = {
     """,
 }
 
-# Transitive verbs: who does it > to what: how it is called. What is usual stands more than once.
+# Transitive verbs: who does it > to what: the verbs. Common ones are listed more than once.
 VERBS = """
     person > person official kin: know admire love hate help visit thank trust respect follow teach invite warn blame
         praise criticize avoid interview welcome protect rescue recognize miss annoy surprise remember accompany
@@ -558,7 +558,7 @@ ACTIONS = frozenset(
 )
 # Verbs whose object is not described by "-ed by" ("the letter lacked by the clerk").
 NO_PASSIVE = frozenset(_words("hate like miss need leave annoy surprise please follow pass"))
-# Verbs that may go on with "to" and a receiver.
+# Verbs that may be followed by "to" and a recipient.
 TRANSFERS = frozenset(_words("send show sell bring describe recommend present explain carry"))
 # Meanings whose relative pronoun is "who", and for which personal pronouns "he, she, they, we" can stand.
 PERSONS = frozenset({"person", "kin", "official"})
@@ -582,7 +582,7 @@ GRADABLE = frozenset(
     """)
 )
 
-# Adjectives by the meaning of the noun: those that stand first (opinion, size, age), then those that stand second.
+# Adjectives by the meaning of the noun: those that come first (opinion, size, age), then those that come second.
 ADJECTIVES: dict[str, tuple[str, str]] = {
     "person": (
         "young old famous tall clever brave kind shy proud honest friendly lonely rich poor angry happy polite nervous "
@@ -674,7 +674,7 @@ SHOWING = {
     "plural": _words("these those several two three four many both"),
 }
 
-# Quantifiers before a definite noun phrase: with the number of the whole when it is their own, or that of the noun.
+# Quantifiers before a definite noun phrase: the whole has either a number of its own or that of the noun.
 QUANTIFIERS: dict[str, tuple[str, ...]] = {
     "singular": (
         "each of", "one of", "every one of", "neither of", "either of", "the number of", "only one of",
@@ -700,7 +700,7 @@ INDEFINITES: dict[str, tuple[str, ...]] = {
     "plural": ("those", "those", "many", "others", "several", "some others", "many others"),
 }
 
-# Phrases before the subject. Their nouns distract, but stand outside the span from subject to verb.
+# Phrases before the subject. Their nouns distract, but lie outside the span from subject to verb.
 FRONTED_FIXED = tuple(
     phrase.strip()
     for phrase in """
@@ -718,7 +718,7 @@ FRONTED_FIXED = tuple(
     """.replace("\n", ";").split(";")
     if phrase.strip()
 )
-# Prepositions of fronted phrases that are built, with the meaning of their noun.
+# Prepositions of generated fronted phrases, with the meaning of their noun.
 FRONTED: dict[str, str] = {
     "in": "settlement ground building room", "near": "settlement river lake building opening", "on": "height way",
     "during": "event debate disaster", "before": "event debate", "after": "event debate disaster",

@@ -25,16 +25,16 @@ class Linzen:
     (agr_50_mostcommon_10K.tsv), plain or gzipped, from a path or a URL. The text is Wikipedia's (CC BY-SA 3.0, GFDL).
 
     Rows: `words`; `label` (0 singular, 1 plural); `subject` and `attractors`, indices in `words`, empty where unknown;
-    `attractor_count`, -1 where unknown; `source`, the file's name. Only the full format knows subject and attractors;
-    in numpred.test.k each sentence has k attractors. Rows stand in a fixed random order: the first n are a fair sample.
+    `attractor_count`, -1 where unknown; `source`, the file's name. Only the full format has subject and attractors;
+    in numpred.test.k each sentence has k attractors. Rows are in a fixed random order: the first n are a fair sample.
 
     Splits. Simple: `test` and then `validation` sentences of numpred.val, the natural mix, drawn with `seed`; training
-    is numpred.train, or without it every other sentence: numpred.test.* may hold none without attractors, so what
-    numpred.val has left goes into training too. Without numpred.val they are drawn from numpred.test, else from all.
-    Full: the paper's, 10 % train, 1 % validation, 89 % test; `test` and `validation` do not matter.
+    is numpred.train, or without it all other sentences: numpred.test.* may lack sentences without attractors, so the
+    rest of numpred.val is used for training too. Without numpred.val they are drawn from numpred.test, else from all.
+    Full: the paper's, 10 % train, 1 % validation, 89 % test; `test` and `validation` have no effect.
 
-    `drop_repeats` keeps each sentence once, and none that stands there with both numbers, as its words do not tell the
-    answer. False keeps every row, as the paper did; the splits then share sentences.
+    `drop_repeats` keeps each sentence once, and drops sentences that occur with both numbers, as their words do not
+    determine the answer. False keeps every row, as the paper did; the splits then share sentences.
     """
 
     path: str
@@ -42,31 +42,31 @@ class Linzen:
     test: int = 3000
     validation: int = 1000
     drop_repeats: bool = True
-    cache_dir: str | None = None  # of the datasets library; None is its own choice
+    cache_dir: str | None = None  # of the datasets library; None for its default
 
     def __post_init__(self):
         if min(self.test, self.validation) < 1:
             raise ValueError(f"expected test and validation of 1 or more, got {self.test} and {self.validation}")
 
     def splits(self) -> datasets.DatasetDict:
-        """Rows of "train", "validation" and "test". Raises ValueError on malformed data, OSError on none."""
+        """Rows of "train", "validation" and "test". Raises ValueError for malformed data, OSError for missing data."""
         rows, division = self._rows, self._division
         return datasets.DatasetDict({name: rows.select(division[name]) for name in linzen_splits.SPLITS})
 
     def sentences(self) -> dict[str, list[Sentence]]:
-        """The same splits as sentences, of the test part the first `test`, since the full file has over a million.
+        """The same splits as sentences; only the first `test` of the test part, since the full file has over a million.
 
-        `source` is their construction; numpred.test.k is chosen for its attractors, all else natural.
+        `source` is their construction; numpred.test.k is selected for its attractors, everything else is natural.
         """
         chosen = {name: self._division[name] for name in linzen_splits.SPLITS}
         chosen["test"] = chosen["test"][: self.test]
         return {name: self._sentences_of(rows) for name, rows in chosen.items()}
 
     def counts(self) -> dict[str, int]:
-        """How many rows were read, and in which split or for which reason in none; these add up to `read`.
+        """Number of rows read, and how many are in each split or were left out for each reason; these add up to `read`.
 
-        `attractors_differ` counts the rows whose tags show another number of attractors than the file tells. They are
-        kept: `attractors` follows the tags, `attractor_count` the file.
+        `attractors_differ` counts the rows whose tags show a different number of attractors than the file states. They
+        are kept: `attractors` follows the tags, `attractor_count` the file.
         """
         told = self._column("attractor_count").to_numpy()
         subject, found = (self._column(name).value_lengths().to_numpy() for name in ("subject", "attractors"))
@@ -75,7 +75,7 @@ class Linzen:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the content and of all that decides the splits: the same wherever the data lie."""
+        """SHA-256 of the content and of everything that determines the splits; independent of where the data are."""
         decides = (linzen_table.ROWS_VERSION, self.seed, self.test, self.validation, self.drop_repeats)
         return hashlib.sha256(repr((self._content, *decides)).encode()).hexdigest()
 
@@ -118,9 +118,9 @@ class Linzen:
             raise ValueError(f"{self.path}: {error}") from None
 
     def _sentences_of(self, chosen: np.ndarray) -> list[Sentence]:
-        # Not by way of `splits`: the library reads a shuffled selection 20 times slower than Arrow does.
+        # Not through `splits`: the library reads a shuffled selection 20 times slower than Arrow does.
         table = pa.table({name: self._column(name) for name in linzen_table.FEATURES}).take(chosen)
-        same: dict[str, str] = {}  # one object for each word: the full file has twenty million
+        same: dict[str, str] = {}  # one object per distinct word: the full file has twenty million words
         sentences = []
         for batch in table.to_batches(50_000):
             for words, label, subject, attractors, count, source in zip(
@@ -139,7 +139,7 @@ def _words_number(rows: datasets.Dataset) -> np.ndarray:  # [row]
 
 
 def _with_known_counts(rows: datasets.Dataset) -> datasets.Dataset:
-    """The rows, where a sentence of numpred.val that also stands in numpred.test.k gets its k."""
+    """The rows; a sentence of numpred.val that also occurs in numpred.test.k gets its k."""
     counts, sentence = rows.data.column("attractor_count").to_numpy(), _words_number(rows)
     known = np.full(sentence.max() + 1, -1)
     np.maximum.at(known, sentence, counts)

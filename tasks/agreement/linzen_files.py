@@ -24,16 +24,16 @@ REMEDY = f"give task.path=<a numpred.* file, a folder of them, {SIMPLE_URL}, or 
 
 
 class Line(NamedTuple):
-    """One line as it stands in its file, without its line end."""
+    """One line of a file, without its line end."""
 
-    file: str  # what an error calls the file
+    file: str  # the file's name in errors
     source: str  # the file's own name, without .gz
     number: int  # from 1
     text: bytes
 
 
 def lines(path: Path, name: str) -> Iterator[Line]:
-    """Every line of a file, a folder or an archive, compressed or not; `name` is what errors call it."""
+    """Every line of a file, a folder or an archive, compressed or not; errors refer to it as `name`."""
     try:
         if path.is_dir():
             for file in folder_files(path, name):
@@ -55,7 +55,7 @@ def lines(path: Path, name: str) -> Iterator[Line]:
 
 
 def folder_files(path: Path, name: str) -> list[Path]:
-    """The data files of a folder, or of the one that the published archive unpacks to; a plain file before its .gz."""
+    """The data files of a folder, or of the one that the published archive unpacks to; plain files before .gz."""
     for folder in (path, path / "rnn_agr_simple"):
         files = {file.name.removesuffix(".gz"): file for file in sorted(folder.glob("*"), reverse=True)}
         simple = [file for _, file in sorted(files.items()) if NUMPRED.fullmatch(file.name)]
@@ -70,7 +70,7 @@ def folder_files(path: Path, name: str) -> list[Path]:
 def _is_archive(path: Path) -> bool:
     try:
         return tarfile.is_tarfile(path)
-    except (EOFError, zlib.error):  # a cut gzip file: let reading it as one say so
+    except (EOFError, zlib.error):  # a truncated gzip file: reading it reports the error
         return False
 
 
@@ -110,7 +110,7 @@ def content_digest(path: Path, name: str) -> str:
 
 
 def rows(path: Path, name: str) -> Iterator[dict]:
-    """One row a sentence, with the columns that `Linzen` describes; a malformed line raises ValueError."""
+    """One row per sentence, with the columns that `Linzen` describes; a malformed line raises ValueError."""
     header: list[str] | None = None
     for line in lines(path, name):
         try:

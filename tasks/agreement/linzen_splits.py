@@ -1,4 +1,4 @@
-"""Which rows of the Linzen data train, validate and test; the rule is told in `Linzen`."""
+"""Which rows of the Linzen data are for training, validation and test; the rule is described in `Linzen`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def divide(
     validation: int,
     drop_repeats: bool,
 ) -> dict[str, np.ndarray]:
-    """Row numbers by split and, of the rows left out, by reason: each row stands in exactly one.
+    """Row numbers by split, and of the rows left out by reason; each row is in exactly one.
 
-    `repeats` stood before; `conflicts` stand with both numbers; `leaks` are training rows with the words of a held-out
-    one; `unused` is what a published training file makes superfluous. Each split is in random order.
+    `repeats` occurred before; `conflicts` occur with both numbers; `leaks` are training rows with the words of a
+    held-out one; `unused` are rows not needed because there is a published training file. Splits are in random order.
     """
     rows, published = np.arange(len(sentence)), source == "numpred.train"
     pool = np.ones(len(rows), bool) if full else natural_mix(source)
@@ -73,13 +73,13 @@ def natural_mix(source: np.ndarray) -> np.ndarray:  # [row] -> [row]
 
 
 def both_numbers(sentence: np.ndarray, label: np.ndarray) -> np.ndarray:  # [row], [row] -> [row]
-    """True where the same words stand elsewhere with the other number."""
+    """True where the same words occur elsewhere with the other number."""
     plural = np.bincount(sentence, label)
     return ((plural > 0) & (plural < np.bincount(sentence)))[sentence]
 
 
 def first_of_each(sentence: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The rows, in their order, without those whose words stood before."""
+    """The rows, in order, without those whose words occurred before."""
     _, first = np.unique(sentence[rows], return_index=True)
     return rows[np.sort(first)]
 

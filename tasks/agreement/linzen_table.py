@@ -11,7 +11,7 @@ from datasets.exceptions import DatasetGenerationError
 
 from tasks.agreement import linzen_files
 
-ROWS_VERSION = "1.0.0"  # raise it when a line is read or split differently: the cache and the digest depend on it
+ROWS_VERSION = "1.0.0"  # increase it when a line is read or split differently: the cache and the digest depend on it
 FEATURES = datasets.Features(
     {
         "words": datasets.List(datasets.Value("string")),
@@ -25,13 +25,13 @@ FEATURES = datasets.Features(
 
 
 def cached_rows(path: Path, shown: str, content: str, cache_dir: str | None) -> datasets.Dataset:
-    """All rows of all files under `path`, parsed once for each content; errors call the data `shown`."""
+    """All rows of all files under `path`, parsed once per content; errors refer to the data as `shown`."""
     builder = _Rows(path, shown, content, cache_dir)
     try:
         builder.download_and_prepare()
     except DatasetGenerationError as error:
         if isinstance(error.__cause__, (ValueError, OSError)):
-            raise error.__cause__ from None  # it names the line; the library's own sentence does not
+            raise error.__cause__ from None  # it names the line; the library's own message does not
         raise
     rows = builder.as_dataset(split="train")
     assert isinstance(rows, datasets.Dataset)
@@ -39,7 +39,7 @@ def cached_rows(path: Path, shown: str, content: str, cache_dir: str | None) -> 
 
 
 class _Rows(datasets.ArrowBasedBuilder):
-    """Kept by content, wherever the data lie: a changed file is read anew."""
+    """Cached by content, wherever the data are: a changed file is read again."""
 
     VERSION = datasets.Version(ROWS_VERSION)
 

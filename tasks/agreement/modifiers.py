@@ -12,12 +12,12 @@ RELATION = "prepositional"
 PARTICIPLE = "participle"
 SUBJECT_RELATIVE = "subject relative"
 OBJECT_RELATIVE = "object relative"
-# How a noun inside the subject goes on.
+# How a noun inside the subject continues.
 INNER = (RELATION,) * 6 + (PARTICIPLE,) * 2 + (SUBJECT_RELATIVE, OBJECT_RELATIVE)
 AT_MOST_CLAUSES = 2
 AT_MOST_PLACES = 2
 OWNERSHIP = ("of", "by", "to")
-TWICE = ("in",)  # every other preposition stands once in a sentence
+TWICE = ("in",)  # every other preposition occurs once in a sentence
 ADJUNCTS = (
     ("during", "event"),
     ("during", "debate"),
@@ -29,7 +29,7 @@ ADJUNCTS = (
 
 
 def modify(phrases: Phrases, meaning: str, number: int, numbers: Sequence[int], manner: str | None = None) -> None:
-    """Write modifiers of a noun; `numbers` are those of the nouns they bring, in order, and all are used."""
+    """Write modifiers of a noun; `numbers` are those of the nouns that they add, in order, and all are used."""
     if not numbers:
         return
     if manner is None:
@@ -47,7 +47,7 @@ def modify(phrases: Phrases, meaning: str, number: int, numbers: Sequence[int], 
 
 
 def linked(phrases: Phrases, table: dict, meaning: str, number: int, numbers: Sequence[int]) -> None:
-    """Write a preposition, or a participle that stands like one, and its noun phrase."""
+    """Write a preposition, or a participle used like one, and its noun phrase."""
     links = table.get((meaning, number, numbers[0]))
     if not links:
         raise DeadEnd
@@ -83,7 +83,7 @@ def goal(phrases: Phrases, target: str, numbers: Sequence[int]) -> Sequence[int]
 
 
 def onward(phrases: Phrases, meaning: str, number: int, target: str, numbers: Sequence[int]) -> None:
-    """Modify the last noun, of number `numbers[0]`, or, if "who" and "which" tell them apart, the one before it."""
+    """Modify the last noun, of number `numbers[0]`, or, if "who" and "which" distinguish them, the one before it."""
     rest = numbers[1:]
     if not rest:
         return
@@ -96,7 +96,7 @@ def onward(phrases: Phrases, meaning: str, number: int, target: str, numbers: Se
 
 
 def adverb(phrases: Phrases, tense: str, subject: str, verb: str) -> None:
-    """Write, now and then, an adverb before a verb."""
+    """Occasionally write an adverb before a verb."""
     if subject not in lexicon.ANIMATE or not phrases.chance(0.18):
         return
     if subject in lexicon.AGENTS and verb in lexicon.ACTIONS and phrases.chance(0.5):
@@ -122,7 +122,7 @@ def agreeing(phrases: Phrases, verb: str, subject: str, number: int) -> bool:
 
 
 def relative(phrases: Phrases, pronoun: str, that: float) -> None:
-    """Write a relative pronoun, or, with the probability given, "that" in its stead."""
+    """Write a relative pronoun or, with the given probability, "that" instead."""
     phrases.add("that" if not phrases.strict and phrases.chance(that) else pronoun)
     phrases.strict = False
 
@@ -181,7 +181,7 @@ def adjunct(phrases: Phrases, numbers: Sequence[int]) -> None:
 
 
 def tail(phrases: Phrases, target: str, numbers: Sequence[int], *, past: bool) -> None:
-    """Go on after the object of a clause."""
+    """Write what follows the object of a clause."""
     rest = numbers[1:]
     if past and len(rest) == 1 and phrases.chance(0.25):
         adjunct(phrases, rest)

@@ -15,12 +15,12 @@ NO_TOWN = ("on", "below", "above", "around", "opposite", "across", "through", "b
 OUTER_DETERMINERS = ("every", "each", "all", "few", "both", "one", "another")
 
 
-class DeadEnd(Exception):  # noqa: N818 - a turn of the search, not a fault
-    """No phrase of the lexicon fits what is asked for; the sentence is begun anew."""
+class DeadEnd(Exception):  # noqa: N818 - part of the search, not a failure
+    """No phrase of the lexicon fits; the sentence is started again."""
 
 
 class Phrases:
-    """Writes the words of one sentence and notes its nouns."""
+    """Writes the words of one sentence and records its nouns."""
 
     def __init__(self, random: Random) -> None:
         self.random = random
@@ -37,11 +37,11 @@ class Phrases:
         return self.random.random() < probability
 
     def add(self, *words: str) -> None:
-        """Write words that are no nouns."""
+        """Write words that are not nouns."""
         self.words.extend(words)
 
     def noun(self, word: str, number: int) -> int:
-        """Write a noun or pronoun, note its number, and return its index."""
+        """Write a noun or pronoun, record its number, and return its index."""
         self.words.append(word)
         self.nouns.append((len(self.words) - 1, number))
         return len(self.words) - 1
@@ -61,7 +61,7 @@ class Phrases:
     ) -> int:
         """Write a noun phrase and return the index of its noun.
 
-        `more`: a modifier is to follow. `head`: it is the subject's. `bare`: a plural may do without determiner.
+        `more`: a modifier follows. `head`: it is the subject's. `bare`: a plural may have no determiner.
         """
         self.owned = False
         if meaning in lexicon.MASS:

@@ -1,4 +1,4 @@
-"""One agreement sentence: the words before the verb, the verb's number, and where its subject stands."""
+"""One agreement sentence: the words before the verb, the verb's number, and the position of its subject."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ PLURAL = 1
 class Sentence:
     """The words before a verb, and what is known of its subject.
 
-    Indices count from zero in `words`. A source that does not tell the subject leaves `subject` and `attractors`
-    empty; one that does not tell the number of attractors sets `attractor_count` to -1.
+    Indices count from zero in `words`. A source that does not give the subject leaves `subject` and `attractors`
+    empty; one that does not give the number of attractors sets `attractor_count` to -1.
     """
 
     words: tuple[str, ...]

@@ -34,7 +34,7 @@ class WordTokenizer:
         return len(self.words)
 
     def encode(self, words: Sequence[str]) -> list[int]:
-        """`<cls> w_0 ... w_{v-1} <?>` as ids; a word that training never saw is `<unk>`."""
+        """`<cls> w_0 ... w_{v-1} <?>` as ids; a word not seen in training is `<unk>`."""
         return [CLS, *(self._ids.get(word, UNKNOWN) for word in words), VERB]
 
     def convert_ids_to_tokens(self, ids: Iterable[int]) -> list[str]:

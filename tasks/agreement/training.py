@@ -16,7 +16,7 @@ from tasks.agreement.tokenizer import CLS, PAD, UNKNOWN, VERB
 
 @dataclass(frozen=True)
 class Labelled:
-    """Encoded sentences with their labels and, for weighting, how much each counts in the loss."""
+    """Encoded sentences with their labels and their weights in the loss."""
 
     ids: Sequence[Sequence[int]]
     labels: Sequence[int]
@@ -28,14 +28,14 @@ class Training:
     """How to fit.
 
     Args:
-        epochs: at most so many passes; the learning rate falls over them along a half cosine.
-        patience: stop after so many epochs without a better validation accuracy; the best epoch's weights are kept.
-        batch: sentences in a step.
-        word_dropout: each word is `<unk>` with this probability, so that blank-out later asks about a vector the
-            model has met; 0 is the paper's form.
-        reconstruct: weight of a second loss, that the dropped words be told from the rest of the sentence; it teaches a
-            word's number from few labels. 0 is the paper's form.
-        natural_weight: how much a sentence of the natural mix counts against one chosen for its attractors.
+        epochs: maximum number of epochs; the learning rate falls over them along a half cosine.
+        patience: stop after this many epochs without a better validation accuracy; the best epoch's weights are kept.
+        batch: sentences per step.
+        word_dropout: each word is replaced by `<unk>` with this probability, so that blank-out later uses a vector that
+            the model has seen; 0 as in the paper.
+        reconstruct: weight of a second loss, predicting the dropped words from the rest of the sentence; it teaches a
+            word's number from few labels. 0 as in the paper.
+        natural_weight: weight of a sentence of the natural mix relative to one selected for its attractors.
     """
 
     epochs: int = 10
@@ -60,9 +60,9 @@ class Training:
 
 
 def batches(ids: Sequence[Sequence[int]], size: int, generator: torch.Generator | None) -> list[list[int]]:
-    """Indices in batches of like length; with a generator, in a fresh order each time."""
+    """Indices in batches of similar length; with a generator, in a new order each time."""
     lengths = torch.tensor([len(sentence) for sentence in ids], dtype=torch.float)
-    if generator is not None:  # like lengths together, yet never the same sentences
+    if generator is not None:  # similar lengths together, but not always the same sentences
         lengths = lengths + torch.rand(len(ids), generator=generator)
     order = lengths.argsort(stable=True).tolist()
     groups = [order[start : start + size] for start in range(0, len(order), size)]
@@ -155,6 +155,6 @@ def fit(
 
 
 def words_to_drop(ids: Tensor, rate: float, generator: torch.Generator) -> Tensor:
-    """True, with probability `rate`, where a word and no special token stands, `[batch, token]`."""
+    """True with probability `rate` at each word, never at a special token, `[batch, token]`."""
     special = (ids == PAD) | (ids == CLS) | (ids == VERB)
     return (torch.rand(ids.shape, generator=generator) < rate) & ~special

@@ -1,4 +1,4 @@
-"""The lexicon, worked out: every noun's two forms, every verb's five, and which of them go together."""
+"""The lexicon, expanded: every noun's two forms, every verb's five, and which of them go together."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _verbs() -> Iterable[tuple[Sequence[str], Sequence[str], Sequence[str]]]:
 
 
 def _share(verbs: Sequence[str]) -> int:
-    """How often a line of the lexicon is drawn, so that no verb of a long one is rare."""
+    """How often a line of the lexicon is drawn; long lines more often, so that none of their verbs is rare."""
     return 1 + len(verbs) // 6
 
 
@@ -115,7 +115,7 @@ def _by_subject() -> dict[str, list[Deed]]:
 def _by_object() -> dict[str, list[Deed]]:
     deeds: dict[str, list[Deed]] = {}
     for who, what, verbs in _verbs():
-        often = 3 if who[0] in lexicon.AGENTS else 1  # people act more often than things
+        often = 3 if who[0] in lexicon.AGENTS else 1  # people act more often than things do
         for target in what:
             deeds.setdefault(target, []).extend([(verbs, who)] * often * _share(verbs))
     return deeds

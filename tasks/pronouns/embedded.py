@@ -1,4 +1,4 @@
-"""Sentences of our own: a man, a woman, and something that belongs to one of them, made from templates and names."""
+"""Assay's own sentences: a man, a woman and something that belongs to one of them, made from templates and names."""
 
 import random
 from dataclasses import dataclass, replace
@@ -54,12 +54,12 @@ def texts(seed: int = 0) -> list[str]:
 
 @dataclass(frozen=True)
 class Embedded:
-    """The sentences of this file; they need no path."""
+    """The sentences of this file, with no path needed."""
 
     his_or_her: ClassVar[bool] = True
 
     def read(self, candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
-        """The sentences, clustered by template; the names are the same always."""
+        """The sentences, clustered by template; the names are always the same."""
         made = texts()
         found, facts = marked.sentences(made, candidates)
         templates = [marked.REFERENT.sub("{}", text) for text in made]

@@ -11,9 +11,9 @@ from tasks.pronouns.sentence import MaskedSentence, referent_name
 def encoded(sentence: MaskedSentence, tokens: Any, name: str) -> Example:
     """The example; `tokens` is a fast tokenizer of transformers with a mask token.
 
-    A candidate's pieces are those that it has at its place in the text, since a tokenizer may treat a word after a
-    space differently. The pieces with which both candidates begin stand before the mask, which stands for the first one
-    in which they differ; the tag `pieces` is how many the longer candidate has.
+    A candidate's pieces are those it has at its position in the text, since a tokenizer may treat a word after a space
+    differently. Pieces with which both candidates begin are placed before the mask, which replaces the first piece in
+    which they differ; the tag `pieces` is the number of pieces of the longer candidate.
     """
     if not getattr(tokens, "is_fast", False) or getattr(tokens, "mask_token_id", None) is None:
         raise ValueError(
@@ -26,7 +26,7 @@ def encoded(sentence: MaskedSentence, tokens: Any, name: str) -> Example:
     if shared == min(len(first.pieces), len(second.pieces)):
         shorter, longer = sorted(filled, key=lambda one: len(one.pieces))
         raise ValueError(
-            f"expected candidates of which neither begins with the whole other, got {shorter.word!r} and "
+            f"expected candidates of which neither begins with the other, got {shorter.word!r} and "
             f"{longer.word!r}, which this tokenizer splits into {tokens.convert_ids_to_tokens(shorter.pieces)} and "
             f"{tokens.convert_ids_to_tokens(longer.pieces)}; choose other candidates for '{sentence}'"
         )
@@ -34,7 +34,7 @@ def encoded(sentence: MaskedSentence, tokens: Any, name: str) -> Example:
     if (first.before, first.after) != (second.before, second.after):
         raise ValueError(
             f"expected the text around the mask to have the same tokens with {first.word!r} and {second.word!r}, and "
-            f"it has not in '{sentence}'; set the mask apart from the text by spaces"
+            f"it does not in '{sentence}'; separate the mask from the text by spaces"
         )
     planted = {
         referent_name(index): first.covering(start, end, shared)
@@ -103,7 +103,7 @@ class _Filled:
         ]
 
     def covering(self, start: int, end: int, shared: int) -> list[int]:
-        """Tokens of a referent, whose span leaves out the mask, once `shared` pieces and a mask replace the pieces."""
+        """Tokens of a referent, its span without the mask, once `shared` pieces and a mask replace the pieces."""
         behind = start >= self.mask
         room = len(self.word) if behind else 0
         moved = shared + 1 - len(self.pieces) if behind else 0

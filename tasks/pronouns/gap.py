@@ -11,7 +11,7 @@ from tasks.pronouns.sentence import GENDERED, MaskedSentence, referent_name
 
 SPLITS = ("development", "validation", "test", "all")
 HEADER = ("ID", "Text", "Pronoun", "Pronoun-offset", "A", "A-offset", "A-coref", "B", "B-offset", "B-coref", "URL")
-# Words that follow an object or a pronoun on its own, and no possessive. Nouns that could be either are not here
+# Words that follow an object or an independent pronoun, but not a possessive. Nouns that could be either are not here
 # ("her back", "her home", "her leave"), nor are adverbs ("her highly praised book"); "his The Book" is a title.
 FOLLOWERS = frozenset(
     """I a about after again against along alone also although an and are around as at because been before behind by
@@ -44,8 +44,8 @@ class Gap:
     def read(self, candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
         """The rows whose pronoun is a possessive his or her, in the case that the text has it.
 
-        The right candidate is the text's own word, and it alone points to a referent: the name to which it refers, if
-        any. The tag `gendered_elsewhere` counts the text's other gendered pronouns, which may give the answer away.
+        The right candidate is the text's own word, and only it points to a referent: the name it refers to, if any.
+        The tag `gendered_elsewhere` counts the text's other gendered pronouns, which may give the answer away.
         """
         parts = SPLITS[:3] if self.split == "all" else (self.split,)
         found: list[MaskedSentence] = []
@@ -99,5 +99,5 @@ def _sentence(
             "gendered_elsewhere": len(GENDERED.findall(before)) + len(GENDERED.findall(after)),
             "gold_referent": "neither" if meant is None else referent_name(meant),
         },
-        cluster=page,  # a page that gave several paragraphs tells of the same people in them
+        cluster=page,  # several paragraphs of one page are about the same people
     )

@@ -5,9 +5,9 @@ from pathlib import Path
 
 
 def numbered(file: Path) -> Iterator[tuple[int, str]]:
-    """The lines that are not empty, counted from 1, without their ends; ValueError if there are none."""
+    """The non-empty lines, numbered from 1, without their line ends; ValueError if there are none."""
     found = False
-    # not splitlines(): Wikipedia's text may hold characters that it would break at
+    # not splitlines(), which would also split at characters inside Wikipedia's text
     for number, content in enumerate(file.read_bytes().split(b"\n"), start=1):
         try:
             text = content.decode().rstrip("\r")
@@ -21,9 +21,9 @@ def numbered(file: Path) -> Iterator[tuple[int, str]]:
 
 
 def fields(file: Path, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a table between tabs, without its first line, which has to be `header`."""
+    """The rows of a tab-separated table, without its first line, which must be `header`."""
     for number, text in numbered(file):
-        row = text.split("\t")  # no csv: a quotation mark is a character like others in the published files
+        row = text.split("\t")  # not csv: a quotation mark is an ordinary character in the published files
         if number == 1:
             if row != list(header):
                 raise malformed(file, number, f"the header {' '.join(header)}", text)

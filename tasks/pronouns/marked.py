@@ -16,9 +16,9 @@ FORM = f"two referents as {{word|pronoun}}, or none, and one {MASK}"
 def parse(text: str, candidates: tuple[str, str]) -> MaskedSentence:
     """One sentence.
 
-    A referent in braces comes with the pronoun that points to it. Where the two pronouns are other words than the
-    candidates, the sentence has these for candidates: one that is among the candidates keeps its class, and if
-    neither is, the referents' order is the classes'. A sentence with no braces has no referents.
+    A referent in braces comes with the pronoun that points to it. Where the two pronouns differ from the candidates,
+    they become the sentence's candidates: one that is among the candidates keeps its class, and if neither is, the
+    classes follow the order of the referents. A sentence without braces has no referents.
     """
     if (masks := text.count(MASK)) != 1:
         raise ValueError(f"expected one {MASK} in a sentence, got {masks} in '{text}'; write {FORM}")
@@ -56,7 +56,7 @@ def _ordered(fillers: list[str], candidates: tuple[str, str]) -> tuple[str, str]
 
 
 def sentences(texts: Iterable[str], candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
-    """All sentences, and how many there are."""
+    """All sentences, and their number."""
     found = [parse(text, candidates) for text in texts]
     return found, {"read": len(found), "kept": len(found)}
 
@@ -74,6 +74,6 @@ class Marked:
     his_or_her: ClassVar[bool] = False
 
     def read(self, candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
-        """The sentences of a text file, one a line."""
+        """The sentences of the file."""
         (file,) = local(self.path, ["sentences.txt"])
         return sentences((text for _, text in numbered(file)), candidates)

@@ -17,9 +17,9 @@ class MaskedSentence:
         before: up to the mask, with the space before it.
         after: from the mask on.
         candidates: the two words between which the model chooses; class k is candidate k.
-        gold: the right candidate, 0 or 1; None where the data do not say.
-        referents: character spans `(start, end)` in `before + after`, in which the mask takes no room.
-        points_to: for a candidate, the referent that a model preferring it is taken to mean.
+        gold: the right candidate, 0 or 1; None where the data do not give it.
+        referents: character spans `(start, end)` in `before + after`, that is, without the mask.
+        points_to: for each candidate, the referent that a model preferring it is taken to mean.
         tags: facts to group by.
         cluster: what it shares with sentences that depend on it: see `Example`.
     """
@@ -53,15 +53,15 @@ class MaskedSentence:
 
 
 class Reader(Protocol):
-    """Where masked sentences come from: a frozen dataclass in a file of its own."""
+    """Where masked sentences come from: a frozen dataclass in its own file."""
 
     his_or_her: ClassVar[bool]  # whether its sentences ask for his or her, and no other candidates
 
     def read(self, candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
-        """The sentences, and how many were read and kept, and why the others were not."""
+        """The sentences, how many were read and kept, and why the others were not."""
         ...
 
 
 def referent_name(index: int) -> str:
-    """What a referent is called in results, counted from 1."""
+    """A referent's name in results, counted from 1."""
     return f"referent {index + 1}"

@@ -39,10 +39,10 @@ class WinoBias:
     def read(self, candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
         """One sentence for each pair of twin lines, pro- and anti-stereotyped, that differ in [his] and [her] alone.
 
-        So a possessive "her" is distinguished from an object, whose twin has [him]. His points to the occupation on the
+        This distinguishes a possessive "her" from an object, whose twin has [him]. His points to the occupation on the
         male list, her to the one on the female list. Pairs are left out, and counted, if the pronoun is an `object` or
-        some `other_pronoun` (he and she), if `another_pronoun` gives the answer away, if the `twins_differ` in more
-        than the pronoun, or if they do not hold one occupation of each list, one of them in brackets.
+        an `other_pronoun` (he and she), if `another_pronoun` gives the answer away, if the `twins_differ` in more than
+        the pronoun, or if they do not contain one occupation of each list, one of them in brackets.
         """
         parts = SPLITS[:2] if self.split == "all" else (self.split,)
         names = [(f"{{}}_stereotyped_type{kind}.txt.{part}", kind) for part in parts for kind in (1, 2)]
@@ -94,7 +94,7 @@ def _sentence(
     before, after = pro[:start], pro[end:]
     text = before + after
     bracket = BRACKET.search(text)
-    plain = text.replace("[", " ").replace("]", " ")  # as long as the text, so that its spans hold in both
+    plain = text.replace("[", " ").replace("]", " ")  # as long as the text, so that spans apply to both
     words = "|".join(sorted(map(re.escape, gender), key=len, reverse=True))
     mentions = list(re.finditer(rf"(?<=[Tt]he )(?:{words})\b", plain))  # not "the tailor ... his old tailor"
     if bracket is None or sorted(gender[mention[0]] for mention in mentions) != [0, 1]:
@@ -112,6 +112,6 @@ def _sentence(
         referents=spans,
         points_to={candidates.index("his"): sides.index(0), candidates.index("her"): sides.index(1)},
         tags={"type": kind, "gold_referent": referent_name(golds[0])},
-        # The lines about two occupations, two or more, were written as variants of each other
+        # The two or more lines about the same two occupations were written as variants of each other
         cluster=", ".join(sorted(mention[0] for mention in mentions)),
     )

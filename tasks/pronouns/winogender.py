@@ -30,7 +30,7 @@ class Winogender:
     def read(self, candidates: tuple[str, str]) -> tuple[list[MaskedSentence], dict[str, int]]:
         """Each template with a possessive twice: with its participant, and with "someone".
 
-        Both pronouns are right, and both mean the referent that the sentence's sense asks for.
+        Both pronouns are right, and both refer to the person that the meaning of the sentence requires.
         """
         (file,) = local(self.path, [FILE])
         found: list[MaskedSentence] = []
@@ -88,5 +88,5 @@ def _filled(
             "occupation": occupation,
             "participant": participant,
         },
-        cluster=occupation,  # its two templates begin alike, and each stands twice
+        cluster=occupation,  # its two templates begin alike, and each occurs twice
     )

@@ -1,6 +1,5 @@
 """The whole of Tables 1 and 2: 2,000 examples, three explainers and two floors, both references, by phase."""
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from harness.results.run_folder import RunFolder
 from tests.conftest import ROOT, SHARED
 
 METHODS = "explainers=[random,position,attention,rollout,flow]"
@@ -27,12 +27,11 @@ def table() -> pd.DataFrame:
                 subprocess.run(
                     [*command, f"hydra.run.dir={folder}/{number}"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL
                 )
-            manifest = json.loads((Path(folder) / "1" / "manifest.json").read_text())
-        seconds = manifest["seconds"]
-        explain = sum(value for phase, value in seconds.items() if not phase.startswith("phase "))
+            manifest = RunFolder(Path(folder) / "1").manifest()
+        costs = {name: cost.seconds for (_, name), cost in manifest.costs.items()}
         lines.append(
-            {"sentences": name, "total": round(explain + seconds["phase merge"], 1)}
-            | {phase.removeprefix("phase "): round(value, 1) for phase, value in seconds.items()}
-            | {"peak memory MiB": manifest["peak_memory_mib"]}
+            {"sentences": name, "total": round(sum(costs.values()) + manifest.phases["merge"], 1)}
+            | {phase: round(seconds, 1) for phase, seconds in {**manifest.phases, **costs}.items()}
+            | {"peak memory MiB": manifest.peak_memory_mib}
         )
     return pd.DataFrame(lines)

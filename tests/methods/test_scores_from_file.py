@@ -227,9 +227,9 @@ def test_what_does_not_fit_the_run_is_refused(write: Write, message: str, rows: 
 
 
 def test_a_file_that_is_not_there_or_no_table_is_refused(tmp_path: Path, write: Write):
-    with pytest.raises(FileNotFoundError, match=r"absent.parquet is no file: expected .* give a run's scores.parquet"):
+    with pytest.raises(FileNotFoundError, match=r"absent.parquet is not a file: expected .* give a run's scores.parquet"):
         ScoresFromFile(str(tmp_path / "absent.parquet"))
-    with pytest.raises(FileNotFoundError, match="is no file"):
+    with pytest.raises(FileNotFoundError, match="is not a file"):
         ScoresFromFile(str(tmp_path))
     whole = gzip.compress(json.dumps(FLAT[0]).encode())
     for number, content in enumerate([b"PAR1 and no more", b"example,layer,scores\n", b"\xff\xfe", whole[:-9], b"{"]):

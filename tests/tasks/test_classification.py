@@ -58,7 +58,7 @@ def test_every_form_of_table_gives_the_same_rows(tmp_path, kind: str):
 def test_the_file_of_a_split_may_have_any_of_its_usual_names(tmp_path):
     written(tmp_path, "tsv").rename(tmp_path / "dev.tsv")
     assert len(classification(tmp_path).rows) == 4
-    with pytest.raises(ValueError, match=r"expected one file for the train part .* found none among dev.tsv"):
+    with pytest.raises(ValueError, match=r"expected one file for the train split .* found none among dev.tsv"):
         _ = classification(tmp_path, split="train").rows
     written(tmp_path, "csv")
     with pytest.raises(ValueError, match=r"found several \(dev.tsv, validation.csv\)"):
@@ -82,7 +82,7 @@ def test_bad_tables_say_what_to_do(tmp_path):
     path.write_text("text\tlabel\n")
     with pytest.raises(ValueError, match="has no rows"):
         _ = classification(path).rows
-    with pytest.raises(FileNotFoundError, match=r"set task.path to one that is there"):
+    with pytest.raises(FileNotFoundError, match=r"set task.path to one that exists"):
         _ = classification(tmp_path / "absent").rows
     (tmp_path / "x.txt").write_text("a")
     with pytest.raises(ValueError, match=r"a file that ends in \.csv"):

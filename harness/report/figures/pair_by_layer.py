@@ -29,7 +29,7 @@ def pair_by_layer(board: pd.DataFrame, *, title: str = "") -> Figure | None:
     """Mean correlation of each pair by layer, with the 95% interval of the mean; None without a defined mean.
 
     One panel for Spearman, one for Pearson. For a pair with heads, the line is the mean over heads, and each head's own
-    mean is a small point. A pair without layers stands at `input`.
+    mean is a small point. A pair without layers is drawn at `input`.
 
     Args:
         board: lines of at most seven pairs, columns as in `pair_board`.

@@ -32,7 +32,7 @@ def rho_by_layer(
 ) -> Figure | None:
     """Mean rank correlation by layer, with the 95% interval of the mean; None without a defined mean.
 
-    Explainers with layers are lines, at most seven in a panel; those without stand in a panel of their own. Floors are
+    Explainers with layers are lines, at most seven per panel; those without have a separate panel. Floors are
     thin grey lines, other references thick black ones, named at the right. An undefined mean leaves a gap.
 
     Args:

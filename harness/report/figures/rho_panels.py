@@ -26,7 +26,7 @@ class RhoPanel:
 
 
 def legend_columns(width: float, members: list[str]) -> int:
-    """Columns of the legend under a panel of so many inches."""
+    """Number of columns of the legend under a panel of the given width in inches."""
     return max(1, min(len(members), int((width + 0.3) / (widest(members) + 0.6))))
 
 

@@ -32,7 +32,7 @@ ESCAPED = str.maketrans(
 
 
 def latex(grid: Grid, notes: Sequence[str]) -> str:
-    """A grid as a LaTeX table that needs no package except booktabs; all notes stand above it as comments."""
+    """A grid as a LaTeX table that needs no package except booktabs; all notes are above it as comments."""
     texts = plain_lines(grid)
     wide = max(sum(map(len, line)) + 2 * len(line) for line in [grid.headers, *texts]) > WIDE
     comments = [f"% {line}" for note in [*grid.notes, *notes] for line in note.splitlines()]

@@ -26,7 +26,7 @@ SMALLEST_P = 1e-4  # that is printed as a number
 
 
 def plain(cell: Cell, between: str = " ± ") -> str:
-    """The text of a cell; `between` stands between a mean and its standard deviation."""
+    """The text of a cell; `between` separates a mean from its standard deviation."""
     match cell:
         case Text(text):
             return text

@@ -54,10 +54,10 @@ def add_lines(
     seconds: Mapping[str, float],
     before: Sequence[Cell] = (),
 ) -> None:
-    """Add a line per explainer and head; floors and references stand below rules.
+    """Add a line per explainer and head; floors and references are below rules.
 
     `layers` are those that the columns show, `failed` says whether there is a column of failed examples, and the cells
-    `before` stand in front of each line.
+    `before` are put in front of each line.
     """
     spread = board["seed_std"].notna().any()
     for kind in LINE_KINDS:

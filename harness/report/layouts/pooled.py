@@ -20,7 +20,7 @@ class Alignment(NamedTuple):
 
     Args:
         columns: 0 for methods without layers, then from 1.
-        layer: which layer of a model of a given depth stands in a column.
+        layer: which layer of a model of a given depth a column shows.
     """
 
     title: str

@@ -2,7 +2,7 @@
 
 A task's own model needs no file: its module has an attribute `architecture`.
 
-Not here: ALBERT, which runs one layer again and again, so that no layer has a module of its own, and DeBERTa, whose
+Not here: ALBERT, which runs one layer repeatedly, so that layers have no separate modules, and DeBERTa, whose
 layers pass on more than a state.
 """
 

@@ -81,7 +81,7 @@ def test_rho_is_that_of_the_leaderboard(model: harness.Model):
 def test_the_numbers_are_those_of_the_command_line_to_the_last_digit(assay, tmp_path: Path, folder: str):
     data = str(shared("data", "sst2"))
     given = ["task=sst2", f"task.path={data}", f"model.path={folder}", "limit=12", "threads=1"]
-    given += ["explainers=[random,attention,rollout]", "metrics=[comprehensiveness]"]
+    given += ["explainers=[random,attention,rollout]", "metrics=[violation_ratio]"]
     assert assay(*given, "figures=false")[0] == 0
     for results in (harness.experiment(*given)(), harness.open_run(tmp_path / "run")):
         for table, name in ((results.leaderboard(), "leaderboard"), (results.ranking(), "ranking")):
@@ -92,7 +92,7 @@ def test_the_numbers_are_those_of_the_command_line_to_the_last_digit(assay, tmp_
     ).leaderboard()
     columns = ["measure", "explainer", "layer", "mean", "std", "low", "high", "n"]
     mine = pd.read_csv(tmp_path / "run" / "leaderboard.csv")[columns]
-    mine = mine[mine["measure"] != "comprehensiveness"].reset_index(drop=True)
+    mine = mine[mine["measure"] != "violation_ratio"].reset_index(drop=True)
     pd.testing.assert_frame_equal(other[columns], mine, check_exact=True)
 
 

@@ -384,7 +384,7 @@ def test_pronouns_are_explained_at_the_mask_with_their_referents(assay, tmp_path
         ),
         (["model=bert_base"], "the task Agreement (head: None) is served only by its own model"),
         (["task=sst2", "task.path=/not/there"], "/not/there: expected a file or a folder, found none"),
-        (["task=sst2", "task.path={texts}"], "model.path=<folder>, or run once where there is a network"),
+        (["task=sst2", "task.path={texts}"], "model.path=<folder>, or run once with network access"),
         (["task=pronoun", "task.sentences=['no mask here']", "model.path={masked}"], "no mask here"),
         (["task=classification", "task.path={texts}"], "set 'task.labels=[first,second]'"),
         (["shard=5/4"], "shard is k/n with k from 1 to n, as in shard=2/8, got '5/4'"),
