@@ -26,14 +26,15 @@ class WeightedRegression:
 
     def fit(self, train_data: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
         """Batches of features `[sample, feature]`, outputs `[sample]` and weights `[sample]`."""
-        parts = zip(*train_data, strict=True)
-        features, outputs, weights = (torch.cat(part).double() for part in parts)
+        parts = [torch.cat(part).double() for part in zip(*train_data, strict=True)]
+        # On the CPU: Captum's weights are there, and no solver of torch on a GPU takes a deficient rank
+        features, outputs, weights = (part.cpu() for part in parts)
         design = torch.cat([features, torch.ones_like(features[:, :1])], dim=1)
         root = weights[:, None].sqrt()
         penalty = torch.eye(design.shape[1], dtype=torch.float64) * self.ridge**0.5
         left = torch.cat([design * root, penalty[:-1].to(design)])
         right = torch.cat([outputs[:, None] * root, outputs.new_zeros(len(penalty) - 1, 1)])
-        self.coefficients = torch.linalg.lstsq(left, right, driver="gelsd").solution[:, 0]
+        self.coefficients = torch.linalg.lstsq(left, right, driver="gelsd").solution[:, 0].to(parts[0].device)
 
     def representation(self) -> Tensor:
         """The coefficients without the intercept, `[feature]`."""

@@ -1,4 +1,4 @@
-"""A tiny model of each type that Assay serves, with weights by chance, large enough for sharp attention."""
+"""A tiny, randomly initialised model of each type that Assay supports, with weights scaled for sharp attention."""
 
 from functools import cache
 
@@ -37,7 +37,7 @@ KINDS: dict[str, dict] = {
     "electra": SIZES | {"embedding_size": 16},
     "albert": SIZES | {"embedding_size": 16},
     "deberta-v2": SIZES | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False},
-    "mpnet": SIZES | {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2},  # a type that no table here knows
+    "mpnet": SIZES | {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2},  # a type that is in none of our tables
 }
 CLS, SEP, UNK, MASK = 50, 51, 52, 53
 
@@ -52,7 +52,7 @@ def tiny(kind: str, head: type = AutoModelForSequenceClassification) -> nn.Modul
 
 
 def blanks(kind: str) -> dict[str, int | None]:
-    """Ids that stand for a removed token."""
+    """Ids that replace a removed token."""
     return {"unk": UNK, "mask": MASK, "pad": KINDS[kind]["pad_token_id"]}
 
 

@@ -1,4 +1,4 @@
-"""A small agreement model, trained once for the whole suite, and traces of it."""
+"""A small agreement model, trained once for the whole suite, and its traces."""
 
 import os
 import sys
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("ASSAY_SHARED", ROOT.parent / "shared"))
 BLANKS = {"unk": 3, "mask": None, "pad": 0}
 
-# What the small model is, as overrides of the command line and as objects: both have one content key.
+# The small model, as command-line overrides and as objects: both have the same content key.
 SMALL = [
     "task.grammar.train=6000",
     "task.grammar.validation=200",
@@ -34,14 +34,14 @@ SMALL = [
     "model.training.epochs=3",
     "model.training.batch=32",
     "model.training.learning_rate=0.003",
-    "figures=false",  # a test of their own draws them
-    "threads=1",  # tests run on all cores already
+    "figures=false",  # they have a test of their own
+    "threads=1",  # tests already run on all cores
 ]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Models that tests train are kept for the session, and shared by its workers."""
+    """Models that tests train are kept for the session and shared by its workers."""
     base = tmp_path_factory.getbasetemp()
     cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
     before = os.environ.get("ASSAY_CACHE")
@@ -91,7 +91,7 @@ def trace(model: Model, batch: Batch) -> Trace:
 def assay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture):
     """Run `assay` in this process: exit status, standard output, standard error.
 
-    A run goes into the folder `run`, or the one named, unless the arguments say where.
+    A run goes into the folder `run`, or the one given, unless the arguments say where.
     """
     monkeypatch.chdir(tmp_path)
 
@@ -124,7 +124,7 @@ def _typed(
 
 
 def shared(*parts: str) -> Path:
-    """A file or folder of the real data beside the project; the test is skipped where it is absent."""
+    """A file or folder of the shared real data; the test is skipped if it is absent."""
     path = SHARED.joinpath(*parts)
     if not path.exists():
         pytest.skip(f"{path} is absent: set ASSAY_SHARED to the folder of real data")

@@ -1,4 +1,4 @@
-"""A model whose every answer is known: a linear bag of tokens, with attention that is given."""
+"""A model whose every answer is known: a linear bag of tokens with given attention."""
 
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ BLANKS = {"unk": UNKNOWN, "mask": None, "pad": PAD}
 
 
 class BagOfTokens(nn.Module):
-    """Logits are the sum of the tokens' vectors; attention is a softmax of constants, or what is handed in."""
+    """Logits are the sum of the tokens' vectors; attention is a softmax of constants, or is passed in."""
 
     def __init__(self, vectors: Tensor, attention: Tensor | None = None, layers: int = 3, heads: int = 2):
         super().__init__()
@@ -64,5 +64,5 @@ def sentence(ids: list[int], id: str = "a", gold: int = 0) -> Example:
 
 
 def batch_of(*sentences: Example, include: str = "all") -> Batch:
-    """The sentences side by side."""
+    """The sentences as one batch."""
     return collate(sentences, include, BLANKS)

@@ -1,6 +1,6 @@
-"""The real checkpoints once more, from their weights alone: one sentence, one head at a time, every step kept.
+"""The real checkpoints reimplemented from their weights: one sentence and one head at a time, with every step kept.
 
-What is propagated back is written out as relevance, not as gradients: nothing of `methods` stands behind it.
+Backward propagation is written out as relevance, not as gradients, and uses nothing from `methods`.
 """
 
 from dataclasses import dataclass, field
@@ -15,15 +15,15 @@ from tests.real_model import SST2, parts, real_model
 
 @dataclass
 class Step:
-    """One layer's states of one sentence."""
+    """One layer's states for one sentence."""
 
     state: Tensor  # [token, hidden]
-    queries: list[Tensor] = field(default_factory=list)  # [token, size] for each head, as are the next two
+    queries: list[Tensor] = field(default_factory=list)  # [token, size] per head, as are the next two
     keys: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
-    scores: list[Tensor] = field(default_factory=list)  # before the softmax, [query, key] for each head
+    scores: list[Tensor] = field(default_factory=list)  # before the softmax, [query, key] per head
     attention: list[Tensor] = field(default_factory=list)
-    mixed: list[Tensor] = field(default_factory=list)  # [token, size] for each head
+    mixed: list[Tensor] = field(default_factory=list)  # [token, size] per head
     attended: Any = None
     middle: Any = None
     inner: Any = None
@@ -105,13 +105,13 @@ class ModelByHand:
         return self.trail[-1]
 
     def attention_gradients(self, scalar: Tensor) -> list[list[Tensor]]:
-        """Of a scalar, for each layer and head, `[query, key]`."""
+        """Gradients of a scalar for each layer and head, `[query, key]`."""
         flat = torch.autograd.grad(scalar, [head for step in self.steps for head in step.attention], allow_unused=True)
         return [list(flat[start : start + self.heads]) for start in range(0, len(flat), self.heads)]
 
 
 def linear_by_hand(linear: Any, inputs: Tensor, relevance: Tensor, positive: bool) -> tuple[Tensor, float]:
-    """Relevance of one token's inputs, and what the bias keeps: by shares of x * w, or of the positive ones alone."""
+    """Relevance of one token's inputs, and what the bias keeps: by shares of x * w, or only of the positive ones."""
     if positive:
         terms = (linear.weight * inputs).clamp(min=0)  # [out, in]
         total = terms.sum(dim=1)
@@ -121,10 +121,10 @@ def linear_by_hand(linear: Any, inputs: Tensor, relevance: Tensor, positive: boo
 
 
 def norm_by_hand(norm: Any, inputs: Tensor, relevance: Tensor) -> tuple[Tensor, float]:
-    """Each input's coefficient in one token's LayerNorm, its deviation a constant; what the bias keeps."""
+    """Each input's coefficient in one token's LayerNorm, with its deviation held constant; and what the bias keeps."""
     scale = norm.weight / (inputs.var(unbiased=False) + norm.eps).sqrt()
     shares = relevance / (scale * (inputs - inputs.mean()) + norm.bias)
-    # output k holds scale_k * ([j = k] - 1 / n) of input j
+    # output k contains scale_k * ([j = k] - 1 / n) of input j
     return scale * shares - (scale * shares).mean(), (norm.bias * shares).sum().item()
 
 
@@ -158,7 +158,7 @@ class Propagation:
                 self.lost += (shares * model.positions()).sum().item()
 
     def token(self, piece: Any, inputs: Tensor, relevance: Tensor) -> Tensor:
-        """Through a linear map, a LayerNorm or an activation, for one token."""
+        """Relevance through a linear map, a LayerNorm or an activation, for one token."""
         if isinstance(piece, nn.LayerNorm):
             if self.positive:
                 return relevance
@@ -176,7 +176,7 @@ class Propagation:
         return torch.stack([self.token(piece, x, r) for x, r in zip(inputs, relevance, strict=True)])
 
     def sum(self, first: Tensor, second: Tensor, relevance: Tensor) -> tuple[Tensor, Tensor]:
-        """Of two states that were added up."""
+        """Relevance of two states that were added."""
         shares = relevance / (first + second)
         sides = [first * shares, second * shares]
         if self.positive:
@@ -188,7 +188,7 @@ class Propagation:
         return sides[0], sides[1]
 
     def layer(self, number: int, relevance: Tensor) -> Tensor:
-        """From a layer's output to its input."""
+        """Relevance from a layer's output to its input."""
         step, part = self.model.steps[number], self.model.parts[number]
         query, key = self.model.projections[number]
         summed = self.each(part.second_norm, step.outer + step.middle, relevance)
@@ -211,7 +211,7 @@ class Propagation:
         return state
 
     def head_by_hand(self, step: Step, head: int, relevance: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """One head's relevance `[query, size]`, to its attention, queries, keys and values."""
+        """One head's relevance `[query, size]`, propagated to its attention, queries, keys and values."""
         attention, values, mixed = step.attention[head], step.values[head], step.mixed[head]
         queries, keys, scores = step.queries[head], step.keys[head], step.scores[head]
         terms = attention[:, :, None] * values[None] * torch.where(mixed == 0, 0.0, relevance / mixed)[:, None]
@@ -244,5 +244,5 @@ def differentiated(name: str, index: int) -> tuple[ModelByHand, list[list[Tensor
 
 
 def worst(ours: Tensor, theirs: Tensor) -> float:
-    """The largest difference as a share of the largest value."""
+    """The largest difference relative to the largest value."""
     return ((ours.double() - theirs).abs().max() / theirs.abs().max()).item()

@@ -1,4 +1,4 @@
-"""The real checkpoints beside the project, each loaded once, with a few of its sentences; and their parts by name."""
+"""The shared real checkpoints, each loaded once with a few of its sentences, and their parts by name."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +23,7 @@ TEXTS = {
 
 @cache
 def real_model(name: str, dtype: torch.dtype = torch.float32) -> tuple[nn.Module, Batch]:
-    """The model, eager, frozen, in eval mode, and its sentences side by side."""
+    """The model, eager, frozen and in eval mode, and its sentences as one batch."""
     folder = shared("checkpoints", name)
     logging.disable_progress_bar()
     head = AutoModelForSequenceClassification if name == SST2 else AutoModelForMaskedLM
@@ -53,7 +53,7 @@ def real_trace(name: str, dtype: torch.dtype = torch.float32, **options: Any) ->
 
 @dataclass(frozen=True)
 class Parts:
-    """A layer's modules, looked up by hand: nothing of `harness.architecture` stands behind them."""
+    """A layer's modules, looked up by hand, independently of Assay's own architecture tables."""
 
     value: nn.Linear
     projection: nn.Linear
@@ -64,7 +64,7 @@ class Parts:
 
 
 def parts(name: str, module: Any) -> list[Parts]:
-    """Of each layer."""
+    """The parts of each layer."""
     if name == SST2:
         return [
             Parts(

@@ -19,7 +19,7 @@ COMMANDS = re.findall(r"^```\n(assay .*?)\n```", PAGE, re.DOTALL | re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project with the page's files in it."""
+    """The project with the page's files added."""
     folder = tmp_path_factory.mktemp("copy")
     for room in ("conf", "harness", "methods", "tasks"):
         shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
@@ -66,7 +66,7 @@ def test_the_commands_of_the_page_run_and_show_what_is_new(copy: Path):
     assert "Four verdicts on films" in listed
 
 
-def test_the_new_model_type_serves_methods_that_read_layers(copy: Path):
+def test_the_new_model_type_works_with_methods_that_read_layers(copy: Path):
     code = """
 import torch
 from transformers import CamembertConfig, CamembertForSequenceClassification

@@ -1,4 +1,4 @@
-"""Every method on every type of model: the plain model's numbers, no padding, no neighbours, or a refusal in words."""
+"""Every method on every type of model gives the numbers of the plain model, whatever the padding, or says why not."""
 
 import pytest
 import torch
@@ -33,8 +33,8 @@ def test_logits_through_the_trace_equal_the_plain_models(kind: str):
 
 
 @ARCHITECTURES
-def test_the_gradient_is_that_of_the_model_called_with_embeddings(kind: str):
-    """An independent path: the library's own `inputs_embeds`, which is the word embedding's place in these models."""
+def test_the_gradient_equals_that_of_the_model_called_with_embeddings(kind: str):
+    """An independent path: the library's own `inputs_embeds`, which replaces the word embedding in these models."""
     trace = traced(kind, example(7))
     vectors = tiny(kind).get_input_embeddings()(trace.batch.input_ids).detach().requires_grad_()
     positions = {}
@@ -47,7 +47,7 @@ def test_the_gradient_is_that_of_the_model_called_with_embeddings(kind: str):
 
 
 def refused(method: object, kind: str) -> str:
-    """Why a method leaves a model type out; empty where it serves it."""
+    """Why a method refuses a model type; empty if it supports it."""
     try:
         getattr(method, "check_model", lambda module: None)(tiny(kind))
     except ValueError as error:
@@ -60,13 +60,13 @@ def refused(method: object, kind: str) -> str:
 def test_padding_and_neighbours_change_nothing(kind: str, group: str, name: str):
     method = build(group, name)
     refusal = refused(method, kind)
-    if refusal:  # of a type that no table here knows, a method says that it reads inner layers
+    if refusal:  # for a type in none of our tables, a method says that it reads inner layers
         assert kind in UNKNOWN, refusal
         assert f"model type '{kind}'" in refusal
         return
     short, long = example(4), example(11, seed=2)
     if (kind, name) == ("deberta-v2", "input_x_gradient"):
-        # A LayerNorm stands right behind its word embedding and ignores scale, so input times gradient adds up to zero
+        # A LayerNorm directly follows its word embedding and ignores scale, so input times gradient adds up to zero
         with pytest.warns(RoundingNoise):
             method(traced(kind, short))
         return
@@ -80,8 +80,8 @@ def test_padding_and_neighbours_change_nothing(kind: str, group: str, name: str)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in UNKNOWN])
-def test_no_method_changes_the_model_or_what_another_gives(kind: str):
-    """On one trace in one order, on another in the other and under another grad mode; the shapes are the contract's."""
+def test_no_method_changes_the_model_or_another_methods_scores(kind: str):
+    """On one trace in order, on another in reverse and under another grad mode; the shapes follow the contract."""
     first, second = (traced(kind, example(4), example(11, seed=2)) for _ in range(2))
     batch, layers, heads, _, token = first.attention.shape
     forward, backward = {}, {}
@@ -97,7 +97,7 @@ def test_no_method_changes_the_model_or_what_another_gives(kind: str):
 
 
 @pytest.mark.parametrize("kind", ["bert", "electra", "deberta-v2"])
-def test_which_of_two_texts_a_token_belongs_to_is_told_to_the_model(kind: str):
+def test_the_model_is_given_which_of_two_texts_a_token_belongs_to(kind: str):
     pair = example(8, pair=True)
     trace = traced(kind, pair, example(4, seed=1))
     mask = torch.ones(1, 10, dtype=torch.long)
@@ -106,7 +106,7 @@ def test_which_of_two_texts_a_token_belongs_to_is_told_to_the_model(kind: str):
         told = tiny(kind)(input_ids=ids, attention_mask=mask, token_type_ids=types).logits
         untold = tiny(kind)(input_ids=ids, attention_mask=mask).logits
     assert torch.allclose(trace.logits[:1], told, atol=1e-6)
-    if kind != "deberta-v2":  # which by default has no such embedding
+    if kind != "deberta-v2":  # which has no such embedding by default
         assert not torch.allclose(told, untold, atol=1e-3)
     blanked = BlankOut(blank_token="delete")(trace)[0, 3]
     kept = [index for index in range(10) if index != 3]
@@ -117,7 +117,7 @@ def test_which_of_two_texts_a_token_belongs_to_is_told_to_the_model(kind: str):
     assert blanked.item() == pytest.approx(expected.item(), abs=1e-6)
 
 
-def test_a_pad_in_a_words_place_is_refused_where_it_would_move_positions():
+def test_a_pad_in_place_of_a_word_is_refused_where_it_would_shift_positions():
     with pytest.raises(ValueError, match="set blank_token to unk, mask or delete"):
         BlankOut(blank_token="pad").check_model(tiny("roberta"))
     BlankOut(blank_token="pad").check_model(tiny("bert"))

@@ -29,7 +29,7 @@ def imports(path: Path, top_level: bool = False) -> set[str]:
     return found
 
 
-def test_harness_imports_no_method_and_no_task():
+def test_harness_imports_no_method_or_task():
     for path in (ROOT / "harness").rglob("*.py"):
         assert not [name for name in imports(path) if name.split(".")[0] in ("methods", "tasks")], path
 
@@ -46,7 +46,7 @@ def test_only_the_command_line_imports_hydra():
             assert not [name for name in imports(path) if name.split(".")[0] in ("hydra", "omegaconf")], path
 
 
-def test_no_import_goes_in_a_circle():
+def test_no_import_is_circular():
     graph = {module_of(path): imports(path) for path in FILES}
     done: set[str] = set()
 
@@ -63,6 +63,6 @@ def test_no_import_goes_in_a_circle():
     assert done == set(graph)
 
 
-def test_no_file_has_a_name_that_says_nothing():
+def test_no_file_has_a_meaningless_name():
     for path in FILES:
         assert not {"utils", "util", "common", "base", "helpers", "helper", "misc"} & {path.stem, path.parent.name}

@@ -1,4 +1,4 @@
-"""What `assay list` and docs/methods.md say about methods, held against the methods themselves."""
+"""What `assay list` and docs/methods.md say about methods, compared with the methods themselves."""
 
 import subprocess
 import sys
@@ -17,12 +17,12 @@ from tests.test_contracts import FILES, build
 EVERY = [one for group in METHODS for one in described(group)]
 
 
-def test_the_page_of_methods_is_current():
+def test_the_page_of_methods_is_up_to_date():
     assert (ROOT / "docs" / "methods.md").read_text() == methods_page.page(), "run make docs"
 
 
 @pytest.mark.parametrize("one", EVERY, ids=lambda one: f"{one.group}-{one.name}")
-def test_every_method_says_what_it_is_where_it_is_from_and_what_it_costs(one):
+def test_every_method_states_what_it_is_where_it_comes_from_and_what_it_costs(one):
     assert one.summary.endswith(".")
     assert one.cost in COSTS[1:]
     if one.group != "metrics" and one.name not in ("random", "position", "shuffled_attention", "shuffled_rollout"):
@@ -41,7 +41,7 @@ CHEAP = [one for one in EVERY if one.group in ("explainers", "references") and o
 
 @pytest.mark.filterwarnings("ignore:layer gradient")
 @pytest.mark.parametrize("one", CHEAP, ids=lambda one: f"{one.group}-{one.name}")
-def test_cheap_methods_take_no_more_passes_than_they_say(model, batch: Batch, one):
+def test_cheap_methods_take_no_more_passes_than_they_state(model, batch: Batch, one):
     method = build(one.group, one.name)
     with Meter() as meter:
         trace = Trace(model.module, batch)
@@ -53,7 +53,7 @@ def test_cheap_methods_take_no_more_passes_than_they_say(model, batch: Batch, on
     assert cost.backward <= backward * count
 
 
-def test_what_serves_any_model_checks_no_layers():
+def test_methods_that_work_with_any_model_check_no_layers():
     from tests.architectures import tiny
 
     albert = tiny("albert")
@@ -81,7 +81,7 @@ def test_what_serves_any_model_checks_no_layers():
         (["nonsense=1"], 1, "there is no setting 'nonsense'"),
     ],
 )
-def test_the_door_is_fast(arguments: list[str], status: int, text: str):
+def test_the_entry_point_is_fast(arguments: list[str], status: int, text: str):
     """It imports nothing heavy."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "harness", *arguments],

@@ -1,4 +1,4 @@
-"""docs/python.md, its notebook and README: their Python runs as it stands, on a local checkpoint."""
+"""The Python in docs/python.md, its notebook and README runs as written, on a local checkpoint."""
 
 import json
 import re
@@ -12,7 +12,7 @@ HUB = "distilbert-base-uncased-finetuned-sst-2-english"
 
 
 def blocks(page: Path) -> list[str]:
-    """The Python of a page or a notebook, block by block."""
+    """The Python in a page or a notebook, block by block."""
     if page.suffix == ".ipynb":
         return [
             "".join(cell["source"]) for cell in json.loads(page.read_text())["cells"] if cell["cell_type"] == "code"
@@ -21,7 +21,7 @@ def blocks(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["docs/python.md", "docs/python.ipynb", "README.md"])
-def test_the_python_of_the_documentation_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_python_in_the_documentation_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = str(shared("checkpoints", "distilbert-minilm-sst2"))
     monkeypatch.chdir(tmp_path)
     names: dict = {}
@@ -31,13 +31,13 @@ def test_the_python_of_the_documentation_runs(name: str, tmp_path: Path, monkeyp
     assert (tmp_path / "my_run" / "leaderboard.md").is_file()
 
 
-def test_the_notebook_is_the_page():
+def test_the_notebook_matches_the_page():
     assert [code.strip() for code in blocks(ROOT / "docs/python.ipynb")] == [
         code.strip() for code in blocks(ROOT / "docs/python.md")
     ]
 
 
-def test_the_readme_has_two_screens():
+def test_the_readme_fits_on_two_screens():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 90
 
 
@@ -45,6 +45,6 @@ PAGES = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path):
+def test_links_have_a_target(page: Path):
     for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,4 +1,4 @@
-"""The rules of the house: which room may import which, and what each may bring."""
+"""The layout of harness: which package may import which, and what each may pull in."""
 
 import ast
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 from tests.test_arrows import FILES, ROOT, imports, module_of
 
-# What each room of harness may import, besides itself and what all may
+# What each package of harness may import, besides itself and what all may import
 ROOMS = {
     "tracing": (),
     "statistics": (),
@@ -25,7 +25,7 @@ HARNESS = [path for path in FILES if path.is_relative_to(ROOT / "harness")]
 
 
 def room_of(module: str) -> str:
-    """`harness.measure.rows` is of the room `measure`."""
+    """`harness.measure.rows` is in the package `measure`."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 and parts[0] == "harness" else ""
 
@@ -40,7 +40,7 @@ def for_types_alone(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", HARNESS, ids=module_of)
-def test_a_room_imports_only_what_lies_below_it(path: Path):
+def test_a_package_imports_only_what_lies_below_it(path: Path):
     room = room_of(module_of(path))
     if room not in ROOMS:
         return
@@ -51,13 +51,13 @@ def test_a_room_imports_only_what_lies_below_it(path: Path):
 
 
 @pytest.mark.parametrize("name", FOR_ALL)
-def test_what_all_may_import_imports_nothing_of_ours_but_types(name: str):
+def test_modules_that_all_may_import_import_nothing_of_ours_except_types(name: str):
     path = ROOT / "harness" / f"{name}.py"
     ours = {found for found in imports(path, top_level=True) if found.split(".")[0] == "harness"}
     assert ours <= {"harness.check", "harness.tables"}
 
 
-def test_every_file_of_harness_is_in_a_room():
+def test_every_file_of_harness_is_in_a_package():
     loose = {path.name for path in (ROOT / "harness").glob("*.py")}
     assert loose == {"__init__.py", "__main__.py", *(f"{name}.py" for name in FOR_ALL)}
     assert {path.name for path in (ROOT / "harness").iterdir() if (path / "__init__.py").is_file()} == {*ROOMS}
@@ -81,18 +81,18 @@ def test_reading_results_needs_no_torch(room: str):
 @pytest.mark.parametrize(
     "code", ["import harness", "import harness.tables", "import harness.contracts", "import harness.cli.assay"]
 )
-def test_the_door_opens_without_torch_and_pandas(code: str):
+def test_the_entry_points_load_without_torch_and_pandas(code: str):
     heavy = ["torch", "transformers", "datasets", "captum"] + ["pandas"] * (code in ("import harness",))
     assert fresh(f"import sys; {code}; print([name for name in {heavy} if name in sys.modules])") == "[]"
 
 
-def test_importing_the_python_api_leaves_no_public_name_out():
+def test_importing_the_python_api_leaves_out_no_public_name():
     names = fresh("import harness; print(all(getattr(harness, name) is not None for name in harness.__all__))")
     assert names == "True"
 
 
-def test_a_public_name_stands_once_in_harness():
-    """Of functions, classes and constants at the top of a file."""
+def test_a_public_name_is_defined_once_in_harness():
+    """This covers functions, classes and constants at the top of a file."""
     places: dict[str, list[str]] = defaultdict(list)
     for path in HARNESS:
         for node in ast.parse(path.read_text()).body:
@@ -117,7 +117,7 @@ READS_TEXT = {"harness.results.pooled"}  # sorts folders by the numbers in their
 
 @pytest.mark.parametrize("room", ["tracing", "measure", "statistics", "results", "report"])
 def test_no_stored_text_is_parsed_to_learn_a_fact(room: str):
-    """Facts come from typed tables and the typed manifest; a regular expression would read them out of a repr."""
+    """Facts come from typed tables and the typed manifest; a regular expression would be reading them from a repr."""
     files = [path for path in HARNESS if path.is_relative_to(ROOT / "harness" / room)]
     for path in files:
         nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Import)]
@@ -126,7 +126,7 @@ def test_no_stored_text_is_parsed_to_learn_a_fact(room: str):
         assert parses - may <= ({"json", "ast"} if room == "results" else set()), module_of(path)
 
 
-def test_a_model_type_is_one_file_of_architectures():
+def test_a_model_type_is_one_file_in_architectures():
     from harness.tracing.architectures import known
 
     for path in (ROOT / "harness" / "tracing" / "architectures").glob("[!_]*.py"):
@@ -135,7 +135,7 @@ def test_a_model_type_is_one_file_of_architectures():
 
 
 def signatures(path: Path) -> list[str]:
-    """The functions of a file that have `Any` in their signature, `**kwargs` aside."""
+    """The functions in a file with `Any` in their signature, not counting `**kwargs`."""
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef):
@@ -146,6 +146,6 @@ def signatures(path: Path) -> list[str]:
     return found
 
 
-def test_few_signatures_of_harness_are_untyped():
+def test_few_signatures_in_harness_are_untyped():
     found = [name for path in HARNESS for name in signatures(path)]
     assert len(found) <= 20, found

@@ -1,4 +1,4 @@
-"""All measurements in one run, as ratios: `make bench`. They are kept, with the machine described, in results.md."""
+"""All measurements in one run, as ratios: `make bench`. results.md keeps them with a description of the machine."""
 
 import argparse
 import platform
@@ -36,7 +36,7 @@ def machine() -> str:
 
 
 def main() -> None:
-    """Measure, print each table as it comes, and write them all down."""
+    """Measure, print each table as soon as it is ready, and save them all."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmark", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sizes", nargs="+", type=int, default=flow.SIZES, help="tokens of the flow's graphs")
     parser.add_argument("--layers", nargs="+", type=int, default=(6, 12), help="layers of the flow's graphs")
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """A frame as a Markdown table, three significant digits."""
+    """A frame as a Markdown table with three significant digits."""
 
     def shown(cell: object) -> str:
         if cell != cell:

@@ -1,9 +1,9 @@
-"""Seconds of norms, relevance, decompositions and Jacobians beside forward and backward runs, and their arithmetic.
+"""Seconds for norms, relevance, decompositions and Jacobians compared with forward and backward runs, and their FLOPs.
 
     python -m tests.benchmark.attributions
 
-One thread, the median of a few calls, on the trained DistilBERT (6 layers, 384 wide) and sentences of SST-2 that are
-stacked to 30 tokens. Times are of the processor, which a busy machine bends less than the clock.
+One thread, the median of a few calls, on the trained DistilBERT (6 layers, 384 wide) and sentences of SST-2
+concatenated to 30 tokens. We report processor time, which a busy machine distorts less than wall-clock time.
 """
 
 import time
@@ -42,11 +42,11 @@ METHODS = {
     "hidden_token_attribution_by_head": HiddenTokenAttribution("head"),
 }
 LAYERS = 6
-PASSES = {"attention_attribution": 20 * LAYERS}  # forward and backward, where a method's definition asks for many
+PASSES = {"attention_attribution": 20 * LAYERS}  # forward and backward, where a method's definition requires many
 
 
 def seconds(call: Callable[[], object], repeats: int = 3) -> float:
-    """Median processor time of a call, after one for warmth."""
+    """Median processor time of a call, after one warm-up call."""
     call()
     times = []
     for _ in range(repeats):
@@ -57,7 +57,7 @@ def seconds(call: Callable[[], object], repeats: int = 3) -> float:
 
 
 def stacked(subject: Subject) -> Subject:
-    """Its sentences one behind the other, cut to `TOKENS` tokens."""
+    """Its sentences concatenated and cut to `TOKENS` tokens."""
     words = [word for one in subject.batch.examples for word in one.input_ids[1:-1]]
     first, last = subject.batch.examples[0].input_ids[0], subject.batch.examples[0].input_ids[-1]
     size = TOKENS - 2
@@ -70,26 +70,26 @@ def stacked(subject: Subject) -> Subject:
 
 
 def layers_arithmetic(hidden: int, layers: int) -> float:
-    """Floating-point operations of n re-runs of n tokens of every layer, for all examples: its matrix products."""
-    linear = 24 * hidden**2 * TOKENS  # four projections and a feed-forward of four times the width
+    """Floating-point operations of n re-runs of n tokens through every layer, for all examples: matrix products."""
+    linear = 24 * hidden**2 * TOKENS  # four projections and a feed-forward block four times as wide
     return EXAMPLES * TOKENS * layers * (linear + 4 * TOKENS**2 * hidden)
 
 
 def matrix_product_rate() -> float:
-    """Floating-point operations a second of a layer's largest product, float32."""
+    """Floating-point operations per second of a layer's largest product, in float32."""
     left, right = torch.randn(2048, 384), torch.randn(384, 1536)
     return 2 * 2048 * 384 * 1536 / seconds(lambda: left @ right, repeats=15)
 
 
 def table() -> pd.DataFrame:
-    """A line for each method; empty where the checkpoint is absent."""
+    """One line per method; empty if the checkpoint is absent."""
     subject = sst2()
     if subject is None:
         return pd.DataFrame()
     subject = stacked(subject)
     hidden = subject.module.config.dim
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # one, as processor time counts them together
+    torch.set_num_threads(1)  # one, because processor time adds up all threads
 
     def forward_and_backward() -> None:
         trace = Trace(subject.module, subject.batch)
@@ -102,7 +102,7 @@ def table() -> pd.DataFrame:
         trace = Trace(subject.module, subject.batch)
 
         def alone(method: Explainer = method, trace: Trace = trace) -> None:
-            trace.forget()  # what the call before left would be found
+            trace.forget()  # otherwise it would find what the previous call cached
             method(trace)
 
         taken = seconds(alone)

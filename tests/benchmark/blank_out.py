@@ -1,4 +1,4 @@
-"""Blank-out against Captum's FeatureAblation, and against the machine's own rate of matrix products."""
+"""Blank-out compared with Captum's FeatureAblation, and with the machine's own matrix-product rate."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ PER_EVALUATION = (1, 4, 16, 64)
 
 
 def seconds(call: Callable[[], object], repeats: int = 2) -> float:
-    """Median wall-clock time of a call, after one for warmth."""
+    """Median wall-clock time of a call, after one warm-up call."""
     call()
     times = []
     for _ in range(repeats):
@@ -29,13 +29,13 @@ def seconds(call: Callable[[], object], repeats: int = 2) -> float:
 
 
 def matrix_product_rate(size: int = 1536) -> float:
-    """Floating-point operations a second of one large float32 product."""
+    """Floating-point operations per second of one large float32 product."""
     left, right = torch.randn(size, size), torch.randn(size, size)
     return 2 * size**3 / seconds(lambda: left @ right)
 
 
 def arithmetic(module: torch.nn.Module, batch: Batch) -> float:
-    """Floating-point operations that the definition asks for: each example's n re-runs of n tokens, no padding."""
+    """Floating-point operations that the definition requires: n re-runs of n tokens per example, no padding."""
     total = 0.0
     for n in batch.length.unique().tolist():
         rows = (batch.length == n).nonzero()[0]
@@ -46,7 +46,7 @@ def arithmetic(module: torch.nn.Module, batch: Batch) -> float:
 
 
 def captum_blank_out(trace: Trace, blank_id: int, per_evaluation: int) -> torch.Tensor:
-    """The same scores, Captum's way: every feature over the whole batch."""
+    """The same scores, the way Captum computes them: every feature over the whole batch."""
 
     def probability(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         index = torch.arange(len(ids)) % len(trace.batch.examples)
@@ -66,7 +66,7 @@ def captum_blank_out(trace: Trace, blank_id: int, per_evaluation: int) -> torch.
 
 
 def row(subject: Subject) -> dict[str, object]:
-    """One model's line of the table."""
+    """One model's line in the table."""
     trace = Trace(subject.module, subject.batch, output="probability")
     blank_id = subject.batch.blank_ids["unk"]
     assert blank_id is not None
@@ -89,5 +89,5 @@ def row(subject: Subject) -> dict[str, object]:
 
 
 def table() -> pd.DataFrame:
-    """Captum's seconds over ours for each model, and the share of the machine's rate that ours reaches."""
+    """Captum's seconds divided by ours for each model, and the share of the machine's rate that we reach."""
     return pd.DataFrame([row(subject) for subject in subjects()])

@@ -1,15 +1,15 @@
-"""The flow solver's speed beside five others, and its error against two of them.
+"""The flow solver's speed compared with five others, and its error compared with two of them.
 
     python -m tests.benchmark.flow             the speed table
     python -m tests.benchmark.flow exactness   the error table
     python -m tests.benchmark.flow --sizes 32 64 --layers 6 --seconds 0.5
 
-Others are timed on a graph that already stands, one pair of source and sink at a time; ours from the bare array, bounds
-and copies included, over all sinks of one source in one call. For the other, each layer is the median over random
-sinks; their mean over layers stands beside ours, which also runs over all layers, with one call of ours next to each
-layer of the other. The source of `real` is CLS, which a classifier reads, of `real, middle` the token n / 2. Ratios are
-of processor time on one thread, which a busy machine bends little; columns in seconds are wall-clock time on all
-threads. igraph is used where it is installed, and is no dependency.
+Others are timed on a graph that is already built, one pair of source and sink at a time; ours from the bare array,
+bounds and copies included, over all sinks of one source in one call. For the other, each layer is the median over
+random sinks; their mean over layers is compared with ours, which also runs over all layers, with one call of ours per
+layer of the other. The source of `real` is CLS, which a classifier reads, that of `real, middle` is token n / 2.
+Ratios are of processor time on one thread, which a busy machine distorts little; columns in seconds are wall-clock
+time on all threads. igraph is used if it is installed, but is not a dependency.
 """
 
 import argparse
@@ -42,8 +42,8 @@ except ImportError:
 
 SIZES = (8, 16, 32, 64, 128, 256, 512)
 KINDS = ("real", "real, middle", "near_one_hot", "sparse", "causal")
-LIMITS = {"networkx edmonds-karp": 16, "networkx preflow-push": 128}  # tokens beyond which a pair takes seconds
-ALL_SOURCES = 64  # tokens up to which all sources are timed
+LIMITS = {"networkx edmonds-karp": 16, "networkx preflow-push": 128}  # token counts beyond which a pair takes seconds
+ALL_SOURCES = 64  # token counts up to which all sources are timed
 TARGETS: dict[tuple[str, int], dict[str, float]] = {
     ("real", 32): {"igraph": 4, "OR-tools": 4, "scipy": 8, "networkx preflow-push": 1200},
     ("real", 64): {"igraph": 12, "OR-tools": 10, "scipy": 10, "networkx preflow-push": 4000},
@@ -53,11 +53,11 @@ TARGETS: dict[tuple[str, int], dict[str, float]] = {
 TARGETS |= {("real, middle", n): least for (_, n), least in TARGETS.items()}
 TARGETS |= {(kind, n): {"igraph": least} for kind, least in (("near_one_hot", 3), ("sparse", 1)) for n in SIZES}
 INTEGER = 2.0**52  # scale of OR-tools' int64 capacities
-SMALL_INTEGER = 2.0**28  # of scipy's int32: the capacities of two edges must not overflow together
+SMALL_INTEGER = 2.0**28  # for scipy's int32: the sum of two edges' capacities must not overflow
 
 
 def mixing(kind: str, layers: int, n: int, seed: int = 0) -> NDArray | None:  # [layer, query, key]
-    """Rows that sum to 1, half of the weight on the residual; None for `real` without the checkpoint."""
+    """Rows that sum to 1, with half of the weight on the residual; None for `real` without the checkpoint."""
     if kind.startswith("real"):
         attention = real_attention(layers, n, seed)
         if attention is None:
@@ -105,7 +105,7 @@ def real_attention(layers: int, n: int, seed: int) -> NDArray | None:  # [layer,
 
 
 def edges(stack: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """Tail, head and capacity of each edge; node (l, i) has the number l * n + i."""
+    """Tail, head and capacity of each edge; node (l, i) is number l * n + i."""
     layer, query, key = np.nonzero(stack)
     n = stack.shape[-1]
     return (layer + 1) * n + query, layer * n + key, stack[layer, query, key]
@@ -115,7 +115,7 @@ Solve = Callable[[int, int], float]  # source node, sink node -> flow
 
 
 def networkx_solver(stack: NDArray, flow_func: Callable, number: Callable = float) -> Solve:
-    """The reference everyone starts from."""
+    """The implementation that everyone starts from."""
     graph = networkx.DiGraph()
     graph.add_nodes_from(range((len(stack) + 1) * stack.shape[-1]))
     for tail, head, capacity in zip(*(column.tolist() for column in edges(stack)), strict=True):
@@ -124,7 +124,7 @@ def networkx_solver(stack: NDArray, flow_func: Callable, number: Callable = floa
 
 
 def scipy_solver(stack: NDArray) -> Solve:
-    """Dinic's algorithm on int32 capacities."""
+    """Dinic's algorithm with int32 capacities."""
     tail, head, capacity = edges(stack)
     nodes = (len(stack) + 1) * stack.shape[-1]
     whole = np.round(capacity * SMALL_INTEGER).astype(np.int32)
@@ -133,13 +133,13 @@ def scipy_solver(stack: NDArray) -> Solve:
 
 
 def ortools_solver(stack: NDArray) -> Solve:
-    """Push-relabel on int64 capacities."""
+    """Push-relabel with int64 capacities."""
     tail, head, capacity = edges(stack)
     last = (len(stack) + 1) * stack.shape[-1] - 1
     solver = SimpleMaxFlow()
-    # int32 and int64 arrays, which the stubs mistake for scalars
+    # int32 and int64 arrays, which the stubs take for scalars
     solver.add_arcs_with_capacity(tail, head, np.round(capacity * INTEGER).astype(np.int64))  # pyright: ignore
-    solver.add_arc_with_capacity(last, last, 0)  # every node exists, whatever edges do
+    solver.add_arc_with_capacity(last, last, 0)  # every node must exist, even without edges
 
     def solve(source: int, sink: int) -> float:
         if solver.solve(source, sink) != SimpleMaxFlow.OPTIMAL:
@@ -150,7 +150,7 @@ def ortools_solver(stack: NDArray) -> Solve:
 
 
 def igraph_solver(stack: NDArray) -> Solve:
-    """Push-relabel in C, on doubles."""
+    """Push-relabel in C, with doubles."""
     tail, head, capacity = edges(stack)
     graph = igraph.Graph(  # pyright: ignore[reportOptionalMemberAccess]
         (len(stack) + 1) * stack.shape[-1], np.stack([tail, head], axis=1).tolist(), directed=True
@@ -177,9 +177,9 @@ def duration(clock: Callable[[], float], call: Callable[..., object], *arguments
 
 
 def flow_table(sizes=SIZES, layers=(6, 12), kinds=KINDS, opponents=tuple(OPPONENTS), seconds=1.0) -> pd.DataFrame:
-    """One row for each kind of graph, size, depth and opponent; `seconds` is the least time given to each opponent."""
+    """One row per kind of graph, size, depth and opponent; `seconds` is the minimum time given to each opponent."""
     threads = numba.get_num_threads()
-    maximum_flow(np.ones((3, 2, 2)), 0)  # compiled before anything is timed
+    maximum_flow(np.ones((3, 2, 2)), 0)  # compile before anything is timed
     rows = []
     cells = [(kind, n, depth) for kind in kinds for n in sizes for depth in layers]
     for kind, n, depth in track(cells, description="maximum flow", transient=True):
@@ -204,7 +204,7 @@ def flow_table(sizes=SIZES, layers=(6, 12), kinds=KINDS, opponents=tuple(OPPONEN
 
 
 def against(name: str, kind: str, graph: NDArray, source: int, seconds: float) -> dict:
-    """One opponent's rounds on one graph, one layer after the other: only one of its graphs stands at a time."""
+    """One opponent's rounds on one graph, layer by layer: only one of its graphs exists at a time."""
     depth, n = graph.shape[:2]
     rng, ours, theirs = np.random.default_rng(0), [], []
     for layer in range(1, depth + 1):
@@ -226,7 +226,7 @@ def against(name: str, kind: str, graph: NDArray, source: int, seconds: float) -
 
 
 def error_table(graphs: int = 1200) -> pd.DataFrame:
-    """Largest and mean error by kind of graph, over at least `graphs` random graphs with three pairs each."""
+    """Largest and mean error per kind of graph, over at least `graphs` random graphs with three pairs each."""
     kinds = ("dense", "near_one_hot", "sparse", "causal", "ties", "one_hot", "unnormalised", "uniform")
     rows = []
     for kind in kinds:
@@ -253,7 +253,7 @@ def error_table(graphs: int = 1200) -> pd.DataFrame:
 
 
 def error_graph(kind: str, layers: int, n: int, seed: int) -> NDArray:
-    """Graphs of every kind that has broken a flow solver."""
+    """Graphs of every kind that has ever broken a flow solver."""
     graph = mixing(kind, layers, n, seed)
     assert graph is not None
     if kind == "ties":

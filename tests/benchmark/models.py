@@ -25,7 +25,7 @@ class Subject:
 
 
 def agreement(examples: int) -> Subject:
-    """The model of `make table`, trained now unless it is in the cache."""
+    """The model of `make table`, trained now unless it is cached."""
     task = Agreement()
     with bar("training", "steps") as progress:
         model = AgreementTransformer(training=Training(epochs=1, batch=32), threads=1)(task, progress)
@@ -34,7 +34,7 @@ def agreement(examples: int) -> Subject:
 
 
 def sst2(examples: int = 16) -> Subject | None:
-    """The trained DistilBERT beside the project, on SST-2's development sentences; None where it is absent."""
+    """The trained DistilBERT from the shared folder, on SST-2's development sentences; None if it is absent."""
     folder, sentences = SHARED / "checkpoints" / "distilbert-minilm-sst2", SHARED / "data" / "sst2"
     if not folder.exists() or not sentences.exists():
         return None
@@ -45,7 +45,7 @@ def sst2(examples: int = 16) -> Subject | None:
 
 
 def subjects() -> Iterator[Subject]:
-    """Each model that is here."""
+    """Every model that is available."""
     yield agreement(128)
     if (real := sst2()) is not None:
         yield real

@@ -1,6 +1,6 @@
-"""What the tables' statistics promise, by simulation: false alarms, coverage of the intervals, power, and seconds.
+"""Simulates what the tables' statistics promise: false alarms, coverage of the intervals, power, and seconds.
 
-Run by `python -m tests.benchmark.null_tables`. Tables of Spearman's rho at 7 tokens and 200 examples, average ranks.
+Run with `python -m tests.benchmark.null_tables`. Tables of Spearman's rho for 7 tokens, 200 examples, average ranks.
 """
 
 import time
@@ -22,13 +22,13 @@ def rho(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def independent(generator: np.random.Generator, explainers: int) -> np.ndarray:
-    """`[example, explainer]`: scores by chance against a reference by chance."""
+    """`[example, explainer]`: random scores against a random reference."""
     reference = generator.normal(size=(EXAMPLES, 1, TOKENS))
     return rho(generator.normal(size=(EXAMPLES, explainers, TOKENS)), reference)
 
 
 def noisy(generator: np.random.Generator, explainers: int) -> np.ndarray:
-    """`[example, explainer]`: the reference with as much noise again, drawn anew for each explainer."""
+    """`[example, explainer]`: the reference plus as much noise, drawn separately for each explainer."""
     reference = generator.normal(size=(EXAMPLES, 1, TOKENS))
     return rho(reference + generator.normal(size=(EXAMPLES, explainers, TOKENS)), reference)
 
@@ -36,7 +36,7 @@ def noisy(generator: np.random.Generator, explainers: int) -> np.ndarray:
 def better(generator: np.random.Generator, gain: float) -> np.ndarray:
     """`[example, explainer]`: `noisy`, and a second explainer that is `gain` better on average.
 
-    A share of its examples has half the noise, as large as it takes.
+    A share of its examples, as large as that takes, has half the noise.
     """
     reference = generator.normal(size=(EXAMPLES, 1, TOKENS))
     noise = generator.normal(size=(EXAMPLES, 2, TOKENS))
@@ -46,7 +46,7 @@ def better(generator: np.random.Generator, gain: float) -> np.ndarray:
 
 
 def mean_rho(noise: float) -> float:
-    """Of the reference with noise of a standard deviation."""
+    """Rho of the reference with noise of this standard deviation."""
     generator = np.random.default_rng(0)
     reference = generator.normal(size=(400_000, TOKENS))
     return float(rho(reference + noise * generator.normal(size=reference.shape), reference).mean())
@@ -56,7 +56,7 @@ GAIN_OF_HALF = mean_rho(0.5) - mean_rho(1.0)
 
 
 def rejects(values: np.ndarray, seed: int) -> bool:
-    """Whether any pair of a table differs, after Holm's correction."""
+    """Whether any pair of a table differs after Holm's correction."""
     return bool((holm_of_pairs(pairwise_sign_flip(values, seed=seed)) < ALPHA).any())
 
 

@@ -1,4 +1,4 @@
-"""The whole of Tables 1 and 2: 2,000 examples, three explainers and two floors, both references, by phase."""
+"""All of Tables 1 and 2: 2,000 examples, three explainers, two floors and both references, by phase."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ METHODS = "explainers=[random,position,attention,rollout,flow]"
 
 
 def table() -> pd.DataFrame:
-    """Seconds of each phase of a run in a process of its own, the model trained, and that process's peak memory."""
+    """Seconds of each phase of a run in its own process, the model already trained, and the process's peak memory."""
     published = SHARED / "data" / "linzen"
     sources = {"grammar": ["task=agreement"]}
     if published.exists():
@@ -23,7 +23,7 @@ def table() -> pd.DataFrame:
     for name, chosen in sources.items():
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "harness", *chosen, METHODS, "limit=2000", "include=all"]
-            for number in (0, 1):  # the first one trains the model where it is not in the cache
+            for number in (0, 1):  # the first one trains the model if it is not cached
                 subprocess.run(
                     [*command, f"hydra.run.dir={folder}/{number}"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL
                 )

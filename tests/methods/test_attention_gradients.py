@@ -19,7 +19,7 @@ CHECKPOINTS = pytest.mark.parametrize("name", [SST2, MASKED])
 
 
 @CHECKPOINTS
-def test_attention_x_gradient_is_its_definition_one_head_at_a_time(name: str):
+def test_attention_x_gradient_matches_its_definition_one_head_at_a_time(name: str):
     trace = real_trace(name)
     ours = AttentionXGradient()(trace)
     for index, n in enumerate(trace.batch.length.tolist()):
@@ -35,7 +35,7 @@ def test_attention_x_gradient_is_its_definition_one_head_at_a_time(name: str):
 
 
 @CHECKPOINTS
-def test_generic_relevance_is_its_definition_one_layer_at_a_time(name: str):
+def test_generic_relevance_matches_its_definition_one_layer_at_a_time(name: str):
     trace = real_trace(name)
     ours = GenericRelevance()(trace)
     for index, n in enumerate(trace.batch.length.tolist()):
@@ -62,7 +62,7 @@ def test_the_gradient_is_that_of_the_logit_whatever_the_run_explains():
     assert not torch.allclose(own[1], rows[0], rtol=0.1)
 
 
-def test_another_explained_output_leaves_the_trace_as_it_was():
+def test_explaining_another_output_leaves_the_trace_unchanged():
     trace = real_trace(SST2, output="probability")
     before = trace.attention_gradient.clone()
     other = explaining(trace, "logit")
@@ -73,7 +73,7 @@ def test_another_explained_output_leaves_the_trace_as_it_was():
     assert explaining(trace, "run") is trace
 
 
-def test_the_explained_positions_own_entry_is_the_least_of_the_others():
+def test_the_explained_positions_own_entry_is_the_minimum_of_the_others():
     trace = Trace(bag(), batch_of(sentence([5, 6, 7]), sentence([8])))
     trace.batch.position[1] = 2
     rows = torch.tensor([[[9.0, 3.0, 2.0, 5.0, 4.0]], [[3.0, 4.0, 9.0, 0.0, 0.0]]])
@@ -83,8 +83,8 @@ def test_the_explained_positions_own_entry_is_the_least_of_the_others():
 
 @CHECKPOINTS
 @pytest.mark.parametrize("rule", ["left", "midpoint", "right"])
-def test_attention_attribution_is_its_definition_one_step_and_layer_at_a_time(name: str, rule: str):
-    """On the shorter sentence alone; the two side by side are the contract suite's."""
+def test_attention_attribution_matches_its_definition_one_step_and_layer_at_a_time(name: str, rule: str):
+    """On the shorter sentence alone; the contract suite covers both in one batch."""
     trace = real_trace(name)
     ours = AttentionAttribution(steps=2, rule=rule).attribute(trace)
     index = 1
@@ -105,7 +105,7 @@ def test_attention_attribution_is_its_definition_one_step_and_layer_at_a_time(na
 
 
 @CHECKPOINTS
-def test_a_layers_attribution_adds_up_to_the_probability_less_that_without_attention(name: str):
+def test_a_layers_attribution_adds_up_to_the_probability_minus_that_without_attention(name: str):
     module, batch = real_model(name)
     batch = collate(batch.examples[1:], "all", batch.blank_ids)
     trace = Trace(module, batch)
@@ -120,7 +120,7 @@ def test_a_layers_attribution_adds_up_to_the_probability_less_that_without_atten
         assert error < 3e-3
 
 
-def test_one_step_with_all_of_the_attention_is_attention_times_gradient():
+def test_one_step_at_full_attention_is_attention_times_gradient():
     trace = real_trace(SST2, output="probability")
     ours = AttentionAttribution(steps=1, rule="right").attribute(trace)
     expected = trace.attention.double() * trace.attention_gradient
@@ -128,7 +128,7 @@ def test_one_step_with_all_of_the_attention_is_attention_times_gradient():
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_every_model_type_that_runs_eager_attention_is_served(kind: str):
+def test_every_model_type_that_runs_eager_attention_is_supported(kind: str):
     trace = Trace(tiny(kind), collate([example(6)], "all", blanks(kind)), output="probability")
     ours = AttentionAttribution(steps=1, rule="right").attribute(trace)
     expected = trace.attention.double() * trace.attention_gradient

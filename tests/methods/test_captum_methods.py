@@ -23,7 +23,7 @@ CHECKPOINTS = pytest.mark.parametrize("name", [SST2, MASKED])
 
 
 class Game:
-    """What a real model gives for any part of one sentence's words, one run at a time."""
+    """A real model's output for any subset of one sentence's words, one run at a time."""
 
     def __init__(self, name: str, index: int):
         self.module, batch = real_model(name)
@@ -53,7 +53,7 @@ class Game:
     ],
     ids=lambda method: type(method).__name__,
 )
-def test_of_a_linear_model_each_word_has_its_own_difference(method):
+def test_in_a_linear_model_each_word_scores_its_own_difference(method):
     model = bag()
     trace = Trace(
         model, batch_of(sentence([5, 6, 7, 8]), sentence([9, 10], id="b"), sentence([11], id="c")), 0, "logit"
@@ -109,7 +109,7 @@ def test_shapley_sampling_is_the_mean_over_orders_one_order_at_a_time(name: str)
 
 
 @CHECKPOINTS
-def test_kernel_shap_adds_up_and_comes_near_the_shapley_values(name: str):
+def test_kernel_shap_adds_up_and_approximates_the_shapley_values(name: str):
     ours = KernelShap(samples=200)(real_trace(name, output="logit"))[1, 0]
     game = Game(name, 1)
     assert ours.sum().item() == pytest.approx(game({*game.words}) - game(set()), abs=2e-3)
@@ -126,7 +126,7 @@ def test_kernel_shap_adds_up_and_comes_near_the_shapley_values(name: str):
 
 
 @pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact")
-def test_gradient_shap_comes_near_integrated_gradients():
+def test_gradient_shap_approximates_integrated_gradients():
     module, batch = real_model(MASKED)
     trace = Trace(module, collate(batch.examples[1:], "all", batch.blank_ids))
     exact = IntegratedGradients(steps=50, reduce="sum")(trace)
@@ -134,7 +134,7 @@ def test_gradient_shap_comes_near_integrated_gradients():
     assert (near - exact).norm() < 0.2 * exact.norm()
 
 
-def test_too_few_samples_or_steps_are_warned_of():
+def test_too_few_samples_or_steps_give_a_warning():
     trace = real_trace(SST2)
     with pytest.warns(Inexact, match=r"GradientSHAP with samples=2: .* raise samples"):
         GradientShap(samples=2)(trace)
@@ -143,7 +143,7 @@ def test_too_few_samples_or_steps_are_warned_of():
 
 
 @CHECKPOINTS
-def test_layer_integrated_gradients_are_their_definition_one_layer_and_step_at_a_time(name: str):
+def test_layer_integrated_gradients_match_their_definition_one_layer_and_step_at_a_time(name: str):
     trace = real_trace(name, output="logit")
     ours = LayerIntegratedGradients(steps=3).attribute(trace)
     game = Game(name, 1)
@@ -165,7 +165,7 @@ def test_layer_integrated_gradients_are_their_definition_one_layer_and_step_at_a
                 hook.remove()
 
         def states(ids: Tensor, layer=layer) -> Tensor:
-            # the last state of the whole model is the last layer's, of all tokens, before a head picks one
+            # the model's last state is the last layer's, for all tokens, before a head picks one
             kept = []
             hook = blocks[layer].register_forward_hook(
                 lambda _, __, output: kept.append(output[0] if isinstance(output, tuple) else output)
@@ -203,7 +203,7 @@ def test_the_surrogate_is_the_solution_of_its_normal_equations():
         WeightedRegression().representation()
 
 
-def test_a_sentence_near_the_whole_counts_more_for_lime():
+def test_a_sentence_closer_to_the_whole_counts_more_for_lime():
     kept = [torch.tensor([[1, 1, 1, 1]]), torch.tensor([[1, 1, 1, 0]]), torch.tensor([[0, 0, 1, 0]])]
     weight = [Lime()._weight(kept[0], kept[0], one).item() for one in kept]
     assert weight == pytest.approx([1.0, np.exp(-((4 * (1 - 0.75**0.5)) ** 2)), np.exp(-4.0)])

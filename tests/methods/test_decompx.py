@@ -16,7 +16,7 @@ from tests.architectures import KINDS, MASK, blanks, example, tiny
 from tests.real_model import MASKED, SST2, Parts, parts, plain, real_model, real_trace
 
 KNOWN = [kind for kind in KINDS if kind in known()]
-Vectors = list[Tensor]  # of one token, one for each source
+Vectors = list[Tensor]  # of one token, one per source
 
 
 def bias_by_hand(vectors: Vectors, bias: Tensor) -> Vectors:
@@ -80,7 +80,7 @@ def logits_by_hand(name: str, module, vectors: Vectors, words: list[int]) -> Ten
 
 @cache
 def decomposed_by_hand(name: str, value_bias: str) -> tuple[list[Tensor], Tensor]:
-    """The second sentence's `[token, source, hidden]` behind each layer, and `[source, class]`, in float64."""
+    """The second sentence's `[token, source, hidden]` after each layer, and `[source, class]`, in float64."""
     module, batch = real_model(name, torch.float64)
     states, attentions = plain(module, batch, 1)
     n = len(states[0])
@@ -95,7 +95,7 @@ def decomposed_by_hand(name: str, value_bias: str) -> tuple[list[Tensor], Tensor
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-9)], ids=str)
 @pytest.mark.parametrize(("name", "value_bias"), [(SST2, "split"), (SST2, "key"), (MASKED, "split")])
-def test_decompx_is_its_definition_one_token_and_one_head_at_a_time(name, value_bias, dtype, tolerance):
+def test_decompx_matches_its_definition_one_token_and_one_head_at_a_time(name, value_bias, dtype, tolerance):
     trace = real_trace(name, dtype, output="logit_difference")
     method = DecompX(value_bias=value_bias)
     behind, logits = decomposed_by_hand(name, value_bias)
@@ -128,7 +128,7 @@ def test_shares_add_up_to_the_logit_through_every_head(kind: str, head: str):
     module = copy.deepcopy(tiny(kind) if head == "classifier" else MaskedWordModel(tiny(kind, AutoModelForMaskedLM)))
     generator = torch.Generator().manual_seed(4)
     for name, weight in module.named_parameters():
-        if name.endswith("bias"):  # which a fresh model has at zero
+        if name.endswith("bias"):  # which is zero in a fresh model
             weight.data.normal_(std=0.3, generator=generator)
     examples = [example(5), example(3, seed=1)]
     if head == "masked word":
@@ -164,10 +164,10 @@ def test_an_activation_multiplies_by_its_slope_from_the_origin():
     vectors = torch.tensor([[3.0, -1.0, 2.0], [-1.0, -1.0, -2.0]])
     assert through_activation(torch.relu, vectors).tolist() == [[3.0, 0.0, 2.0], [-1.0, 0.0, -2.0]]
     halves = through_activation(nn.functional.gelu, vectors)[:, 2]
-    assert halves.tolist() == [1.0, -1.0]  # the limit of the slope where the parts cancel
+    assert halves.tolist() == [1.0, -1.0]  # the limit of the slope as the parts cancel
 
 
-def test_a_head_that_is_not_known_is_refused_and_its_layers_are_not():
+def test_an_unknown_head_is_refused_but_its_layers_are_not():
     body = tiny("bert").base_model
     with pytest.raises(ValueError, match="does not know how BertModel computes them"):
         DecompX().check_model(body)
@@ -176,7 +176,7 @@ def test_a_head_that_is_not_known_is_refused_and_its_layers_are_not():
         DecompX().check_model(tiny("albert"))
 
 
-def test_a_head_with_other_arithmetic_is_refused():
+def test_a_head_with_different_arithmetic_is_refused():
     module = copy.deepcopy(tiny("bert"))
     module.classifier.register_forward_hook(lambda _, __, output: output + 1)
     with pytest.raises(ValueError, match="add up to other logits than the model's"):

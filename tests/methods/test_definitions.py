@@ -1,4 +1,4 @@
-"""Plain methods on real checkpoints: each against its definition, run one sentence, step, part or path at a time."""
+"""Plain methods on real checkpoints: each compared with its definition, one sentence, step, part or path at a time."""
 
 from collections.abc import Callable
 
@@ -32,7 +32,7 @@ pytestmark = [
 
 
 class Sentence:
-    """The second sentence of a checkpoint, alone, and the model's logit for it whatever stands in a module's place."""
+    """The second sentence of a checkpoint, alone, and its logit when a module's output is replaced."""
 
     def __init__(self, name: str):
         self.module, batch = real_model(name)
@@ -51,7 +51,7 @@ class Sentence:
         return self.embedding(self.inputs["input_ids"])[0].detach()
 
     def logit(self, place: nn.Module, value: Tensor) -> Tensor:
-        """With `[token, hidden]` as a module's output."""
+        """The logit with `[token, hidden]` as a module's output."""
 
         def put(_module: nn.Module, _inputs: object, output: object) -> object:
             return (value[None], *output[1:]) if isinstance(output, tuple) else value[None]
@@ -63,13 +63,13 @@ class Sentence:
             hook.remove()
 
     def gradient(self, place: nn.Module, value: Tensor) -> Tensor:
-        """Of that logit, `[token, hidden]`."""
+        """The gradient of that logit, `[token, hidden]`."""
         value = value.detach().requires_grad_()
         return torch.autograd.grad(self.logit(place, value), value)[0]
 
 
 def mixed(attentions: list[Tensor]) -> list[np.ndarray]:
-    """Half the heads' mean, half the token itself, `[query, key]` of each layer."""
+    """Half the mean over heads, half the token itself, `[query, key]` of each layer."""
     return [0.5 * one.double().mean(dim=0).numpy() + 0.5 * np.eye(one.shape[-1]) for one in attentions]
 
 
@@ -147,7 +147,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     return asked
 
 
-def test_gradient_shap_is_the_mean_over_the_points_that_were_drawn(name: str, asked: list[Tensor]):
+def test_gradient_shap_is_the_mean_over_the_drawn_points(name: str, asked: list[Tensor]):
     sentence = Sentence(name)
     ours = GradientShap(samples=6, reduce="sum")(real_trace(name, output="logit"))[1, 0, : sentence.n]
     way = sentence.vectors()[sentence.words] - sentence.blank
@@ -155,7 +155,7 @@ def test_gradient_shap_is_the_mean_over_the_points_that_were_drawn(name: str, as
     assert len(asked) == 6
     for words in asked:
         share = ((words - sentence.blank) * way).sum() / way.square().sum()
-        assert torch.allclose(words, sentence.blank + share * way, atol=1e-5)  # a point of the straight line
+        assert torch.allclose(words, sentence.blank + share * way, atol=1e-5)  # a point on the straight line
         assert 0 <= share <= 1
         vectors = sentence.vectors()
         vectors[sentence.words] = words
@@ -165,7 +165,7 @@ def test_gradient_shap_is_the_mean_over_the_points_that_were_drawn(name: str, as
 
 
 def parts_drawn(sentence: Sentence, asked: list[Tensor]) -> tuple[np.ndarray, np.ndarray]:
-    """Which words each variant keeps, `[variant, word]`, and the logit of each alone."""
+    """Which words each variant keeps, `[variant, word]`, and the logit of each variant alone."""
     whole = sentence.vectors()[sentence.words]
     kept, logits = [], []
     for words in asked:
@@ -178,7 +178,7 @@ def parts_drawn(sentence: Sentence, asked: list[Tensor]) -> tuple[np.ndarray, np
     return np.array(kept), np.array(logits)
 
 
-def test_lime_is_the_ridge_regression_of_the_parts_that_were_drawn(name: str, asked: list[Tensor]):
+def test_lime_is_the_ridge_regression_on_the_drawn_parts(name: str, asked: list[Tensor]):
     sentence = Sentence(name)
     ours = Lime(samples=40, ridge=0.7)(real_trace(name, output="logit"))[1, 0, : sentence.n]
     kept, logits = parts_drawn(sentence, asked)
@@ -190,15 +190,15 @@ def test_lime_is_the_ridge_regression_of_the_parts_that_were_drawn(name: str, as
         distance = 100 * (1 - (part @ ones / size if size else 0.0))
         weights.append(np.exp(-(distance**2) / 25**2))
     design = np.column_stack([np.ones(len(kept)), kept])
-    penalty = 0.7 * np.diag([0.0, *ones])  # none on the constant
+    penalty = 0.7 * np.diag([0.0, *ones])  # no penalty on the constant
     weighted = design.T * np.array(weights)
     theirs = torch.zeros(sentence.n, dtype=torch.float64)
     theirs[sentence.words] = torch.from_numpy(np.linalg.solve(weighted @ design + penalty, weighted @ logits)[-count:])
     assert worst(ours, theirs) < 1e-4
 
 
-def test_kernel_shap_is_the_regression_of_the_parts_that_were_drawn_held_to_both_ends(name: str, asked: list[Tensor]):
-    """The whole and the empty sentence are met exactly: one word's coefficient is what the others leave."""
+def test_kernel_shap_is_the_regression_on_the_drawn_parts_constrained_at_both_ends(name: str, asked: list[Tensor]):
+    """The whole and the empty sentence are fitted exactly: one word's coefficient is what the others leave."""
     sentence = Sentence(name)
     ours = KernelShap(samples=40)(real_trace(name, output="logit"))[1, 0, : sentence.n]
     kept, logits = parts_drawn(sentence, asked)
@@ -206,7 +206,7 @@ def test_kernel_shap_is_the_regression_of_the_parts_that_were_drawn_held_to_both
     size = kept.sum(axis=1)
     whole, empty = logits[size == len(sentence.words)][0], logits[size == 0][0]
     inner = (size > 0) & (size < len(sentence.words))
-    # phi_last = whole - empty - the others; the parts come in the kernel's shares, so all count the same
+    # phi_last = whole - empty - the others; the parts are drawn from the kernel, so all have equal weight
     design = kept[inner, :-1] - kept[inner, -1:]
     rest = logits[inner] - empty - kept[inner, -1] * (whole - empty)
     others = np.linalg.lstsq(design, rest, rcond=None)[0]

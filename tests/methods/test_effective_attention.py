@@ -13,7 +13,7 @@ from tests.real_model import MASKED, SST2, real_model, real_trace
 
 
 def by_hand(attention: Tensor, transformed: Tensor) -> Tensor:
-    """Rows without their part in the null space of T's transpose, `[query, key]`, by T's own decomposition."""
+    """Rows without their component in the null space of T's transpose, `[query, key]`, by decomposing T itself."""
     vectors, values, _ = torch.linalg.svd(transformed)
     spaces = torch.zeros(len(vectors), dtype=transformed.dtype)
     spaces[: len(values)] = values
@@ -22,8 +22,8 @@ def by_hand(attention: Tensor, transformed: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", [SST2, MASKED])
-def test_effective_attention_is_its_definition_one_head_at_a_time(name: str):
-    """Sentences shorter than a head's 32 dimensions: attention itself, but for rounding."""
+def test_effective_attention_matches_its_definition_one_head_at_a_time(name: str):
+    """In sentences shorter than a head's 32 dimensions, it is attention itself except for rounding."""
     trace = real_trace(name)
     ours = effective_attention(trace)
     scores = EffectiveAttention()(trace)
@@ -41,8 +41,8 @@ def test_effective_attention_is_its_definition_one_head_at_a_time(name: str):
 
 
 @pytest.mark.parametrize("name", [SST2, MASKED])
-def test_a_long_sentences_effective_attention_brings_the_same_to_the_layers_output(name: str):
-    """48 tokens in 32 dimensions a head: 16 dimensions of each row are removed."""
+def test_a_long_sentences_effective_attention_gives_the_same_layer_output(name: str):
+    """48 tokens with 32 dimensions per head: 16 dimensions of each row are removed."""
     module, batch = real_model(name)
     one = batch.examples[0]
     middle = list(one.input_ids[1:-1]) * 8
@@ -66,13 +66,13 @@ def test_a_long_sentences_effective_attention_brings_the_same_to_the_layers_outp
     assert (effective < 0).any()
 
 
-def test_where_nothing_is_removed_rollout_is_that_of_attention():
+def test_where_nothing_is_removed_rollout_equals_that_of_attention():
     trace = real_trace(SST2)
     assert torch.allclose(EffectiveAttention(of=Rollout())(trace), Rollout()(trace), atol=1e-6)
     assert torch.allclose(EffectiveAttention()(trace), Attention()(trace), atol=1e-6)
 
 
-def test_an_explainer_of_mixings_sees_no_negative_weight():
+def test_an_explainer_that_mixes_attention_sees_no_negative_weight():
     trace = Trace(tiny("bert"), collate([example(20), example(12)], "all", blanks("bert")))
     seen = []
 

@@ -19,7 +19,7 @@ from tasks.agreement.encoder import Encoder, Sizes
 from tests.conftest import BLANKS
 from tests.known_model import UNKNOWN, bag, batch_of, sentence
 
-# Two layers, one head, three tokens: every product below can be done on paper.
+# Two layers, one head, three tokens: every product below can be worked out on paper.
 FIRST = torch.tensor([[0.2, 0.3, 0.5], [0.6, 0.4, 0.0], [0.1, 0.1, 0.8]])
 SECOND = torch.tensor([[0.5, 0.5, 0.0], [0.2, 0.2, 0.6], [0.3, 0.3, 0.4]])
 
@@ -33,7 +33,7 @@ def by_hand() -> Trace:
 
 
 def _on_the_graph(model):
-    """Given attention is a constant; gradients ask for it on the graph."""
+    """The given attention is a constant; gradients need it on the graph."""
     given = model.attention
 
     def forward(input_ids, attention_mask, **options):
@@ -67,7 +67,7 @@ def test_rollout_without_residual_is_the_product_of_attention(by_hand: Trace):
 def test_flow_of_two_layers_is_the_sum_of_the_smaller_capacities(by_hand: Trace):
     scores = Flow()(by_hand)
     assert scores[0, 0].tolist() == pytest.approx([0.6, 0.15, 0.25], abs=1e-6)
-    # capacities from the source (.75, .25, 0); into token j over the middle: min(.75, .6) + min(.25, .3) = .85;
+    # capacities from the source (.75, .25, 0); into token j via the middle: min(.75, .6) + min(.25, .3) = .85;
     # min(.75, .15) + min(.25, .7) = .4; min(.75, .25) + min(.25, 0) = .25
     assert scores[0, 1].tolist() == pytest.approx([0.85 / 1.5, 0.4 / 1.5, 0.25 / 1.5], abs=1e-6)
 
@@ -102,7 +102,7 @@ def test_read_outs_reduce_over_the_examples_own_queries(trace: Trace):
         assert torch.allclose(Attention(read_out="sum")(trace)[example, :, :n], own.sum(dim=1))
 
 
-def test_each_head_stands_over_the_averaged_layers_below(trace: Trace):
+def test_each_head_is_rolled_out_over_the_averaged_layers_below(trace: Trace):
     attention = trace.attention.double()
     attention = attention / attention.sum(dim=-1, keepdim=True).where(attention.sum(dim=-1, keepdim=True) > 0, 1.0)
     n = int(trace.batch.length[0])
@@ -123,7 +123,7 @@ def test_single_head_flow_in_layer_one_is_that_heads_mixing(trace: Trace):
     assert not torch.allclose(flow[:, 1], rollout[:, 1], atol=1e-3)
 
 
-def test_random_scores_hang_on_the_example_and_the_seed_alone(batch: Batch, model: Model):
+def test_random_scores_depend_only_on_the_example_and_the_seed(batch: Batch, model: Model):
     backwards = collate(batch.examples[::-1], "all", BLANKS)
     here, there = (Random(seed=3)(Trace(model.module, each)) for each in (batch, backwards))
     for index, example in enumerate(batch.examples):
@@ -151,7 +151,7 @@ def test_input_x_gradient_is_the_product(trace: Trace):
 
 @pytest.mark.parametrize("baseline", ["pad", "unk", "zero"])
 def test_integrated_gradients_add_up_to_the_outputs_difference(batch: Batch, baseline: str):
-    """On weights as they start: training can make the path so steep that hundreds of steps miss a part of it."""
+    """On initial weights: training can make the path so steep that even hundreds of steps miss part of it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         fresh = Encoder(Sizes(vocabulary=3000, layers=3)).eval().requires_grad_(False)
@@ -160,7 +160,7 @@ def test_integrated_gradients_add_up_to_the_outputs_difference(batch: Batch, bas
     assert completeness_gap(method.attribute(trace), difference(trace, baseline)).max() < 1e-3
 
 
-def test_too_few_steps_are_warned_of(trace: Trace):
+def test_too_few_steps_give_a_warning(trace: Trace):
     with pytest.warns(Inexact, match="steps=1: in half of a batch's examples the scores are off adding up"):
         IntegratedGradients(steps=1)(trace)
 
@@ -174,7 +174,7 @@ def test_integrated_gradients_of_the_linear_part_are_the_inputs_share():
     assert scores.tolist() == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_baseline_that_the_vocabulary_lacks_is_refused_with_the_remedy(trace: Trace):
+def test_a_baseline_that_the_vocabulary_lacks_is_refused_with_a_remedy(trace: Trace):
     with pytest.raises(ValueError, match="no mask token: set baseline to one of unk, pad, zero"):
         IntegratedGradients(baseline="mask")(trace)
 
@@ -182,14 +182,14 @@ def test_a_baseline_that_the_vocabulary_lacks_is_refused_with_the_remedy(trace: 
 def test_layer_gradients_come_from_each_layers_own_output(trace: Trace):
     live, states = _states_on_the_graph(trace)
     gradients = torch.autograd.grad(live.sum(), states)
-    # pre-LN: behind the last layer but one a token is read through a LayerNorm alone, to which its length is nothing
+    # pre-LN: after the second-to-last layer a token is only read through a LayerNorm, which ignores its length
     with pytest.warns(RoundingNoise, match="layer gradient × activation with reduce=sum .* cancel in layer 2, 3:"):
         scores = LayerGradientXActivation("sum")(trace)
     real = trace.batch.attention_mask.bool()
     for layer, (state, gradient) in enumerate(zip(states, gradients, strict=True)):
         expected = (state * gradient).sum(dim=-1)
         assert torch.allclose(scores[:, layer][real], expected[real].detach(), rtol=1e-4, atol=1e-7)
-    # the head reads the last layer at CLS alone
+    # the head reads the last layer only at CLS
     assert (scores[:, -1, 1:] == 0).all()
 
 
@@ -222,7 +222,7 @@ def test_a_wrong_parameter_is_refused_at_construction(method, options: dict, tex
         method(**options)
 
 
-def test_max_and_min_over_heads_are_those(trace: Trace):
+def test_max_and_min_over_heads_match_their_definition(trace: Trace):
     n = int(trace.batch.length[0])
     for how in ("max", "min"):
         over = np.asarray(getattr(trace.attention[0, :, :, :n, :n].double(), f"a{how}")(dim=1))

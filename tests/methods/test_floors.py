@@ -1,4 +1,4 @@
-"""Methods that know nothing, and the share of flow that is saturated."""
+"""Methods that know nothing about the model, and the share of flow that is saturated."""
 
 import copy
 import hashlib
@@ -60,7 +60,7 @@ def real(task: Classification, sst2: Model) -> Trace:
     return Trace(sst2.module, collate(chosen, "all", ids))
 
 
-def test_the_floors_say_that_they_are():
+def test_the_floors_declare_that_they_are_floors():
     floors = {name for group, name in FILES if group == "explainers" and getattr(build(group, name), "floor", False)}
     shuffled = {"shuffled_attention", "shuffled_rollout"}
     randomised = {"randomised_attention", "randomised_rollout", "randomised_flow", "randomised_saliency"}
@@ -69,14 +69,14 @@ def test_the_floors_say_that_they_are():
         assert method.floor is True
 
 
-def test_what_random_draws_has_not_changed():
+def test_the_values_that_random_draws_have_not_changed():
     scores = Random(seed=0)(Trace(bag(), batch_of(sentence([5, 6, 7]))))
     drawn = int.from_bytes(hashlib.sha256(b"0:a").digest()[:16])
     assert scores[0, 0].tolist() == np.random.default_rng(drawn).random(5).tolist()
 
 
 def shuffled_by_hand(trace: Trace, seed: int) -> torch.Tensor:
-    """Each row of each head's attention on its own, `[batch, layer, head, query, key]`."""
+    """Each row of each head's attention shuffled on its own, `[batch, layer, head, query, key]`."""
     attention = torch.zeros_like(trace.attention)
     for row, one in enumerate(trace.batch.examples):
         n = len(one.input_ids)
@@ -113,7 +113,7 @@ def test_shuffled_rows_keep_their_entries_and_nothing_else(real: Trace):
     assert all(moved)
 
 
-def test_queries_layers_examples_and_seeds_are_shuffled_apart(real: Trace):
+def test_queries_layers_examples_and_seeds_are_shuffled_independently(real: Trace):
     sources = [ShuffledAttention(seed=seed)._source(real) for seed in (0, 1)]
     rows = [tuple(row) for source in sources for row in source[:, :, :9, :9][0].flatten(0, 1).tolist()]
     assert len({*rows}) == len(rows) == 2 * 6 * 9
@@ -130,10 +130,10 @@ def test_every_token_is_as_likely_to_get_every_weight():
     places = ShuffledAttention()._source(trace)[:, 0, 0]  # [example, key]
     for key in range(6):
         counts = torch.bincount(places[:, key], minlength=6).double()
-        assert ((counts - 50) ** 2 / 50).sum() < 20.5  # chi-squared with 5 degrees of freedom: one in a thousand
+        assert ((counts - 50) ** 2 / 50).sum() < 20.5  # chi-squared with 5 degrees of freedom, at p = .001
 
 
-def test_the_shuffled_trace_keeps_nothing_of_the_true_attention_and_gives_nothing_back(real: Trace):
+def test_the_shuffled_trace_keeps_no_true_attention_and_leaves_the_original_unchanged(real: Trace):
     class Watching(Trace):
         from functools import cached_property
 
@@ -161,7 +161,7 @@ def test_shuffled_rollout_is_the_product_of_the_shuffled_layers(real: Trace):
 
 
 def by_hand(model: nn.Module, seed: int) -> nn.Module:
-    """A copy, each of its linear and embedding layers and norms reset in turn."""
+    """A copy whose linear layers, embeddings and norms are reset one after the other."""
     drawn = copy.deepcopy(model)
     state = torch.get_rng_state()
     torch.manual_seed(seed)
@@ -177,7 +177,7 @@ def by_hand(model: nn.Module, seed: int) -> nn.Module:
     return drawn
 
 
-def test_randomised_weights_are_the_explainer_on_a_model_by_chance(real: Trace):
+def test_randomised_weights_equal_the_explainer_on_a_randomly_initialised_model(real: Trace):
     drawn = by_hand(real.model, 4)
     trace = Trace(drawn, real.batch)
     for of in (Attention(), Rollout(), Flow()):
@@ -188,8 +188,8 @@ def test_randomised_weights_are_the_explainer_on_a_model_by_chance(real: Trace):
     assert not torch.allclose(other, RandomisedWeights(seed=4)(real), atol=1e-4)
 
 
-def test_a_model_by_chance_is_asked_for_the_real_models_class():
-    """On a classifier of three classes, whose models differ in the one that they predict."""
+def test_a_randomly_initialised_model_is_explained_for_the_real_models_class():
+    """On a three-class classifier, where the two models predict different classes."""
     ones = [example(5, seed=number) for number in range(8)]
     trace = Trace(tiny("bert"), collate(ones, "all", blanks("bert")), token_budget=77)
     drawn = by_hand(trace.model, 9)
@@ -228,7 +228,7 @@ def test_no_weight_of_any_model_is_kept(kind: str, masked: bool):
         model = MaskedWordModel(model)
     model = copy.deepcopy(model).requires_grad_(False)
     with torch.no_grad():
-        for value in model.parameters():  # norms and biases too are what was trained, not what they start at
+        for value in model.parameters():  # norms and biases are trained values too, not initial ones
             value.add_(torch.randn(value.shape, generator=torch.Generator().manual_seed(1)) * 0.1)
     before, state = parameters(model), torch.get_rng_state()
     method = RandomisedWeights(seed=1)
@@ -250,7 +250,7 @@ def test_no_weight_of_any_model_is_kept(kind: str, masked: bool):
 
 @deberta_warns
 @pytest.mark.parametrize("kind", ["bert", "deberta-v2"])
-def test_a_masked_words_model_can_be_randomised(kind: str):
+def test_a_masked_word_model_can_be_randomised(kind: str):
     model = MaskedWordModel(tiny(kind, AutoModelForMaskedLM))
     ones = [replace(example(n), position=2, candidates=[7, 9]) for n in (4, 7)]
     trace = Trace(model, collate(ones, "all", blanks(kind)))
@@ -279,7 +279,7 @@ def test_a_module_that_cannot_be_reset_is_named():
 
 
 @pytest.mark.parametrize("floor", [ShuffledAttention, RandomisedWeights])
-def test_what_the_explainer_cannot_serve_the_floor_cannot(floor: type):
+def test_a_model_that_the_explainer_refuses_the_floor_refuses_too(floor: type):
     with pytest.raises(ValueError, match="model type 'mpnet'"):
         floor(of=LayerGradientXActivation()).check_model(tiny("mpnet"))
     floor(of=Rollout()).check_model(tiny("mpnet"))
@@ -293,7 +293,7 @@ def test_a_floor_of_any_explainer_can_be_named_on_the_command_line():
         assert "of=Rollout(residual=0.5, heads='max', read_out='row'), seed=2" in repr(method)
 
 
-def test_saturated_flow_is_counted_by_the_definition(real: Trace):
+def test_saturated_flow_is_counted_as_defined(real: Trace):
     saturated = Flow().saturated(real)
     assert saturated.shape == (2, 6)
     assert saturated.dtype == torch.float64
@@ -304,7 +304,7 @@ def test_saturated_flow_is_counted_by_the_definition(real: Trace):
         for layer in range(6):
             met = [abs(flows[layer, key] - min(1, layers[0, :, key].sum())) <= 1e-9 for key in range(n)]
             assert saturated[row, layer].item() == pytest.approx(sum(met) / n)
-    assert saturated[:, 0].max() == 0  # no token gets all that it has from one query
+    assert saturated[:, 0].max() == 0  # no token gets all of its flow from one query
     assert (saturated[:, -1] > 0).all()
 
 
@@ -353,14 +353,14 @@ def test_saturation_by_hand():
 
 
 @pytest.mark.parametrize("options", [{"heads": "each"}, {"read_out": "mean"}])
-def test_saturation_of_other_flows_is_not_defined(options: dict):
+def test_saturation_of_other_flows_is_undefined(options: dict):
     trace = Trace(bag(), batch_of(sentence([5, 6, 7])))
     saturated = Flow(**options).saturated(trace)
     assert saturated.shape == Flow(**options)(trace).shape[:-1]
     assert saturated.isnan().all()
 
 
-def test_a_class_can_be_explained_for_each_example():
+def test_each_example_can_have_its_own_explained_class():
     batch = batch_of(sentence([5, 6, 7]), sentence([8, 9], id="b"))
     one, other = (Trace(bag(), batch, target=target) for target in (0, 1))
     each = Trace(bag(), batch, target=torch.tensor([1, 0]))

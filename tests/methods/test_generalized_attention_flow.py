@@ -11,7 +11,7 @@ from tests.real_model import MASKED, SST2, real_trace
 
 
 def program(capacity: np.ndarray, source: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The linear program of the largest flow: gains, conservation, capacities, with an edge for each pair."""
+    """The linear program of maximum flow: gains, conservation and capacities, with an edge for each pair."""
     layers, tokens, _ = capacity.shape
     gain = np.zeros(capacity.size)
     conserve = np.zeros(((layers - 1) * tokens, capacity.size))
@@ -28,7 +28,7 @@ def program(capacity: np.ndarray, source: int) -> tuple[np.ndarray, np.ndarray, 
 
 
 def largest_value(capacity: np.ndarray, source: int) -> float:
-    """By scipy's linear programming, in units of the largest capacity: it has absolute tolerances."""
+    """Solved with scipy's linear programming, in units of the largest capacity because its tolerances are absolute."""
     unit = capacity.max() or 1.0
     gain, conserve, upper = program(capacity / unit, source)
     equal = {"A_eq": conserve, "b_eq": np.zeros(len(conserve))} if len(conserve) else {}
@@ -37,7 +37,7 @@ def largest_value(capacity: np.ndarray, source: int) -> float:
 
 
 def graphs():
-    """Dense, sparse, of equal weights, and rows of sharp attention; of any size of number."""
+    """Dense, sparse, with equal weights, and rows of sharp attention; of any magnitude."""
     generator = np.random.default_rng(0)
     for number in range(24):
         layers, tokens = generator.integers(1, 6), generator.integers(2, 8)
@@ -50,7 +50,7 @@ def graphs():
         yield graph * 10.0 ** generator.integers(-6, 3), int(generator.integers(tokens))
 
 
-def test_the_value_is_the_linear_programs_and_the_flow_is_one():
+def test_the_value_equals_the_linear_programs_and_the_flow_is_valid():
     for graph, source in graphs():
         flow = central_flow(graph, source)
         unit = graph.max()
@@ -64,7 +64,7 @@ def test_the_value_is_the_linear_programs_and_the_flow_is_one():
 
 
 def test_renaming_the_tokens_renames_the_flow():
-    """Which it would not, were it any of the many maximum flows."""
+    """An arbitrary maximum flow would not have this property."""
     generator = np.random.default_rng(1)
     for graph, source in graphs():
         order = generator.permutation(graph.shape[1])
@@ -73,7 +73,7 @@ def test_renaming_the_tokens_renames_the_flow():
         assert renamed.inputs == pytest.approx(flow.inputs[order], rel=1e-5, abs=1e-7 * flow.value)
 
 
-def test_equal_tokens_get_equal_flow_where_a_linear_programs_vertex_does_not():
+def test_equal_tokens_get_equal_flow_unlike_in_a_linear_programs_vertex():
     graph = np.array([np.full((4, 4), 0.25), np.full((4, 4), 0.25)])
     graph[1, 0] = [0.5, 0.0, 0.0, 0.5]
     graph[0] = 1.0
@@ -81,9 +81,9 @@ def test_equal_tokens_get_equal_flow_where_a_linear_programs_vertex_does_not():
     assert flow.inputs == pytest.approx(np.full(4, 0.25), rel=1e-6)
 
 
-def test_the_centre_of_a_graph_done_by_hand():
-    """Two ways round, 1 -> {a, b}, of room 1 and 3 behind a gate of 2: log f + log(1 - f) + log g + log(3 - g) at its
-    largest on f + g = 2. With f the smaller, 1 / f - 1 / (1 - f) = 1 / g - 1 / (3 - g)."""
+def test_the_centre_of_a_graph_by_hand():
+    """Two paths, 1 -> {a, b}, of capacity 1 and 3 behind a gate of 2: log f + log(1 - f) + log g + log(3 - g) is
+    maximal on f + g = 2. With f the smaller, 1 / f - 1 / (1 - f) = 1 / g - 1 / (3 - g)."""
     graph = np.zeros((2, 2, 2))
     graph[1, 0, 0] = 2.0  # the gate
     graph[0, 0] = [1.0, 3.0]
@@ -93,7 +93,7 @@ def test_the_centre_of_a_graph_done_by_hand():
     assert 1 / f - 1 / (1 - f) == pytest.approx(1 / g - 1 / (3 - g), abs=1e-4)
 
 
-def test_no_way_through_is_no_flow():
+def test_without_a_path_there_is_no_flow():
     graph = np.zeros((2, 3, 3))
     graph[1, 0, 1] = 1.0
     flow = central_flow(graph, 0)
@@ -107,7 +107,7 @@ def test_no_way_through_is_no_flow():
 
 @pytest.mark.parametrize("name", [SST2, MASKED])
 @pytest.mark.parametrize("kind", ["attention", "gradient", "attention_x_gradient"])
-def test_capacities_are_their_definition_and_the_value_is_the_linear_programs(name: str, kind: str):
+def test_capacities_match_their_definition_and_the_value_equals_the_linear_programs(name: str, kind: str):
     trace = real_trace(name)
     method = GeneralizedAttentionFlow(kind)
     capacity, scores = method.capacities(trace), method(trace)
@@ -128,7 +128,7 @@ def test_capacities_are_their_definition_and_the_value_is_the_linear_programs(na
     assert scores[1, 0, :n].numpy() == pytest.approx(graph[0, model.position], rel=1e-6)
 
 
-def test_no_token_gets_more_than_its_flow_on_its_own():
+def test_no_token_gets_more_than_its_separate_flow():
     """Attention flow lets each token have the whole graph; here they share it."""
     trace = real_trace(SST2)
     joint = GeneralizedAttentionFlow("attention", residual=0.5)

@@ -23,9 +23,9 @@ KNOWN = [kind for kind in KINDS if kind in known()]
 def squares_by_hand(
     module: Any, batch: Batch, index: int, first: nn.Module, at: nn.Module | None, heads: int = 1
 ) -> Tensor:
-    """Squared norms by PyTorch's own Jacobian through the model, of what module `at` reads, `[head, token]`.
+    """Squared norms of PyTorch's own Jacobian through the model, at the input of module `at`, `[head, token]`.
 
-    Without `at`, of the last layer's output.
+    Without `at`, at the last layer's output.
     """
     return jacobian_by_hand(module, batch, index, first, at).square().sum(dim=-1).unflatten(0, (heads, -1)).sum(dim=1)
 
@@ -59,7 +59,7 @@ def shares(squares: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(("name", "of"), [(SST2, "layer"), (MASKED, "layer"), (SST2, "head")])
-def test_on_a_real_model_it_is_pytorchs_jacobian(name: str, of: str):
+def test_on_a_real_model_it_equals_pytorchs_jacobian(name: str, of: str):
     module, batch = real_model(name)
     alone = collate(batch.examples[1:], "all", batch.blank_ids)
     module = copy.deepcopy(module)
@@ -78,10 +78,10 @@ def test_on_a_real_model_it_is_pytorchs_jacobian(name: str, of: str):
 
 
 @pytest.mark.parametrize("kind", KNOWN)
-def test_at_every_layer_it_is_pytorchs_jacobian(kind: str):
+def test_at_every_layer_it_equals_pytorchs_jacobian(kind: str):
     module = copy.deepcopy(tiny(kind)).double()
     batch = collate([example(0), example(4), example(6, seed=1)], "all", blanks(kind))
-    batch.position[2] = 3  # not the first token only
+    batch.position[2] = 3  # not only the first token
     trace = Trace(module, batch)
     layers = model_layers(module)
     ours = HiddenTokenAttribution().squares(trace)
@@ -98,7 +98,7 @@ def test_at_every_layer_it_is_pytorchs_jacobian(kind: str):
     assert (ours[0, :, 6:] == 0).all()
 
 
-def test_of_a_pre_ln_model_it_is_pytorchs_jacobian(model: Model, examples: list[Example]):
+def test_on_a_pre_ln_model_it_equals_pytorchs_jacobian(model: Model, examples: list[Example]):
     module = copy.deepcopy(model.module).double()
     batch = collate([replace(examples[4], position=2)], "all", model.blank_ids)
     trace = Trace(module, batch)
@@ -110,7 +110,7 @@ def test_of_a_pre_ln_model_it_is_pytorchs_jacobian(model: Model, examples: list[
 
 
 def agreement_squares_by_hand(module: Any, batch: Batch, index: int) -> tuple[Tensor, Tensor]:
-    """Squared norms of the agreement model's layers and heads, its state replaced behind the embedding's dropout."""
+    """Squared norms for the agreement model's layers and heads, its state replaced after the embedding's dropout."""
     n, position = int(batch.length[index]), int(batch.position[index])
     inputs = {name: batch.inputs[name][index : index + 1, :n] for name in ("input_ids", "attention_mask")}
     with torch.no_grad():
@@ -156,7 +156,7 @@ def test_the_token_budget_changes_nothing():
         assert torch.allclose(whole, cut, rtol=1e-4)
 
 
-def test_attention_that_is_no_softmax_of_queries_and_keys_is_refused():
+def test_attention_that_is_not_a_softmax_of_queries_and_keys_is_refused():
     trace = Trace(tiny("bert"), collate([example(4)], "all", blanks("bert")))
     trace.layer_runs  # noqa: B018
     trace.attention = trace.attention.roll(1, dims=-1)
@@ -164,7 +164,7 @@ def test_attention_that_is_no_softmax_of_queries_and_keys_is_refused():
         HiddenTokenAttribution()(trace)
 
 
-def test_a_model_whose_parts_are_not_known_is_refused():
+def test_a_model_with_unknown_parts_is_refused():
     with pytest.raises(ValueError, match="does not know where model type 'albert' keeps them"):
         HiddenTokenAttribution().check_model(tiny("albert"))
 

@@ -16,7 +16,7 @@ RULES = pytest.mark.parametrize(("rules", "softmax"), [("attn", "gradient"), ("c
 
 
 @CHECKPOINTS
-def test_the_model_by_hand_is_the_model(name: str):
+def test_the_model_by_hand_equals_the_model(name: str):
     module, batch = real_model(name, torch.float64)
     logits = module(**batch.inputs).logits
     for index in range(len(logits)):
@@ -41,7 +41,9 @@ def test_gradient_x_input_is_relevance_propagated_one_token_and_head_at_a_time(n
 
 @CHECKPOINTS
 @RULES
-def test_words_and_what_is_lost_to_biases_positions_and_softmax_are_the_logit(name: str, rules: str, softmax: str):
+def test_words_plus_what_is_lost_to_biases_positions_and_softmax_add_up_to_the_logit(
+    name: str, rules: str, softmax: str
+):
     trace = real_trace(name)
     logits = trace.output(trace.logits, kind="logit")
     shares = gradient_x_input(trace, softmax, "word").sum(dim=(1, 2))
@@ -50,8 +52,8 @@ def test_words_and_what_is_lost_to_biases_positions_and_softmax_are_the_logit(na
         assert shares[index].item() + lost == pytest.approx(logits[index].item(), rel=1e-4)
 
 
-def test_without_softmax_biases_and_positions_the_words_have_the_whole_logit():
-    """CP-LRP of a model none of whose parts adds anything of its own."""
+def test_without_softmax_biases_and_positions_the_words_get_the_whole_logit():
+    """CP-LRP of a model in which no part adds anything of its own."""
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Linear(4, 6, bias=False), nn.GELU(), nn.LayerNorm(6), nn.Tanh(), nn.Linear(6, 1, bias=False)
@@ -64,7 +66,7 @@ def test_without_softmax_biases_and_positions_the_words_have_the_whole_logit():
     assert torch.allclose(model(inputs), output, atol=1e-6)
 
 
-def test_the_rules_leave_a_models_values_as_they_are():
+def test_the_rules_leave_a_models_values_unchanged():
     for name in (SST2, MASKED):
         module, batch = real_model(name)
         plain = module(**batch.inputs).logits
@@ -92,7 +94,7 @@ def test_positive_relevance_is_conserved_down_to_the_first_layer(name: str):
 
 @CHECKPOINTS
 @pytest.mark.parametrize(("start", "normalize"), [(1, True), (1, False), (3, True)])
-def test_transformer_attribution_is_its_definition(name: str, start: int, normalize: bool):
+def test_transformer_attribution_matches_its_definition(name: str, start: int, normalize: bool):
     for dtype, tolerance in ((torch.float32, 1e-4), (torch.float64, 1e-8)):
         trace = real_trace(name, dtype)
         ours = TransformerAttribution(start, normalize)(trace)

@@ -1,4 +1,4 @@
-"""The flow solver against hand-made graphs, exact rational arithmetic and an independent integer solver."""
+"""The flow solver compared with hand-made graphs, exact rational arithmetic and an independent integer solver."""
 
 from fractions import Fraction
 
@@ -86,7 +86,7 @@ by_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 
 def rational(mixing, layer, source, sink):
-    """The maximum flow in exact arithmetic on the very same floats."""
+    """The maximum flow in exact arithmetic on the same floats."""
     graph = networkx.DiGraph()
     graph.add_nodes_from([(layer, source), (0, sink)])
     for x, k, q in zip(*np.nonzero(mixing[:layer]), strict=True):
@@ -95,7 +95,7 @@ def rational(mixing, layer, source, sink):
 
 
 def integer(mixing, layer, source, sink):
-    """The maximum flow of an independent solver, on capacities rounded to whole multiples of 1 / SCALE."""
+    """The maximum flow of an independent solver, on capacities rounded to multiples of 1 / SCALE."""
     n, solver = mixing.shape[-1], SimpleMaxFlow()
     x, k, q = np.nonzero(mixing[:layer])
     whole = np.round(mixing[x, k, q] * SCALE).astype(np.int64)
@@ -130,7 +130,7 @@ def test_two_tokens_by_hand():
 
 
 def test_flow_already_sent_is_taken_back_where_that_lets_more_through():
-    # The residual path 0-0-0-0 is tried first and blocks the only way of the flow that arrives at (2, 1).
+    # The residual path 0-0-0-0 is tried first and blocks the only path for the flow that arrives at (2, 1).
     mixing = np.zeros((3, 2, 2))
     mixing[2, 0] = [1, 1]
     mixing[1] = [[1, 1], [1, 0]]
@@ -164,7 +164,7 @@ def test_values_are_those_of_an_independent_solver(kind):
 
 
 @pytest.mark.parametrize("kind", [dense, identical_layers, unnormalised, ties], ids=lambda kind: kind.__name__)
-def test_deep_layers_that_meet_the_bound_of_the_layer_before_are_exact_too(kind):
+def test_deep_layers_that_reach_the_bound_of_the_previous_layer_are_exact_too(kind):
     mixing = kind(12, 16, 1)
     flow, every = maximum_flow(mixing, 5), maximum_flow_all(mixing)
     for layer in (5, 8, 12):
@@ -175,8 +175,8 @@ def test_deep_layers_that_meet_the_bound_of_the_layer_before_are_exact_too(kind)
 
 
 @pytest.mark.parametrize("seed", [1268, 1549, 1976, 4229])
-def test_rollout_stands_in_for_deep_layers_only_as_far_as_edges_and_rows_allow(seed):
-    # Found by search: these few of thousands of graphs come out too high if rollout is not made to fit the edges.
+def test_rollout_replaces_deep_layers_only_as_far_as_edges_and_rows_allow(seed):
+    # Found by search: of thousands of graphs, these few come out too high if rollout is not capped by the edges.
     rng = np.random.default_rng(seed)
     n, layers = int(rng.integers(2, 6)), int(rng.integers(4, 9))
     mixing = rng.random((layers, n, n)) * rng.choice([0.2, 0.5, 1, 3], (layers, 1, 1))
@@ -215,7 +215,7 @@ def test_flow_stays_within_the_edges_of_source_and_sink(kind):
     assert (flow >= 0).all()
 
 
-def test_tokens_in_another_order_have_the_same_flow():
+def test_reordering_the_tokens_keeps_the_flow():
     mixing = dense(6, 20, 8)
     order = np.random.default_rng(8).permutation(20)
     permuted = maximum_flow_all(mixing[:, order][:, :, order])
@@ -228,14 +228,14 @@ def test_a_causal_graph_has_no_flow_to_later_tokens():
     assert (flow[:, np.tri(15, dtype=bool)] > 0).all()
 
 
-def test_a_causal_graph_is_sliced_without_a_change():
+def test_slicing_a_causal_graph_changes_nothing():
     mixing = causal(5, 12, 10)
     almost = mixing.copy()
-    almost[2, 0, 11] = 1e-300  # no longer causal, by an edge that carries nothing
+    almost[2, 0, 11] = 1e-300  # no longer causal, because of an edge that carries nothing
     assert_allclose(maximum_flow_all(almost), maximum_flow_all(mixing), rtol=0, atol=1e-13)
 
 
-def test_a_batch_gives_each_example_the_bits_that_it_has_alone():
+def test_a_batch_gives_each_example_the_same_bits_as_alone():
     lengths = [17, 1, 33, 2, 20]
     mixing = np.full((5, 5, 40, 40), np.nan)  # padding is never read
     for b, length in enumerate(lengths):
@@ -271,14 +271,14 @@ def test_the_number_of_threads_changes_no_bit():
         assert_array_equal(flow, found[0])
 
 
-def test_the_same_call_twice_gives_the_same_bits_and_leaves_its_input_alone():
+def test_the_same_call_twice_gives_the_same_bits_and_does_not_modify_its_input():
     mixing = near_one_hot(5, 24, 2)
     kept = mixing.copy()
     assert_array_equal(maximum_flow(mixing, 3), maximum_flow(mixing, 3))
     assert_array_equal(mixing, kept)
 
 
-def test_lists_read_only_and_strided_arrays_are_taken_as_they_are():
+def test_lists_read_only_and_strided_arrays_are_accepted():
     mixing = dense(3, 6, 0)
     expected = maximum_flow(mixing, 2)
     frozen = mixing.copy()
@@ -294,7 +294,7 @@ def test_capacities_of_any_size_keep_their_relative_precision():
         assert_array_equal(maximum_flow(mixing * factor, 3), maximum_flow(mixing, 3) * factor)
 
 
-def test_it_ends_on_capacities_at_the_edge_of_the_floating_point_range():
+def test_it_terminates_on_capacities_at_the_edge_of_the_floating_point_range():
     rng = np.random.default_rng(1)
     mixing = rng.choice([0.0, 5e-324, 2.2e-308, 1e-16, 0.1, 1 / 3, 1.0, 1e16, 1e300], (6, 12, 12))
     flow = maximum_flow_all(mixing)
@@ -303,7 +303,7 @@ def test_it_ends_on_capacities_at_the_edge_of_the_floating_point_range():
 
 
 @pytest.mark.parametrize("bad", [-0.1, np.nan, np.inf])
-def test_capacities_that_are_none_raise(bad):
+def test_invalid_capacities_raise(bad):
     mixing = dense(2, 3, 0)
     mixing[1, 2, 0] = bad
     with pytest.raises(ValueError, match=rf"Expected finite capacities of at least 0 in mixing; got {bad}\. Clip"):
@@ -315,13 +315,13 @@ def test_capacities_that_are_none_raise(bad):
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4), (3, 3), (2, 2, 3, 3), (0, 3, 3), (2, 0, 0)])
-def test_shapes_that_are_no_stack_of_square_layers_raise(shape):
+def test_shapes_other_than_a_stack_of_square_layers_raise(shape):
     with pytest.raises(ValueError, match=r"Expected mixing \[layer, query, key\].*got shape .*Average or select heads"):
         maximum_flow(np.zeros(shape), 0)
 
 
 @pytest.mark.parametrize("source", [-1, 3, 0.5, [0, 1]])
-def test_sources_that_are_no_token_raise(source):
+def test_sources_that_are_not_a_token_raise(source):
     with pytest.raises(ValueError, match=r"Expected source .* got "):
         maximum_flow(dense(2, 3, 0), source)
 

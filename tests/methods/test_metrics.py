@@ -1,4 +1,4 @@
-"""Perturbation metrics: closed forms, one-token-at-a-time counterparts on a real checkpoint, and what all must keep."""
+"""Perturbation metrics: closed forms, naive counterparts on a real checkpoint, and what must hold for every metric."""
 
 import itertools
 import math
@@ -61,7 +61,7 @@ def measured(name: str, trace: Trace, scores: Tensor) -> Tensor:
     return metric(trace, scores, Attention()) if getattr(metric, "asks_explainer", False) else metric(trace, scores)
 
 
-# ---- what every metric must keep
+# ---- what must hold for every metric
 
 
 def planted_example(length: int, seed: int) -> Example:
@@ -89,13 +89,13 @@ def test_padding_batching_and_other_layers_change_nothing(name: str):
     for row, example in enumerate((short, long)):
         alone = tiny_trace(example)
         assert torch.allclose(measured(name, alone, attention(alone))[0], together[row], rtol=2e-4, atol=2e-6)
-        if name != "sensitivity_max":  # which explains anew, all layers at once
+        if name != "sensitivity_max":  # which runs the explainer again, all layers at once
             one_layer = measured(name, alone, attention(alone)[:, 1:2])
             assert torch.allclose(one_layer[0, 0], together[row, 1], rtol=2e-4, atol=2e-6)
 
 
 @METRICS
-def test_what_is_not_ranked_may_hold_anything_and_what_is_ranked_must_be_finite(name: str):
+def test_unranked_scores_may_be_anything_and_ranked_scores_must_be_finite(name: str):
     trace = tiny_trace(planted_example(3, 1), planted_example(6, 1))
     scores = attention(trace)
     expected = measured(name, trace, scores)
@@ -108,7 +108,7 @@ def test_what_is_not_ranked_may_hold_anything_and_what_is_ranked_must_be_finite(
         result = measured(name, trace, broken)
         assert result[1, 2].isnan()
         result[1, 2] = expected[1, 2]
-        assert torch.allclose(result, expected, rtol=2e-4, atol=2e-6)  # fewer runs side by side round otherwise
+        assert torch.allclose(result, expected, rtol=2e-4, atol=2e-6)  # fewer runs per batch round differently
 
 
 @METRICS
@@ -120,12 +120,12 @@ def test_without_a_ranked_token_a_metric_is_undefined(name: str):
 
 
 def hooks(trace: Trace) -> list[int]:
-    """How many there are on each module; transformers 5 leaves some of its own."""
+    """The number of hooks on each module; transformers 5 leaves some of its own."""
     return [len(module._forward_hooks) + len(module._forward_pre_hooks) for module in trace.model.modules()]
 
 
 @METRICS
-def test_the_model_and_the_trace_are_left_as_they_were(name: str):
+def test_the_model_and_the_trace_are_left_unchanged(name: str):
     trace = tiny_trace(planted_example(4, 1))
     scores = attention(trace)
     kept = {key: getattr(trace, key).clone() for key in ("logits", "attention", "hidden", "embedding")}
@@ -143,7 +143,7 @@ def test_the_model_and_the_trace_are_left_as_they_were(name: str):
 
 
 @METRICS
-def test_a_metrics_file_has_one_key_which_is_its_stem_and_every_parameter(name: str):
+def test_a_metrics_file_has_its_stem_as_its_only_key_and_every_parameter(name: str):
     text = OmegaConf.load(FILES[name])
     assert list(text) == [name]
     metric = build(name)
@@ -154,7 +154,7 @@ def test_a_metrics_file_has_one_key_which_is_its_stem_and_every_parameter(name: 
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if "removal" in OmegaConf.load(FILES[name])[name]])
-def test_a_removal_that_cannot_be_is_refused_with_the_remedy(name: str):
+def test_an_impossible_removal_is_refused_with_a_remedy(name: str):
     metric = build(name)
     with pytest.raises(ValueError, match="removal is one of unk, mask, pad, delete"):
         replace(metric, removal="blank")
@@ -188,7 +188,7 @@ def test_an_unknown_option_is_refused_at_construction(kind: type, options: dict,
         kind(**options)
 
 
-# ---- one run at a time: p maps a set of removed places to the probability of the predicted class
+# ---- one run at a time: p maps a set of removed positions to the probability of the predicted class
 
 
 Probability = Callable[[Sequence[int]], float]
@@ -290,7 +290,7 @@ BY_DEFINITION = [
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("metric", BY_DEFINITION, ids=repr)
-def test_a_linear_model_has_the_value_of_the_definition(metric, way: str):
+def test_on_a_linear_model_every_metric_matches_its_definition(metric, way: str):
     model = bag()
     sentences = [[5, 6, 7, 8, 9], [10, 11, 12], [13, 14, 15, 16]]
     trace = Trace(model, batch_of(*[sentence(ids, str(row)) for row, ids in enumerate(sentences)], include="content"))
@@ -306,7 +306,7 @@ def test_a_linear_model_has_the_value_of_the_definition(metric, way: str):
 
 
 def reader(weight: float = 2.0) -> BagOfTokens:
-    """A model that reads one token, 5, and is in two minds without it."""
+    """A model that reads one token, 5, and is undecided without it."""
     vectors = torch.zeros(20, 2)
     vectors[5, 0] = weight
     return BagOfTokens(vectors)
@@ -316,7 +316,7 @@ def test_a_model_that_reads_one_planted_token_has_its_values_by_hand():
     example = replace(sentence([6, 5, 7, 8]), planted={"subject": [2], "attractors": [3]})
     trace = Trace(reader(), batch_of(example, include="content"))
     n, gain = 4, 1 / (1 + math.exp(-2)) - 0.5
-    # the planted token first, second, last; and all the same
+    # the planted token first, second, last; and all scores equal
     scores = torch.tensor([[0, 1, 4, 3, 2, 0], [0, 1, 3, 4, 2, 0], [0, 3, 1, 4, 2, 0], [0, 1, 1, 1, 1, 0.0]])[None]
 
     def values(metric) -> list[float]:
@@ -344,18 +344,18 @@ def test_a_model_that_reads_one_planted_token_has_its_values_by_hand():
         PlantedMargin(scale="range"): [1 / 3, -1 / 3, -1.0, math.nan],
     }.items():
         assert values(metric) == pytest.approx(expected, abs=1e-6, nan_ok=True), metric
-    exact = torch.tensor([[[9.0, 0, 3, 0, 0, 9]]])  # right up to a factor
+    exact = torch.tensor([[[9.0, 0, 3, 0, 0, 9]]])  # correct up to a factor
     assert Infidelity()(trace, exact).item() == pytest.approx(0.0, abs=1e-12)
     assert FaithfulnessCorrelation(share=0.5)(trace, exact).item() == pytest.approx(1.0)
     assert FaithfulnessCorrelation(share=0.5)(trace, -exact).item() == pytest.approx(-1.0)
     assert FaithfulnessCorrelation()(trace, scores)[0, 3].isnan()  # equal scores rank nothing
-    # the mean is smallest at the factor 0 for scores that have nothing to do with it
+    # for unrelated scores, the mean is smallest at the factor 0
     share = coin_flips(trace.batch, trace.batch.ranked, 50, 0)[0, :, 2].double().mean().item()
     assert Infidelity()(trace, 0 * exact).item() == pytest.approx(share * gain**2, rel=1e-5)
     assert Infidelity(normalised=False)(trace, exact).item() == pytest.approx(share * (3 - gain) ** 2, rel=1e-5)
 
 
-def test_a_token_that_pushes_the_other_way_is_a_violation_and_breaks_monotonicity():
+def test_a_token_with_the_opposite_effect_is_a_violation_and_breaks_monotonicity():
     vectors = torch.zeros(20, 2)
     vectors[5, 0], vectors[6, 1] = 2.0, 1.0
     trace = Trace(BagOfTokens(vectors), batch_of(sentence([5, 6, 7]), include="content"))
@@ -363,13 +363,13 @@ def test_a_token_that_pushes_the_other_way_is_a_violation_and_breaks_monotonicit
     assert ViolationRatio()(trace, scores)[0].tolist() == [0.0, 1.0, 0.0]
     assert Monotonicity()(trace, scores)[0].tolist() == [0.0] * 3
     assert Monotonicity(steps="share")(trace, scores)[0].tolist() == pytest.approx([2 / 3] * 3)
-    # removing both, the model keeps .5: (s(1), s(2), s(2)) over the three steps of the first layer
+    # without both, the model keeps .5: (s(1), s(2), s(2)) over the three steps of the first layer
     sigmoid = [1 / (1 + math.exp(-x)) for x in (1, 2, -1)]
     expected = sigmoid[0] - (sigmoid[2] * 2 + 0.5) / 3
     assert Comprehensiveness()(trace, scores)[0, 0].item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_where_no_token_matters_shares_are_undefined():
+def test_if_no_token_matters_shares_are_undefined():
     trace = Trace(BagOfTokens(torch.zeros(20, 2)), batch_of(sentence([5, 6, 7]), include="content"))
     scores = torch.rand(1, 2, 5, generator=torch.Generator().manual_seed(0))
     for kind in (Naopc, NormalisedSufficiency, NormalisedComprehensiveness, SoftSufficiency, SoftComprehensiveness):
@@ -394,7 +394,7 @@ def test_the_explained_position_is_never_deleted_and_the_rest_moves_up():
 
 def test_ties_with_a_planted_token_score_the_mean_over_all_orders():
     example = replace(sentence([5, 6, 7, 8, 9]), planted={"subject": [1, 4], "attractors": [2]})
-    trace = Trace(bag(), batch_of(example))  # CLS and the end token are ranked, and no content
+    trace = Trace(bag(), batch_of(example))  # CLS and the end token are ranked but are not content
     scores = torch.tensor([[[9, 1, 2, 1, 1, 0, 9], [0, 1, 1, 1, 1, 1, 0], [9, 2, 1, 0, 2, 2, 0.0]]])
     tokens = range(1, 6)
     for metric, value in (
@@ -405,7 +405,7 @@ def test_ties_with_a_planted_token_score_the_mean_over_all_orders():
             row = scores[0, layer].tolist()
             ranks = []
             for shuffled in itertools.permutations(tokens):
-                order = sorted(shuffled, key=lambda place: -row[place])  # stable: ties in any order
+                order = sorted(shuffled, key=lambda place: -row[place])  # stable: ties keep the shuffled order
                 ranks.append(min(order.index(place) + 1 for place in (1, 4)))
             assert metric(trace, scores)[0, layer].item() == pytest.approx(mean([value(rank) for rank in ranks]))
 
@@ -440,11 +440,11 @@ def test_the_best_order_of_all_has_naopc_1_and_the_worst_0(exact: int):
     trace = Trace(model, batch_of(sentence([5, 6, 7, 8, 9]), include="content"))
     p = of_ids(bag_probability(model, trace.predicted.item()), [CLS, 5, 6, 7, 8, 9, FINAL], "unk")
     scores = torch.tensor([[oracle(p, range(1, 6), True), oracle(p, range(1, 6), False)]])
-    wide = 10 if exact == 0 else 1  # a beam as wide as the sets of any size are many is exact
+    wide = 10 if exact == 0 else 1  # a beam at least as wide as the number of sets of any size is exact
     assert Naopc(exact=exact, beam=wide)(trace, scores)[0].tolist() == pytest.approx([1.0, 0.0], abs=1e-5)
 
 
-def test_a_narrow_beam_finds_no_better_bounds_than_there_are():
+def test_a_narrow_beam_never_exceeds_the_exact_bounds():
     trace = tiny_trace(planted_example(6, 4), planted_example(5, 5))
     low, high = Naopc(exact=6).bounds(trace).unbind(dim=1)
     for beam in (1, 2, 20):
@@ -455,7 +455,7 @@ def test_a_narrow_beam_finds_no_better_bounds_than_there_are():
     assert torch.allclose(found_high, high, atol=1e-6)
 
 
-# ---- embeddings kept by chance
+# ---- embeddings kept at random
 
 
 def test_rank_normalised_scores_have_mean_one_half_and_raw_ones_must_be_probabilities():
@@ -471,7 +471,7 @@ def test_rank_normalised_scores_have_mean_one_half_and_raw_ones_must_be_probabil
     assert torch.equal(raw[1, 1:], scores[0, 1, 1:].double())
 
 
-def test_keeping_all_or_nothing_of_each_embedding_is_keeping_or_removing_the_token():
+def test_keeping_all_or_none_of_each_embedding_is_keeping_or_removing_the_token():
     example = sentence([6, 5, 7, 8])
     trace = Trace(reader(), batch_of(example, include="content"))
     scores = torch.tensor([[[9, 0, 1, 0, 0, 9], [9, 1, 0, 1, 1, 9], [9, 1, 1, 1, 1, 9.0]]])
@@ -493,7 +493,7 @@ def sst2():
 
 @pytest.fixture(scope="module")
 def real(sst2) -> Trace:
-    """Sentences of 5, 7 and 12 tokens, special ones included."""
+    """Sentences of 5, 7 and 12 tokens, including special tokens."""
     model, examples = sst2
     chosen = [next(example for example in examples if len(example.input_ids) == length) for length in (7, 12, 8)]
     tokens = model.tokens
@@ -669,7 +669,7 @@ def test_soft_metrics_of_a_real_checkpoint_equal_one_run_at_a_time(real: Trace):
             assert lost[row, layer].item() == pytest.approx(mean(shares[False]), abs=1e-4, nan_ok=True)
 
 
-# ---- a trace on a moved embedding
+# ---- a trace on a shifted embedding
 
 
 def test_a_trace_on_its_own_embedding_is_the_same_and_keeps_the_explained_class():
@@ -684,7 +684,7 @@ def test_a_trace_on_its_own_embedding_is_the_same_and_keeps_the_explained_class(
     assert torch.equal(far.rival, trace.rival)
 
 
-def test_an_explainer_that_does_not_move_has_no_sensitivity_and_one_that_reruns_cannot_be_asked():
+def test_a_constant_explainer_has_no_sensitivity_and_one_that_reruns_is_refused():
     trace = tiny_trace(planted_example(3, 1))
     scores = torch.rand(1, 2, 5)
     assert SensitivityMax()(trace, scores, lambda trace: scores).tolist() == [[0.0, 0.0]]
@@ -706,5 +706,5 @@ def test_equal_inputs_are_run_once_and_unchanged_ones_never(monkeypatch: pytest.
     scores = torch.rand(1, 40, 5, generator=torch.Generator().manual_seed(0))
     Comprehensiveness()(trace, scores)
     assert sorted(seen) == sorted({tuple(ids): ids for ids in seen}.values())
-    assert len(seen) == 3  # without either word, without both
+    assert len(seen) == 3  # without either word, and without both
     assert [CLS, 5, UNKNOWN, 7, FINAL] not in seen

@@ -20,7 +20,7 @@ DTYPES = {torch.float32: 1e-4, torch.float64: 1e-10}
 
 
 def vectors_by_hand(part: Parts, state: Tensor, attention: Tensor, query: int) -> Tensor:
-    """What attention brings to a query from each key, `[key, hidden]`: one token, one head at a time."""
+    """What attention carries to a query from each key, `[key, hidden]`: one token, one head at a time."""
     heads, size = len(attention), state.shape[1] // len(attention)
     summed = torch.zeros_like(state)
     for key in range(len(state)):
@@ -38,7 +38,7 @@ def normed_by_hand(norm: nn.LayerNorm, vector: Tensor, total: Tensor) -> Tensor:
 
 
 def through_layer_by_hand(part: Parts, state: Tensor, attention: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Summands with residual `[query, key, hidden]`, their sum with the bias, its LayerNorm, the second one's input."""
+    """Summands with residual `[query, key, hidden]`, their sum with bias, its LayerNorm, and the second one's input."""
     vectors = torch.stack([vectors_by_hand(part, state, attention, query) for query in range(len(state))])
     for query in range(len(state)):
         vectors[query, query] += state[query]
@@ -49,7 +49,7 @@ def through_layer_by_hand(part: Parts, state: Tensor, attention: Tensor) -> tupl
 
 @cache
 def maps_by_hand(name: str, index: int) -> dict[str, list[Tensor]]:
-    """The maps `[query, key]` of each layer, by method, before their rows are normalised; in float64."""
+    """The maps `[query, key]` of each layer, per method, before their rows are normalised; in float64."""
     module, batch = real_model(name, torch.float64)
     states, attentions = plain(module, batch, index)
     maps: dict[str, list[Tensor]] = {"attention": [], "residual": [], "layer_norm": [], "globenc": [], "alti": []}
@@ -75,7 +75,7 @@ def maps_by_hand(name: str, index: int) -> dict[str, list[Tensor]]:
 
 @pytest.mark.parametrize("dtype", list(DTYPES), ids=str)
 @CHECKPOINTS
-def test_every_method_is_its_definition_one_token_and_one_head_at_a_time(name: str, dtype: torch.dtype):
+def test_every_method_matches_its_definition_one_token_and_one_head_at_a_time(name: str, dtype: torch.dtype):
     trace = real_trace(name, dtype)
     methods = {block: NormBased(block) for block in ("attention", "residual", "layer_norm")}
     methods |= {"globenc": GlobEnc(), "alti": Alti()}
@@ -94,8 +94,8 @@ def test_every_method_is_its_definition_one_token_and_one_head_at_a_time(name: s
 
 
 @CHECKPOINTS
-def test_the_summands_add_up_to_what_the_models_own_modules_made(name: str):
-    """Attention's output with residual, and ALTI's vectors with their biases the first LayerNorm's true output."""
+def test_the_summands_add_up_to_the_outputs_of_the_models_own_modules(name: str):
+    """They give attention's output with residual; ALTI's vectors and biases give the first LayerNorm's true output."""
     trace = real_trace(name)
     module, batch = real_model(name)
     seen: list[tuple[Tensor, Tensor]] = []
@@ -118,7 +118,7 @@ def test_the_summands_add_up_to_what_the_models_own_modules_made(name: str):
 
 
 def identity_layer(**changes) -> Layer:
-    """Two dimensions, one head, every map the identity without bias."""
+    """Two dimensions, one head, and every map the identity without bias."""
     same, norm = Linear(torch.eye(2), torch.zeros(2)), nn.LayerNorm(2).requires_grad_(False)
     options = {"heads": 1, "pre_norm": False, "query": same, "key": same, "value": same, "attention_output": same}
     options |= {"attention_norm": norm, "inner": same, "activation": torch.relu, "outer": same}
@@ -153,7 +153,7 @@ def test_a_query_whose_contributions_are_all_clipped_is_undefined():
     assert normalised(torch.tensor([[0.0, 0.0], [1.0, 3.0]]), torch.ones(2, 2).bool())[1].tolist() == [0.25, 0.75]
 
 
-def test_an_undefined_row_undoes_those_alone_that_give_it_weight():
+def test_an_undefined_row_makes_only_rows_that_give_it_weight_undefined():
     below = torch.tensor([[[0.5, 0.5, 0.0], [torch.nan] * 3, [0.0, 0.0, 1.0]]])
     maps = torch.tensor([[[0.5, 0.0, 0.5], [0.2, 0.8, 0.0], [torch.nan] * 3]])
     product = mixed(maps, below)[0]
@@ -169,7 +169,7 @@ def test_rolled_out_rows_sum_to_one_and_the_token_budget_changes_nothing(method)
     assert torch.allclose(whole, cut, rtol=1e-5)
 
 
-def test_a_pre_ln_model_has_no_layer_norm_to_go_through(trace: Trace):
+def test_a_pre_ln_model_has_no_layer_norm_to_pass_through(trace: Trace):
     assert torch.equal(NormBased("layer_norm")(trace), NormBased("residual")(trace))
     assert not torch.allclose(NormBased("attention")(trace), NormBased("residual")(trace))
     run = trace.layer_runs[0]
@@ -187,12 +187,12 @@ def test_a_pre_ln_model_has_no_layer_norm_to_go_through(trace: Trace):
 
 @pytest.mark.parametrize("kind", ["albert", "deberta-v2", "mpnet"])
 @pytest.mark.parametrize("method", [NormBased(), GlobEnc(), Alti()], ids=repr)
-def test_a_model_whose_parts_are_not_known_is_refused(kind: str, method):
+def test_a_model_with_unknown_parts_is_refused(kind: str, method):
     with pytest.raises(ValueError, match=f"does not know where model type '{kind}' keeps them"):
         method.check_model(tiny(kind))
 
 
-def test_a_layer_with_other_arithmetic_is_refused():
+def test_a_layer_with_different_arithmetic_is_refused():
     module = copy.deepcopy(tiny("bert"))
     module.bert.encoder.layer[1].intermediate.dense.register_forward_hook(lambda _, __, output: output * 1.01)
     trace = Trace(module, collate([example(4)], "all", blanks("bert")))

@@ -12,7 +12,7 @@ from tests.known_model import CLS, FINAL, UNKNOWN, bag, batch_of, sentence
 
 
 def by_hand(model, ids: list[int], target: int, blank: int | None) -> list[float]:
-    """Blank-out of a bag of tokens, one token at a time, from its definition."""
+    """Blank-out of a bag of tokens by its definition, one token at a time."""
     vectors = model.embedding.weight.double()
 
     def probability(tokens: list[int]) -> float:
@@ -26,7 +26,7 @@ def by_hand(model, ids: list[int], target: int, blank: int | None) -> list[float
     return changed
 
 
-def test_blank_out_of_a_linear_model_is_its_closed_form():
+def test_blank_out_of_a_linear_model_matches_its_closed_form():
     model = bag()
     batch = batch_of(sentence([5, 6, 7, 8], gold=1), sentence([9, 10], gold=0))
     scores = BlankOut(blank_class="gold")(Trace(model, batch))
@@ -34,7 +34,7 @@ def test_blank_out_of_a_linear_model_is_its_closed_form():
     assert scores[1, :4].tolist() == pytest.approx(by_hand(model, [CLS, 9, 10, FINAL], 0, UNKNOWN), abs=1e-6)
 
 
-def test_deleting_a_linear_models_token_takes_its_term_away():
+def test_deleting_a_linear_models_token_removes_its_term():
     model = bag()
     scores = BlankOut(blank_token="delete", blank_class="gold")(Trace(model, batch_of(sentence([5, 6, 7, 8]))))
     expected = by_hand(model, [CLS, 5, 6, 7, 8, FINAL], 0, None)
@@ -42,7 +42,7 @@ def test_deleting_a_linear_models_token_takes_its_term_away():
     assert scores[0, 0].isnan()  # the explained position itself
 
 
-def test_what_is_blanked_out_is_the_runs_output_or_the_gold_or_predicted_classs_probability():
+def test_blank_out_measures_the_runs_output_or_the_probability_of_the_gold_or_predicted_class():
     model = bag()
     batch = batch_of(sentence([5, 6, 7, 8]))
     predicted = Trace(model, batch).predicted.item()
@@ -52,11 +52,11 @@ def test_what_is_blanked_out_is_the_runs_output_or_the_gold_or_predicted_classs_
     assert BlankOut(blank_class="target")(trace)[0].tolist() == pytest.approx(expected[predicted], abs=1e-6)
     assert BlankOut(blank_class="predicted")(trace)[0].tolist() == pytest.approx(expected[predicted], abs=1e-6)
     assert BlankOut(blank_class="gold")(trace)[0].tolist() == pytest.approx(expected[1 - predicted], abs=1e-6)
-    # of two classes, what one loses the other gains
+    # with two classes, what one loses the other gains
     doubled = [2 * value for value in expected[predicted]]
     assert BlankOut(blank_class="difference")(trace)[0].tolist() == pytest.approx(doubled, abs=1e-6)
     assert BlankOut(blank_class="target")(Trace(model, wrong))[0].tolist() == pytest.approx(doubled, abs=1e-6)
-    # a linear model's logits move by the token's own
+    # a linear model's logits change by the token's own
     logits = BlankOut()(Trace(model, wrong, output="logit_difference"))[0]
     vectors = model.embedding.weight[[CLS, 5, 6, 7, 8, FINAL]] - model.embedding.weight[UNKNOWN]
     assert logits.tolist() == pytest.approx((vectors[:, 0] - vectors[:, 1]).abs().tolist(), abs=1e-5)
@@ -70,7 +70,7 @@ def test_without_gold_labels_the_gold_class_cannot_be_explained():
         Trace(bag(), trace.batch, target="gold")
 
 
-def test_a_token_that_is_the_blank_already_scores_exactly_zero():
+def test_a_token_that_is_already_the_blank_scores_exactly_zero():
     scores = BlankOut()(Trace(bag(), batch_of(sentence([5, UNKNOWN, 7]), sentence([6, 7, 8, 9, 10]))))
     assert scores[0, 2].item() == 0.0
     assert (scores[0, [1, 3]] > 0).all()
@@ -88,7 +88,7 @@ def test_the_final_token_is_scored_zeroed_or_dropped():
     assert torch.equal(scored[:4], dropped[:4])
 
 
-def test_a_blank_that_the_vocabulary_lacks_is_refused_with_the_remedy():
+def test_a_blank_that_the_vocabulary_lacks_is_refused_with_a_remedy():
     with pytest.raises(ValueError, match="no mask token: set blank_token to one of unk, pad, delete"):
         BlankOut(blank_token="mask")(Trace(bag(), batch_of(sentence([5, 6, 7]))))
 
@@ -116,7 +116,7 @@ def test_blank_out_equals_captums_feature_ablation(trace: Trace, model: Model):
     assert torch.allclose(ours[real], theirs.abs().double()[real], atol=1e-6)
 
 
-def test_the_input_gradient_of_a_linear_model_is_its_closed_form():
+def test_the_input_gradient_of_a_linear_model_matches_its_closed_form():
     model = bag()
     batch = batch_of(sentence([5, 6, 7]))
     trace = Trace(model, batch, target="gold", output="difference")
@@ -128,8 +128,8 @@ def test_the_input_gradient_of_a_linear_model_is_its_closed_form():
     assert InputGradient("mean_abs")(trace)[0].tolist() == pytest.approx([expected] * 5, rel=1e-5)
 
 
-def test_a_sum_that_cancels_is_warned_of(trace: Trace):
-    # a pre-LN model reads its embedding through LayerNorms alone, which ignore a shift along all-ones
+def test_a_sum_that_cancels_gives_a_warning(trace: Trace):
+    # a pre-LN model reads its embedding only through LayerNorms, which ignore a constant shift
     for reduce in ("sum", "abs_sum"):
         with pytest.warns(RoundingNoise, match="rounding noise, or what a LayerNorm's epsilon leaves; use reduce=l2"):
             InputGradient(reduce)(trace)
@@ -138,7 +138,7 @@ def test_a_sum_that_cancels_is_warned_of(trace: Trace):
     assert left.median() < 1e-5
 
 
-def test_abs_sum_is_the_size_of_sum(trace: Trace):
+def test_abs_sum_is_the_absolute_value_of_sum(trace: Trace):
     with pytest.warns(RoundingNoise):
         assert torch.equal(InputGradient("abs_sum")(trace), InputGradient("sum")(trace).abs())
 
@@ -157,6 +157,6 @@ def test_the_gradient_equals_a_finite_difference(model: Model, examples):
         with torch.no_grad():
             return trace.forward_from(trace.embedding + steps * step * direction, index).item()
 
-    # fourth order: sharp models bend enough within a step for the plain central difference to be off
+    # fourth order: sharp models curve enough within a step to throw off the plain central difference
     slope = (8 * (output(1) - output(-1)) - (output(2) - output(-2))) / (12 * step)
     assert (trace.gradient * direction).sum().item() == pytest.approx(slope, rel=1e-6)

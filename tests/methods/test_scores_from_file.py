@@ -1,4 +1,4 @@
-"""Scores of other programs, and of earlier runs."""
+"""Scores from other programs and from earlier runs."""
 
 import gzip
 import json
@@ -35,7 +35,7 @@ Write = Callable[..., str]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Rows, each a dict, to a file whose name says its form."""
+    """Write rows, each a dict, to a file whose name gives its format."""
 
     def written(rows: list[dict], name: str = "scores.parquet") -> str:
         path = tmp_path / name
@@ -64,13 +64,13 @@ def rows_of(layers: list[int], heads: list[int] | None = None) -> list[dict]:
 
 
 def trace() -> Trace:
-    """Of three layers and two heads."""
+    """Scores for three layers and two heads."""
     return Trace(bag(), batch_of(*ONES))
 
 
 @pytest.mark.parametrize("name", ["scores.parquet", "scores.jsonl", "scores.jsonl.gz", "scores.of_no_known_name"])
 @pytest.mark.parametrize(("layers", "heads"), [([0], None), ([1, 2, 3], None), ([1, 2, 3], [1, 2]), ([0], [0])])
-def test_the_scores_come_back_to_the_bit(write: Write, name: str, layers: list[int], heads: list[int] | None):
+def test_the_scores_come_back_bit_for_bit(write: Write, name: str, layers: list[int], heads: list[int] | None):
     rows = rows_of(layers, heads)
     scores = ScoresFromFile(write(rows[::-1], name))(trace())  # in any order
     by_head = heads not in (None, [0])
@@ -84,7 +84,7 @@ def test_the_scores_come_back_to_the_bit(write: Write, name: str, layers: list[i
         assert own[n:].tolist() == [0.0] * (5 - n)
 
 
-def test_a_runs_own_scores_are_its_explainers(tmp_path: Path):
+def test_a_runs_saved_scores_equal_its_explainers(tmp_path: Path):
     ids = SimpleNamespace(**{f"{name}_token_id": id for name, id in blanks("bert").items()})
     ids.convert_ids_to_tokens = lambda ids: [str(id) for id in ids]
     model = Model(tiny("bert"), ids, "tiny")
@@ -138,7 +138,7 @@ def test_the_file_is_read_once_and_again_when_it_changes(write: Write, monkeypat
     assert len(reads) == 2
 
 
-def test_an_undefined_score_stays_so(write: Write):
+def test_an_undefined_score_stays_undefined(write: Write):
     rows = rows_of([0])
     rows[0]["scores"][1:3] = [float("nan"), None]
     for name in ("scores.jsonl", "scores.parquet"):
@@ -150,14 +150,14 @@ def test_an_undefined_score_stays_so(write: Write):
         ScoresFromFile(write(rows))
 
 
-def test_integers_and_ids_of_digits_are_taken(write: Write):
+def test_integers_and_numeric_ids_are_accepted(write: Write):
     ones = [replace(one, id=str(number)) for number, one in enumerate(ONES)]
     rows = [{"example": number, "layer": 0, "scores": [1, 2, 3, 4, 5][: 5 - number]} for number in range(2)]
     for name in ("scores.parquet", "scores.jsonl"):
         assert ScoresFromFile(write(rows, name))(Trace(bag(), batch_of(*ones)))[1, 0].tolist() == [1, 2, 3, 4, 0]
 
 
-def test_scores_of_part_of_the_examples_serve_those(write: Write):
+def test_scores_for_some_examples_can_be_used_for_those(write: Write):
     rows = rows_of([0])
     method = ScoresFromFile(write(rows[:1]))
     assert method(Trace(bag(), batch_of(ONES[0]))).shape == (1, 1, 5)
@@ -177,7 +177,7 @@ def without(rows: list[dict], *names: str) -> list[dict]:
 DEEP = rows_of([1, 2, 3])
 HEADS = rows_of([1, 2, 3], [1, 2])
 FLAT = rows_of([0])
-AT_ONCE = {  # what is wrong with a file in itself
+AT_ONCE = {  # what can be wrong with the file itself
     "no column layer, scores: expected example, layer, scores and": without(FLAT, "layer", "scores"),
     r"no column example, layer, scores: .* got no rows": [],
     r"example 'a', layer 2, head 0 twice: expected one row": [*DEEP, DEEP[1]],
@@ -199,7 +199,7 @@ AT_ONCE = {  # what is wrong with a file in itself
 
 
 @pytest.mark.parametrize("message", AT_ONCE)
-def test_a_file_that_is_wrong_is_refused_before_anything_runs(write: Write, message: str):
+def test_an_invalid_file_is_refused_before_anything_runs(write: Write, message: str):
     path = write(AT_ONCE[message], "scores.jsonl")
     with pytest.raises(ValueError, match=message) as raised:
         ScoresFromFile(path)
@@ -220,14 +220,16 @@ def test_a_file_that_is_wrong_is_refused_before_anything_runs(write: Write, mess
         ("has 5 scores of example 'b', which has 4 tokens: .*no padding", changed(FLAT, 1, scores=[1.0] * 5)),
     ],
 )
-def test_what_does_not_fit_the_run_is_refused(write: Write, message: str, rows: list[dict]):
+def test_scores_that_do_not_fit_the_run_are_refused(write: Write, message: str, rows: list[dict]):
     method = ScoresFromFile(write(rows))
     with pytest.raises(ValueError, match=message):
         method(trace())
 
 
-def test_a_file_that_is_not_there_or_no_table_is_refused(tmp_path: Path, write: Write):
-    with pytest.raises(FileNotFoundError, match=r"absent.parquet is not a file: expected .* give a run's scores.parquet"):
+def test_a_missing_file_or_one_that_is_not_a_table_is_refused(tmp_path: Path, write: Write):
+    with pytest.raises(
+        FileNotFoundError, match=r"absent.parquet is not a file: expected .* give a run's scores.parquet"
+    ):
         ScoresFromFile(str(tmp_path / "absent.parquet"))
     with pytest.raises(FileNotFoundError, match="is not a file"):
         ScoresFromFile(str(tmp_path))
@@ -245,12 +247,12 @@ def test_a_file_that_is_not_there_or_no_table_is_refused(tmp_path: Path, write: 
         ScoresFromFile(write(FLAT), method="rollout")
 
 
-def test_it_has_no_file_of_its_own_among_the_methods():
-    """It could not be instantiated without a path: the contract suite tests what can."""
+def test_it_has_no_yaml_file_of_its_own():
+    """It could not be instantiated without a path; the contract suite tests whatever can."""
     assert ("explainers", "scores_from_file") not in FILES
 
 
-def test_a_one_layered_method_and_a_model_of_one_layer_are_the_same(write: Write):
+def test_a_single_layer_method_and_a_single_layer_model_look_the_same(write: Write):
     one = Trace(bag(layers=1), batch_of(*ONES))
     for layer in (0, 1):
         scores: Tensor = ScoresFromFile(write(rows_of([layer]), f"{layer}.parquet"))(one)

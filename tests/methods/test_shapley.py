@@ -49,7 +49,7 @@ def short(task: Classification, sst2: Model) -> Trace:
 
 
 def value(trace: Trace, row: int, present, blank: int) -> float:
-    """The output with the tokens that are not present replaced: one plain run of the model."""
+    """The output with absent tokens replaced: one plain run of the model."""
     n = len(trace.batch.examples[row].input_ids)
     ids = trace.batch.input_ids[row, :n].tolist()
     position = int(trace.batch.position[row])
@@ -86,7 +86,7 @@ def near(ours: torch.Tensor, theirs, **tolerance) -> bool:
     return ours.tolist() == pytest.approx(list(theirs), nan_ok=True, **tolerance)
 
 
-def test_of_a_linear_model_they_are_each_tokens_own_contribution():
+def test_on_a_linear_model_they_are_each_tokens_own_contribution():
     model = bag()
     trace = Trace(model, batch_of(sentence(WORDS), sentence([11, 12, 5], id="b")), target=0, output="logit")
     own = (model.embedding(trace.batch.input_ids) - model.embedding.weight[UNKNOWN])[:, :, 0].double()
@@ -96,12 +96,12 @@ def test_of_a_linear_model_they_are_each_tokens_own_contribution():
         scores = Shapley(exact=exact, permutations=4, sign="signed")(trace)
         assert torch.allclose(scores, own, atol=1e-6, equal_nan=True)
         assert torch.allclose(Shapley(exact=exact)(trace), own.abs(), atol=1e-6, equal_nan=True)
-    # every order gives a linear model the same
+    # on a linear model every order gives the same
     assert Shapley(exact=0).standard_error(trace)[:, 1:5].max() < 1e-6
 
 
 @pytest.mark.parametrize("output", ["difference", "probability"])
-def test_exact_values_are_the_definitions(output: str):
+def test_exact_values_match_the_definition(output: str):
     trace = Trace(bag(), batch_of(sentence(WORDS), sentence([9, 6], id="b")), output=output)
     scores = Shapley(sign="signed")(trace)
     assert near(scores[0], from_the_definition(trace, 0, UNKNOWN), abs=1e-6)
@@ -111,16 +111,16 @@ def test_exact_values_are_the_definitions(output: str):
     assert all(torch.equal(half.nan_to_num(), scores.nan_to_num()) for half in Shapley(sign="signed").halves(trace))
 
 
-def test_on_a_real_sentence_they_are_the_definitions(short: Trace):
+def test_on_a_real_sentence_they_match_the_definition(short: Trace):
     scores = Shapley(sign="signed")(short)[0, :5]
     assert near(scores, from_the_definition(short, 0, short.batch.blank_ids["unk"]), abs=2e-6)
 
 
-def test_on_a_real_sentence_they_are_captums(short: Trace):
+def test_on_a_real_sentence_they_match_captums(short: Trace):
     ids = short.batch.input_ids[:1, :5]
     blank = torch.full_like(ids, short.batch.blank_ids["mask"])
     blank[0, 0] = ids[0, 0]
-    features = torch.tensor([[0, 0, 1, 2, 3]])  # CLS goes with the first word, and is never replaced
+    features = torch.tensor([[0, 0, 1, 2, 3]])  # CLS is grouped with the first word and is never replaced
 
     def output(ids: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
@@ -133,19 +133,19 @@ def test_on_a_real_sentence_they_are_captums(short: Trace):
 
 
 @pytest.mark.parametrize("exact", [0, 7])
-def test_they_add_up_to_the_outputs_change_when_every_player_goes(short: Trace, exact: int):
+def test_they_add_up_to_the_change_in_output_when_every_player_is_removed(short: Trace, exact: int):
     method = Shapley(exact=exact, permutations=4, sign="signed")
     whole = short.output(short.logits)
     for scores in (method(short), *method.halves(short)):
         for row, n in enumerate((5, 8)):
             nothing = value(short, row, (), short.batch.blank_ids["unk"])
             assert scores[row, 1:n].sum().item() == pytest.approx(whole[row].item() - nothing, abs=1e-6)
-    # sampled against exact: the two use the same runs of nothing and all
+    # sampled and exact use the same runs with no players and with all
     exactly = Shapley(exact=7, sign="signed")(short).nansum(dim=1)
     assert torch.allclose(method(short).nansum(dim=1), exactly, rtol=0, atol=1e-12)
 
 
-def test_equal_tokens_have_equal_values_and_a_blank_none():
+def test_equal_tokens_have_equal_values_and_a_blank_has_none():
     trace = Trace(bag().double(), batch_of(sentence([5, 7, UNKNOWN, 7, 9])), target=0)
     for exact in (8, 0):
         scores = Shapley(exact=exact, sign="signed")(trace)[0]
@@ -155,7 +155,7 @@ def test_equal_tokens_have_equal_values_and_a_blank_none():
             assert scores[2].item() == pytest.approx(scores[4].item(), abs=1e-12)
 
 
-def test_samples_are_without_bias_and_as_far_off_as_they_say():
+def test_samples_are_unbiased_and_their_error_estimate_is_right():
     trace = Trace(tiny("bert"), collate([example(6)], "all", blanks("bert")), output="logit")
     exact = Shapley(sign="signed")(trace)[0, 1:]
     draws = [Shapley(exact=0, permutations=8, sign="signed", seed=seed) for seed in range(120)]
@@ -167,7 +167,7 @@ def test_samples_are_without_bias_and_as_far_off_as_they_say():
     assert len({tuple(row.tolist()) for row in scores}) > 100
 
 
-def test_a_sample_is_the_mean_over_the_permutations_that_it_drew(short: Trace):
+def test_a_sample_is_the_mean_over_the_drawn_permutations(short: Trace):
     """One permutation and one player at a time."""
     method = Shapley(exact=0, permutations=4, sign="signed")
     n = 5
@@ -183,7 +183,7 @@ def test_a_sample_is_the_mean_over_the_permutations_that_it_drew(short: Trace):
     assert near(method(short)[0, :n], total, abs=2e-6)
 
 
-def test_the_halves_have_the_scores_as_their_mean(short: Trace):
+def test_the_mean_of_the_halves_is_the_scores(short: Trace):
     signed = Shapley(exact=0, permutations=12, sign="signed")
     one, other = signed.halves(short)
     assert torch.allclose((one + other) / 2, signed(short), rtol=0, atol=1e-12, equal_nan=True)
@@ -194,7 +194,7 @@ def test_the_halves_have_the_scores_as_their_mean(short: Trace):
     assert all(torch.equal(size.nan_to_num(), half.abs().nan_to_num()) for size, half in zip(sizes, (one, other)))  # noqa: B905
 
 
-def test_equal_inputs_run_once_and_halves_ask_for_no_run(sst2: Model, short: Trace):
+def test_equal_inputs_run_once_and_halves_need_no_run(sst2: Model, short: Trace):
     rows = 0
 
     def count(_module, _inputs, given):
@@ -206,7 +206,7 @@ def test_equal_inputs_run_once_and_halves_ask_for_no_run(sst2: Model, short: Tra
     try:
         method = Shapley(exact=4, permutations=4)
         method(trace)
-        assert 2**4 - 1 < rows <= 2**4 - 1 + 4 * 6 + 1  # every subset but all; 4 permutations of 7 players
+        assert 2**4 - 1 < rows <= 2**4 - 1 + 4 * 6 + 1  # every subset except the full one; 4 permutations of 7 players
         before = rows
         assert method.halves(trace)[0].shape == method.standard_error(trace).shape
         assert rows == before
@@ -216,7 +216,7 @@ def test_equal_inputs_run_once_and_halves_ask_for_no_run(sst2: Model, short: Tra
         hook.remove()
 
 
-def test_the_explained_position_is_no_player_wherever_it_is(sst2: Model, short: Trace):
+def test_the_explained_position_is_never_a_player(sst2: Model, short: Trace):
     from dataclasses import replace
 
     moved = [replace(one, position=2) for one in short.batch.examples]
@@ -240,7 +240,7 @@ def test_an_unknown_option_is_refused_at_construction(options: dict, message: st
         Shapley(**options)
 
 
-def test_a_blank_that_cannot_serve_is_refused_with_the_remedy():
+def test_an_unusable_blank_is_refused_with_a_remedy():
     with pytest.raises(ValueError, match="no mask token: set blank_token to one of unk, pad"):
         Shapley(blank_token="mask")(Trace(bag(), batch_of(sentence(WORDS))))
     with pytest.raises(ValueError, match="set blank_token to unk or mask"):
@@ -249,7 +249,7 @@ def test_a_blank_that_cannot_serve_is_refused_with_the_remedy():
 
 
 @pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact")
-def test_integrated_gradients_are_the_explainers(short: Trace):
+def test_integrated_gradients_equal_the_explainers(short: Trace):
     theirs = Explainer(baseline="mask", steps=5, reduce="sum")(short)
     assert torch.equal(IntegratedGradients(baseline="mask", steps=5, reduce="sum")(short), theirs[:, 0])
     with pytest.raises(ValueError, match="baseline is one of"):
@@ -257,7 +257,7 @@ def test_integrated_gradients_are_the_explainers(short: Trace):
     assert [field.name for field in fields(IntegratedGradients)] == [field.name for field in fields(Explainer)]
 
 
-def test_integrated_gradients_of_a_linear_model_are_its_closed_form():
+def test_integrated_gradients_of_a_linear_model_match_the_closed_form():
     model = bag()
     trace = Trace(model, batch_of(sentence(WORDS)), target=0, output="logit")
     own = (model.embedding.weight[WORDS] - model.embedding.weight[UNKNOWN])[:, 0]

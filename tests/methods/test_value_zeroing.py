@@ -14,7 +14,7 @@ from tests.real_model import MASKED, SST2, parts, plain, real_model, real_trace
 
 @cache
 def zeroed_by_hand(name: str, index: int) -> list[Tensor]:
-    """The maps `[query, key]` of each layer: the value module patched for one token at a time, the model run."""
+    """The maps `[query, key]` of each layer: patch the value module for one token at a time and run the model."""
     module, batch = real_model(name, torch.float64)
     states = plain(module, batch, index)[0]
     maps = []
@@ -40,7 +40,7 @@ def zeroed_by_hand(name: str, index: int) -> list[Tensor]:
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-9)], ids=str)
 @pytest.mark.parametrize("name", [SST2, MASKED])
-def test_value_zeroing_is_a_run_for_each_token_with_its_value_patched(name, dtype, tolerance):
+def test_value_zeroing_is_one_run_per_token_with_its_value_patched(name, dtype, tolerance):
     trace = real_trace(name, dtype)
     own, rolled = ValueZeroing()(trace), ValueZeroing(rollout=True)(trace)
     n, position = int(trace.batch.length[1]), int(trace.batch.position[1])
@@ -60,14 +60,14 @@ def test_rows_sum_to_one_and_the_token_budget_changes_nothing():
         assert torch.allclose(whole, cut, rtol=1e-4)
 
 
-def test_a_query_that_no_value_moves_is_undefined(trace: Trace):
-    """With attention's output projection at zero, nothing that a value says is heard."""
+def test_a_query_that_no_value_affects_is_undefined(trace: Trace):
+    """With attention's output projection at zero, no value has any effect."""
     module = copy.deepcopy(trace.model)
     for layer in module.layers:
         layer.block.attn.c_proj.weight.zero_()
     assert ValueZeroing()(Trace(module, trace.batch))[trace.batch.ranked[:, None].expand(-1, 3, -1)].isnan().all()
 
 
-def test_only_true_or_false_is_taken():
+def test_only_true_or_false_is_accepted():
     with pytest.raises(ValueError, match="rollout is true or false, got 'yes'"):
         ValueZeroing(rollout="yes")

@@ -50,7 +50,7 @@ def test_every_token_sees_every_token():
     assert all((layer > 1e-4).all() for layer in attentions)
 
 
-def test_padding_is_really_masked():
+def test_padding_is_actually_masked():
     encoder = Encoder(Sizes(vocabulary=30)).eval()
     ids = torch.tensor([[CLS, 5, 6, VERB]])
     padded = torch.tensor([[CLS, 5, 6, VERB, PAD, PAD], [CLS, 5, 6, VERB, 9, 9]])
@@ -59,14 +59,14 @@ def test_padding_is_really_masked():
     assert torch.allclose(encoder(padded, mask).logits, alone.expand(2, -1), atol=1e-6)
 
 
-def test_the_sizes_are_the_papers():
+def test_the_sizes_match_the_paper():
     encoder = Encoder(Sizes(vocabulary=30))
     config = encoder.config
     assert (config.n_layer, config.n_head, config.n_embd) == (6, 8, 128)
     assert encoder.layers[0].block.mlp.c_fc.weight.shape == (128, 512)
 
 
-def test_input_is_cls_words_and_the_verbs_place(few: Agreement):
+def test_the_input_is_cls_the_words_and_the_verbs_position(few: Agreement):
     words = WordTokenizer.from_sentences([("the", "dog"), ("the", "cat")])
     assert words.encode(("the", "bird")) == [CLS, words.encode(("the",))[1], UNKNOWN, VERB]
     assert words.convert_ids_to_tokens(words.encode(("the", "bird"))) == ["<cls>", "the", "<unk>", "<?>"]
@@ -81,7 +81,7 @@ def test_input_is_cls_words_and_the_verbs_place(few: Agreement):
     assert [index - 1 for index in example.planted["attractors"]] == list(sentence.attractors)
 
 
-def test_example_ids_are_the_sentences_own(few: Agreement):
+def test_example_ids_depend_only_on_the_sentence(few: Agreement):
     words = Model(torch.nn.Identity(), WordTokenizer.from_sentences([("the",)]), "none")
     ids = [example.id for example in few.examples(words)]
     assert len(set(ids)) == len(ids)
@@ -89,7 +89,7 @@ def test_example_ids_are_the_sentences_own(few: Agreement):
     assert [example.id for example in larger.examples(words)] == ids
 
 
-def test_dropped_words_are_words_and_their_share_is_the_rate():
+def test_only_words_are_dropped_and_their_share_matches_the_rate():
     ids = torch.tensor([[CLS, *[7] * 50, VERB, PAD, PAD]]).repeat(200, 1)
     dropped = words_to_drop(ids, 0.1, torch.Generator().manual_seed(0))
     assert not dropped[(ids == CLS) | (ids == VERB) | (ids == PAD)].any()
@@ -97,7 +97,7 @@ def test_dropped_words_are_words_and_their_share_is_the_rate():
     assert not words_to_drop(ids, 0.0, torch.Generator().manual_seed(0)).any()
 
 
-def test_batches_hold_every_sentence_once_with_like_lengths():
+def test_batches_hold_every_sentence_once_and_group_similar_lengths():
     ids = [[0] * length for length in range(1, 41)]
     for generator in (None, torch.Generator().manual_seed(0)):
         groups = batches(ids, 7, generator)
@@ -129,7 +129,9 @@ def test_training_learns_agreement(model: Model):
     assert total / 400 == pytest.approx(model.facts["accuracy"])
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(few: Agreement, monkeypatch, tmp_path: Path):
+def test_the_same_seed_gives_the_same_weights_and_another_seed_different_ones(
+    few: Agreement, monkeypatch, tmp_path: Path
+):
     weights = []
     for number, seed in enumerate((0, 0, 1)):
         monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / str(number)))
@@ -140,7 +142,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(few: Agree
     assert not all(torch.equal(weights[0][key], weights[2][key]) for key in weights[0])
 
 
-def test_a_trained_model_is_taken_from_the_cache(few: Agreement, monkeypatch, tmp_path: Path):
+def test_a_trained_model_is_loaded_from_the_cache(few: Agreement, monkeypatch, tmp_path: Path):
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
     calls: list[int] = []
 
@@ -157,7 +159,7 @@ def test_a_trained_model_is_taken_from_the_cache(few: Agreement, monkeypatch, tm
     assert not any(parameter.requires_grad for parameter in second.module.parameters())
 
 
-def test_the_key_hangs_on_config_and_data(few: Agreement):
+def test_the_key_depends_on_config_and_data(few: Agreement):
     keys = {
         TINY.key(few),
         replace(TINY, seed=1).key(few),
@@ -169,7 +171,7 @@ def test_the_key_hangs_on_config_and_data(few: Agreement):
     assert replace(TINY, path="elsewhere").key(few) == TINY.key(few)
 
 
-def test_two_processes_may_ask_at_once(monkeypatch, tmp_path: Path):
+def test_two_processes_may_request_the_model_at_once(monkeypatch, tmp_path: Path):
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
     program = (
         "from tests.tasks.test_agreement_transformer import *\n"
@@ -182,7 +184,7 @@ def test_two_processes_may_ask_at_once(monkeypatch, tmp_path: Path):
         subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
     printed = sorted(process.communicate(timeout=120)[0].split() for process in running)
-    assert sorted(int(calls) for calls, _ in printed) == [0, 7]  # one trained, seven steps; the other waited
+    assert sorted(int(calls) for calls, _ in printed) == [0, 7]  # one trained for seven steps; the other waited
     assert printed[0][1] == printed[1][1]
     assert len([path for path in (tmp_path / "models").iterdir() if path.is_dir()]) == 1
 
@@ -195,7 +197,7 @@ def test_a_folder_is_loaded_by_path(few: Agreement, monkeypatch, tmp_path: Path)
 
 
 @pytest.mark.parametrize("damage", ["weights", "facts", "nothing there"])
-def test_a_damaged_folder_is_refused_with_the_remedy(few: Agreement, monkeypatch, tmp_path: Path, damage: str):
+def test_a_damaged_folder_is_refused_with_a_remedy(few: Agreement, monkeypatch, tmp_path: Path, damage: str):
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
     TINY(few, quiet)
     folder = cache.folder("models") / TINY.key(few)
@@ -208,7 +210,7 @@ def test_a_damaged_folder_is_refused_with_the_remedy(few: Agreement, monkeypatch
         AgreementTransformer(path=str(path))(few, quiet)
 
 
-def test_a_training_sentence_longer_than_the_model_is_refused(few: Agreement, monkeypatch, tmp_path: Path):
+def test_a_training_sentence_too_long_for_the_model_is_refused(few: Agreement, monkeypatch, tmp_path: Path):
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
     with pytest.raises(ValueError, match=r"the model takes at most 6: set model.positions=\d+"):
         replace(TINY, positions=6)(few, quiet)
@@ -242,7 +244,7 @@ def test_a_wrong_training_parameter_is_refused(options: dict, text: str):
         Training(**options)
 
 
-def test_one_number_only_is_refused(monkeypatch, tmp_path: Path):
+def test_training_data_with_only_one_number_is_refused(monkeypatch, tmp_path: Path):
     path = tmp_path / "numpred.val"
     path.write_text("".join(f"VBZ\tthe dog number {number}\n" for number in range(50)))
     with pytest.raises(ValueError, match="singular"):

@@ -1,4 +1,4 @@
-"""Texts and their classes, from tables of any form and from the real SST-2."""
+"""Texts and their classes, from tables in any format and from the real SST-2."""
 
 import gzip
 import json
@@ -46,16 +46,16 @@ def words() -> Model:
 
 
 @pytest.mark.parametrize("kind", ["csv", "csv.gz", "tsv", "tsv.gz", "jsonl", "parquet"])
-def test_every_form_of_table_gives_the_same_rows(tmp_path, kind: str):
+def test_every_table_format_gives_the_same_rows(tmp_path, kind: str):
     path = written(tmp_path, kind)
-    for where in (path, tmp_path):  # the file, or the folder that it lies in
+    for where in (path, tmp_path):  # the file, or the folder that holds it
         task = classification(where)
         assert [row.text for row in task.rows] == [text for text, _ in ROWS]
         assert [row.gold for row in task.rows] == [1, 0, 1, 0]
     assert task.facts == {"rows": 4, "repeats": 0, "positive": 2, "negative": 2}
 
 
-def test_the_file_of_a_split_may_have_any_of_its_usual_names(tmp_path):
+def test_a_splits_file_may_have_any_of_the_usual_names(tmp_path):
     written(tmp_path, "tsv").rename(tmp_path / "dev.tsv")
     assert len(classification(tmp_path).rows) == 4
     with pytest.raises(ValueError, match=r"expected one file for the train split .* found none among dev.tsv"):
@@ -93,12 +93,12 @@ def test_bad_tables_say_what_to_do(tmp_path):
         Classification(labels=["one", "one"])
 
 
-def test_without_labels_there_is_no_gold(tmp_path):
+def test_without_labels_there_is_no_gold_class(tmp_path):
     task = classification(written(tmp_path, "tsv"), label=None)
     assert {row.gold for row in task.rows} == {NO_GOLD}
 
 
-def test_repeated_texts_have_ids_of_their_own_and_ids_do_not_hang_on_the_order(tmp_path, words: Model):
+def test_repeated_texts_have_their_own_ids_and_ids_do_not_depend_on_the_order(tmp_path, words: Model):
     path = tmp_path / "validation.tsv"
     path.write_text("text\tlabel\nsame\tpos\nother\tneg\nsame\tpos\n")
     ids = [example.id for example in classification(path).examples(words)]
@@ -108,18 +108,18 @@ def test_repeated_texts_have_ids_of_their_own_and_ids_do_not_hang_on_the_order(t
     assert {example.id for example in classification(path).examples(words)} == set(ids)
 
 
-def test_special_tokens_are_told_from_text(tmp_path, words: Model):
+def test_special_tokens_are_distinguished_from_text(tmp_path, words: Model):
     path = tmp_path / "validation.tsv"
     path.write_text("text\tsecond\tlabel\na good \u2603 film\tit is\tpos\n")
     (single,) = classification(path).examples(words)
-    assert single.roles == [Role.CLS, *[Role.CONTENT] * 4, Role.FINAL]  # the unknown sign is text
+    assert single.roles == [Role.CLS, *[Role.CONTENT] * 4, Role.FINAL]  # the unknown token is text
     assert single.input_ids[3] == words.tokens.unk_token_id
     (pair,) = classification(path, pair="second").examples(words)
     assert pair.roles == [Role.CLS, *[Role.CONTENT] * 4, Role.SEPARATOR, *[Role.CONTENT] * 2, Role.FINAL]
     assert pair.position == 0
 
 
-def test_long_texts_are_cut_only_where_asked(tmp_path, words: Model):
+def test_long_texts_are_cut_only_on_request(tmp_path, words: Model):
     path = tmp_path / "validation.tsv"
     path.write_text("text\tlabel\n" + "word " * 40 + "\tpos\n")
     short = replace(words, longest=16)
@@ -129,7 +129,7 @@ def test_long_texts_are_cut_only_where_asked(tmp_path, words: Model):
     assert cut.roles[-1] == Role.FINAL
 
 
-def test_a_model_with_other_classes_is_refused(tmp_path):
+def test_a_model_with_different_classes_is_refused(tmp_path):
     task = classification(written(tmp_path, "tsv"))
 
     def model(*names: str):

@@ -1,4 +1,4 @@
-"""What every task and every source of a model must keep, over whatever yaml files there are."""
+"""The contract of every task and every model source, checked for all existing yaml files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,22 +19,22 @@ from tests.conftest import shared
 
 CONF = Path(conf.__file__).parent
 NAMES = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("task", "model")}
-NEEDED = {"classification": ["task.labels=[no,yes]"], "marked": ["task.path=sentences.txt"]}  # no default serves
+NEEDED = {"classification": ["task.labels=[no,yes]"], "marked": ["task.path=sentences.txt"]}  # has no usable default
 SAMPLE = 50
 
 
 def build(group: str, name: str, *overrides: str) -> Any:
-    """What a yaml file stands for."""
+    """The object that a yaml file describes."""
     with initialize_config_module("conf", version_base="1.3"):
         config = compose("config", overrides=[f"{group}={name}", *overrides])
     return instantiate(config[group])
 
 
 @pytest.mark.parametrize("name", NAMES["task"])
-def test_a_task_keeps_the_contract_before_any_data_are_read(name, monkeypatch):
-    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a task went to the network when it was made"))
+def test_a_task_satisfies_the_contract_before_any_data_is_read(name, monkeypatch):
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a task used the network when it was created"))
     task = build("task", name, *NEEDED.get(name, []))
-    # `digest` and `facts` read the data, so they are looked up on the class
+    # `digest` and `facts` read the data, so look them up on the class
     needed = ("version", "digest", "facts", "classes", "output", "head", "examples")
     assert [name for name in needed if not hasattr(type(task), name)] in ([], ["classes"])
     assert task.head is None or task.head in contracts.HEADS
@@ -55,7 +55,7 @@ def test_a_pretrained_source_without_a_model_says_what_to_set():
         build("model", "pretrained")(build("task", "texts"), lambda done, total, note: None)
 
 
-def test_every_yaml_names_a_class_of_tasks():
+def test_every_yaml_names_a_class_from_tasks():
     for group, names in NAMES.items():
         for name in names:
             target = OmegaConf.load(CONF / group / f"{name}.yaml").get("_target_", "tasks.")
@@ -63,13 +63,13 @@ def test_every_yaml_names_a_class_of_tasks():
 
 
 def pretrained(task: contracts.Task, checkpoint: str) -> contracts.Model:
-    """The real checkpoint beside the project, loaded for the task."""
+    """The shared real checkpoint, loaded for the task."""
     source = build("model", "pretrained", f"model.path={shared('checkpoints', checkpoint)}")
     return source(task, lambda done, total, note: None)
 
 
 def obeys(task: contracts.Task, model: contracts.Model) -> None:
-    """The examples of a task, checked; the first ones only, where there are many."""
+    """The checked examples of a task; only the first ones if there are many."""
     assert isinstance(task, contracts.Task)
     examples = task.examples(model)
     assert examples
@@ -86,29 +86,29 @@ def obeys(task: contracts.Task, model: contracts.Model) -> None:
     assert all(isinstance(name, str) for name in task.facts)
 
 
-def test_the_grammars_examples_keep_the_contract(model):
+def test_the_grammars_examples_satisfy_the_contract(model):
     sizes = ["task.grammar.train=6000", "task.grammar.validation=200", "task.grammar.test=400"]
     obeys(build("task", "agreement", *sizes), model)
 
 
-def test_given_texts_keep_the_contract():
+def test_given_texts_satisfy_the_contract():
     task = build("task", "texts", 'task.texts=["a dull film","moving and funny","a dull film"]')
     obeys(task, pretrained(task, "distilbert-minilm-sst2"))
 
 
-def test_the_reviews_of_sst2_keep_the_contract():
+def test_the_sst2_reviews_satisfy_the_contract():
     task = build("task", "sst2", f"task.path={shared('data', 'sst2')}")
     obeys(task, pretrained(task, "distilbert-minilm-sst2"))
 
 
-def test_masked_words_keep_the_contract():
+def test_masked_words_satisfy_the_contract():
     task = build("task", "pronoun")
     obeys(task, pretrained(task, "bert-minilm-mlm"))
 
 
 @dataclass(frozen=True)
 class Greetings:
-    """A task of somebody else's, made from the contract alone."""
+    """A third-party task, written from the contract alone."""
 
     version: str = "1"
     digest: str = "greetings"
@@ -132,7 +132,7 @@ class Greetings:
         ]
 
 
-def test_a_task_made_from_the_contract_alone_is_served_by_a_pretrained_model():
+def test_a_task_written_from_the_contract_alone_works_with_a_pretrained_model():
     task = Greetings()
     model = pretrained(task, "distilbert-minilm-sst2")
     assert model.classes is not None
@@ -144,6 +144,6 @@ def test_a_task_made_from_the_contract_alone_is_served_by_a_pretrained_model():
     )
 
 
-def test_a_task_that_only_its_own_model_serves_is_refused_by_a_pretrained_model():
+def test_a_task_that_needs_its_own_model_is_refused_by_a_pretrained_model():
     with pytest.raises(ValueError, match="assay list models"):
         pretrained(Greetings(head=None), "distilbert-minilm-sst2")

@@ -23,7 +23,7 @@ INVARIANTS = {word for text in lexicon.INVARIANT.values() for word in text.split
 
 @cache
 def number_of_form() -> dict[str, int]:
-    """Every noun form and pronoun but the invariant ones, with its number."""
+    """Every noun form and pronoun, except invariant ones, with its number."""
     numbers = dict.fromkeys(NAMES, 0) | dict.fromkeys(PLURAL_SURNAMES, 1)
     for text in lexicon.NOUNS.values():
         for entry in text.split():
@@ -43,7 +43,7 @@ def adjectives() -> frozenset[str]:
 
 
 def noun_number(words: tuple[str, ...], i: int) -> int | None:
-    """The number of the word if it is a noun or personal pronoun, read off the words alone."""
+    """The number of the word if it is a noun or personal pronoun, from the words alone."""
     if words[i] in INVARIANTS:
         before = i - 1
         while words[before] in adjectives() or words[before] in lexicon.DEGREES:
@@ -66,11 +66,11 @@ def splits() -> dict[str, list[Sentence]]:
 
 @pytest.fixture(scope="module")
 def some(splits: dict[str, list[Sentence]]) -> list[Sentence]:
-    """Enough of every split for what is slow to read off the words."""
+    """Enough of every split for checks that are slow to do from the words."""
     return [*splits["test"], *splits["validation"], *splits["train"][:8000]]
 
 
-def test_the_splits_have_the_sizes_asked_for(splits):
+def test_the_splits_have_the_requested_sizes(splits):
     assert {name: len(split) for name, split in splits.items()} == {
         "train": 56_000,
         "validation": 2_000,
@@ -85,7 +85,7 @@ def test_both_numbers_are_equally_frequent_within_every_attractor_count(splits):
             assert labels[0] == labels[1] > 0
 
 
-def test_construction_length_and_attractor_count_do_not_tell_the_number(splits):
+def test_construction_length_and_attractor_count_do_not_reveal_the_number(splits):
     for split in splits.values():
         by_label = [
             Counter((s.construction, len(s.words), s.attractor_count) for s in split if s.label == k) for k in (0, 1)
@@ -93,7 +93,7 @@ def test_construction_length_and_attractor_count_do_not_tell_the_number(splits):
         assert by_label[0] == by_label[1]
 
 
-def test_counting_singular_and_plural_nouns_does_not_tell_the_number(splits):
+def test_counting_singular_and_plural_nouns_does_not_reveal_the_number(splits):
     for split in (splits["test"], splits["train"][:16_000]):
         seen: dict[tuple[int, int], Counter[int]] = {}
         for s in split:
@@ -111,14 +111,14 @@ def test_more_attractors_are_rarer(splits):
         assert set(counts) == set(range(6))
 
 
-def test_test_follows_the_natural_shares_and_train_flatter_ones(splits):
+def test_the_test_split_follows_the_natural_shares_and_train_flatter_ones(splits):
     counts = Counter(s.attractor_count for s in splits["test"])
     assert [counts[k] / 100 for k in range(6)] == list(NATURAL)
     counts = Counter(s.attractor_count for s in splits["train"])
     assert [counts[k] / 560 for k in range(6)] == list(TRAINING)
 
 
-def test_no_words_stand_twice_in_one_split_or_in_two(splits):
+def test_no_sentence_occurs_twice_within_or_across_splits(splits):
     words = [s.words for split in splits.values() for s in split]
     assert len(set(words)) == len(words)
 
@@ -150,7 +150,7 @@ def test_the_subject_has_the_number_of_the_label(some):
             assert set(numbers) == {s.label}, s
 
 
-def test_nouns_of_the_subjects_own_number_stand_between_it_and_the_verb_too(some):
+def test_nouns_of_the_subjects_own_number_also_occur_between_it_and_the_verb(some):
     for label in (0, 1):
         for attractors in range(6):
             group = [s for s in some if s.label == label and s.attractor_count == attractors]
@@ -158,7 +158,7 @@ def test_nouns_of_the_subjects_own_number_stand_between_it_and_the_verb_too(some
             assert 0.1 < with_own / len(group) < 0.9
 
 
-def test_the_last_noun_tells_the_number_without_attractors_and_misleads_with_them(splits):
+def test_the_last_noun_reveals_the_number_without_attractors_and_misleads_with_them(splits):
     right: dict[int, list[bool]] = {}
     for s in splits["test"]:
         if len(s.subject) == 1:
@@ -191,7 +191,7 @@ def test_verbs_of_embedded_clauses_agree_with_their_own_subjects(some):
             while words[i] in adverbs:
                 i -= 1
             before = [j for j in sorted(numbers) if j < v]
-            if words[i] in RELATIVES and i not in numbers:  # the subject is what the clause describes
+            if words[i] in RELATIVES and i not in numbers:  # the subject is the noun that the clause describes
                 if words[i] == "who":
                     before = [j for j in before if words[j] in persons or words[j] in indefinite]
                 if words[i] == "which":
@@ -233,7 +233,7 @@ def test_every_word_of_validation_and_test_occurs_in_train(splits):
     assert {word for name in ("validation", "test") for s in splits[name] for word in s.words} <= train
 
 
-def test_every_noun_is_seen_often_in_training(splits):
+def test_every_noun_occurs_often_in_training(splits):
     seen = Counter(word for s in splits["train"] for word in s.words)
     forms = {form for pairs in vocabulary.NOUNS.values() for pair in pairs for form in pair}
     assert min(seen[form] for form in forms) >= 20
@@ -288,7 +288,7 @@ def test_the_same_seed_gives_the_same_sentences_in_every_process():
     assert Grammar(400, 40, 100).splits() == Grammar(400, 40, 100).splits()
 
 
-def test_another_seed_gives_other_sentences():
+def test_another_seed_gives_different_sentences():
     assert Grammar(400, 40, 100).splits() != Grammar(400, 40, 100, seed=1).splits()
 
 
@@ -299,12 +299,12 @@ def test_the_test_sentences_do_not_change_with_the_size_of_train():
 
 
 @pytest.mark.parametrize("most", range(6))
-def test_no_sentence_has_more_attractors_than_asked_for(most):
+def test_no_sentence_has_more_attractors_than_requested(most):
     split = Grammar(400, 2, 2, max_attractors=most).splits()["train"]
     assert {s.attractor_count for s in split} == set(range(most + 1))
 
 
-def test_the_smallest_grammar_has_one_pair_a_split():
+def test_the_smallest_grammar_has_one_pair_per_split():
     assert [len(split) for split in Grammar(2, 2, 2).splits().values()] == [2, 2, 2]
 
 
@@ -320,7 +320,7 @@ def test_a_size_that_is_too_small_or_odd_is_refused(name, size, remedy):
 
 
 @pytest.mark.parametrize("most", [-1, 6])
-def test_a_number_of_attractors_outside_nought_to_five_is_refused(most):
+def test_a_number_of_attractors_outside_zero_to_five_is_refused(most):
     with pytest.raises(
         ValueError, match=rf"max_attractors: expected 0 to 5; got {most}; .*choose a number in that range"
     ):
@@ -332,7 +332,7 @@ def test_too_many_sentences_are_refused_at_once():
         Grammar(train=10_000_000)
 
 
-def test_running_out_of_new_sentences_is_an_error_and_no_endless_loop(monkeypatch):
+def test_running_out_of_new_sentences_is_an_error_and_not_an_endless_loop(monkeypatch):
     monkeypatch.setattr(grammar, "PATIENCE", 1)
     with pytest.raises(ValueError, match=r"test: expected .* pairs of new sentences .* ask for fewer sentences"):
         Grammar().splits()

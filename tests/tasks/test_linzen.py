@@ -87,7 +87,7 @@ def full_row(i: int, **changes: Any) -> dict[str, Any]:
 
 
 def full(rows: list[dict[str, Any]]) -> list[str]:
-    """Lines as Python's csv module wrote the published file."""
+    """Lines the way Python's csv module wrote the published file."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t")
     writer.writerow(COLUMNS)
@@ -135,14 +135,14 @@ def test_sentences_are_the_rows_of_the_splits(tmp_path, read):
     assert chosen == Sentence(("the", "keys", "of", "NN", "number201"), 1, (), (), 2, "numpred.test.2", natural=False)
 
 
-def test_without_a_training_file_held_out_rows_are_numpred_val_and_the_rest_trains(tmp_path, read):
+def test_without_a_training_file_held_out_rows_come_from_numpred_val_and_the_rest_is_for_training(tmp_path, read):
     splits = read(folder(tmp_path / "data")).splits()
     assert {name: len(split) for name, split in splits.items()} == {"train": 23, "validation": 3, "test": 4}
     assert set(splits["test"]["source"]) == set(splits["validation"]["source"]) == {"numpred.val"}
     assert Counter(splits["train"]["source"]) == {"numpred.val": 13, "numpred.test.1": 6, "numpred.test.2": 4}
 
 
-def test_a_published_training_file_is_the_training_and_changes_no_held_out_row(tmp_path, read):
+def test_a_published_training_file_is_the_training_split_and_changes_no_held_out_row(tmp_path, read):
     without = read(folder(tmp_path / "a")).splits()
     path = folder(tmp_path / "b", train=[*simple(300, 8), *simple(0, 20)], test=simple(400, 5))
     linzen = read(path)
@@ -162,7 +162,7 @@ def test_without_numpred_val_the_held_out_rows_come_from_numpred_test(tmp_path, 
 
 
 @pytest.mark.parametrize("compress", [False, True])
-def test_one_file_is_split_by_the_seed(tmp_path, read, compress):
+def test_a_single_file_is_split_by_the_seed(tmp_path, read, compress):
     path = write(tmp_path / ("numpred.val" + ".gz" * compress), simple(0, 20), compress)
     splits = read(path).splits()
     assert {name: len(split) for name, split in splits.items()} == {"train": 13, "validation": 3, "test": 4}
@@ -170,7 +170,7 @@ def test_one_file_is_split_by_the_seed(tmp_path, read, compress):
     assert sorted(everything(sentences(splits))) == sorted(line.split("\t")[1] for line in simple(0, 20))
 
 
-def test_folder_archive_and_compressed_files_are_the_same_data(tmp_path, read):
+def test_a_folder_an_archive_and_compressed_files_give_the_same_data(tmp_path, read):
     plain = read(folder(tmp_path / "data"))
     packed = read(archive(tmp_path / "rnn_agr_simple.tar.gz", plain.path))
     for file in sorted((tmp_path / "data").glob("numpred.*")):
@@ -180,7 +180,7 @@ def test_folder_archive_and_compressed_files_are_the_same_data(tmp_path, read):
     assert sentences(plain.splits()) == sentences(packed.splits()) == sentences(zipped.splits())
 
 
-def test_a_seed_gives_the_same_splits_again_and_another_gives_others(tmp_path, read):
+def test_the_same_seed_gives_the_same_splits_and_another_seed_different_ones(tmp_path, read):
     path = folder(tmp_path / "data")
     assert sentences(read(path).splits()) == sentences(read(path).splits())
     assert sentences(read(path).splits())["test"] != sentences(read(path, seed=1).splits())["test"]
@@ -207,20 +207,20 @@ def test_repeats_conflicts_and_leaks_are_dropped_and_counted(tmp_path, read):
     }
 
 
-def test_kept_repeats_leave_every_row_in_a_split(tmp_path, read):
+def test_if_repeats_are_kept_every_row_is_in_a_split(tmp_path, read):
     linzen = read(folder(tmp_path / "data", val=[*simple(0, 20), *simple(0, 20)]), drop_repeats=False)
     assert linzen.counts()["train"] == 40 + 10 - 7
     assert sum(map(len, linzen.splits().values())) == 50
 
 
-def test_a_sentence_of_val_that_stands_in_test_k_has_k_attractors(tmp_path, read):
+def test_a_sentence_of_val_that_occurs_in_test_k_has_k_attractors(tmp_path, read):
     linzen = read(folder(tmp_path / "data", test_3=simple(0, 20)))
     splits = linzen.splits()
     assert set(splits["test"]["attractor_count"]) == set(splits["validation"]["attractor_count"]) == {3}
     assert splits["test"].column_names == ["words", "label", "subject", "attractors", "attractor_count", "source"]
 
 
-def test_a_word_may_hold_a_no_break_space(tmp_path, read):
+def test_a_word_may_contain_a_no_break_space(tmp_path, read):
     path = write(tmp_path / "numpred.val", [*simple(0, 20), "VBZ\tthe a\u00a0b \u2028"])
     assert "the a\u00a0b \u2028" in everything(sentences(read(path).splits()))
 
@@ -229,7 +229,7 @@ def test_a_word_may_hold_a_no_break_space(tmp_path, read):
 
 
 @pytest.mark.parametrize("name", ["agr_50_mostcommon_10K.tsv", "agr_50_mostcommon_10K.tsv.gz", "folder"])
-def test_the_full_file_knows_subject_and_attractors(tmp_path, read, name):
+def test_the_full_file_gives_subject_and_attractors(tmp_path, read, name):
     file = "agr_50_mostcommon_10K.tsv" if name == "folder" else name
     path = write(tmp_path / "data" / file, full([full_row(i) for i in range(200)]), file.endswith("gz"))
     splits = read(str(Path(path).parent) if name == "folder" else path).splits()
@@ -246,7 +246,7 @@ def test_the_full_file_knows_subject_and_attractors(tmp_path, read, name):
         assert row["source"] == "agr_50_mostcommon_10K.tsv"
 
 
-def test_the_full_file_is_split_as_the_papers_code_does(tmp_path, read):
+def test_the_full_file_is_split_as_in_the_papers_code(tmp_path, read):
     numbers = list(range(200))
     np.random.RandomState(42).shuffle(numbers)  # a list, as theirs is
     linzen = read(write(tmp_path / "full.tsv", full([full_row(i) for i in range(200)])), drop_repeats=False)
@@ -287,27 +287,27 @@ def test_a_quoted_field_is_read_as_the_csv_module_wrote_it(tmp_path, read):
         ({"verb_index": "nine"}, "expected 18 fields with whole numbers for indices and counts"),
     ],
 )
-def test_a_malformed_full_row_names_file_and_line(tmp_path, read, changes, message):
+def test_an_error_in_a_full_row_names_file_and_line(tmp_path, read, changes, message):
     path = write(tmp_path / "full.tsv", full([full_row(1), full_row(0, **changes)]))
     with pytest.raises(ValueError, match=r"full\.tsv:3: ") as error:
         read(path).splits()
     assert message in str(error.value)
 
 
-# --- what is wrong is said
+# --- error messages
 
 
 @pytest.mark.parametrize(
     "line", ["", "VBZ", "VBZ\t", "VBZ the key", "VBD\tthe key", "VBZ\tthe  key", "VBZ\tthe key\t", "VBZ\t the key"]
 )
-def test_a_malformed_line_names_file_and_line(tmp_path, read, line):
+def test_an_error_in_a_line_names_file_and_line(tmp_path, read, line):
     path = folder(tmp_path / "data", val=[*simple(0, 16), line])
     with pytest.raises(ValueError, match="expected") as error:
         read(path).splits()
     assert str(error.value) == f"{path}/numpred.val:17: expected 'VBZ' or 'VBP', a tab and words, got '{line}'"
 
 
-def test_an_error_leaves_no_half_read_data_in_the_cache(tmp_path, read):
+def test_an_error_leaves_no_partial_data_in_the_cache(tmp_path, read):
     path = write(tmp_path / "numpred.val", [*simple(0, 16), "VBD\tthe key"])
     for _ in range(2):
         with pytest.raises(ValueError, match=r"numpred\.val:17: expected 'VBZ' or 'VBP'"):
@@ -331,12 +331,12 @@ def test_text_that_is_not_utf_8_is_named(tmp_path, read):
         read(str(path)).splits()
 
 
-def test_a_missing_path_says_what_to_give(tmp_path, read):
+def test_a_missing_path_says_what_to_pass(tmp_path, read):
     with pytest.raises(FileNotFoundError, match=r"nowhere: expected a file or a folder, found none; give task\.path="):
         read(str(tmp_path / "nowhere")).splits()
 
 
-def test_a_folder_without_data_says_what_to_give(tmp_path, read):
+def test_a_folder_without_data_says_what_to_pass(tmp_path, read):
     with pytest.raises(
         FileNotFoundError, match=r"expected numpred\.\* or agr_50_mostcommon_10K\.tsv in the folder; give"
     ):
@@ -365,7 +365,7 @@ def test_an_empty_file_is_named(tmp_path, read, compress):
 
 @pytest.mark.parametrize("keep", [15, 60, -4])
 @pytest.mark.parametrize("tar", [False, True])
-def test_a_cut_download_is_named(tmp_path, read, tar, keep):
+def test_a_truncated_download_is_named(tmp_path, read, tar, keep):
     path = tmp_path / "data.gz"
     if tar:
         archive(path, folder(tmp_path / "data"))
@@ -376,13 +376,13 @@ def test_a_cut_download_is_named(tmp_path, read, tar, keep):
         read(str(path)).splits()
 
 
-def test_one_number_alone_is_named(tmp_path, read):
+def test_data_with_only_one_number_is_named(tmp_path, read):
     path = write(tmp_path / "numpred.val", simple(0, 40)[1::2])
     with pytest.raises(ValueError, match=r"numpred\.val: expected both numbers, every verb is plural \(VBP\)"):
         read(path).splits()
 
 
-def test_too_few_sentences_name_the_sizes(tmp_path, read):
+def test_the_error_for_too_few_sentences_names_the_sizes(tmp_path, read):
     path = write(tmp_path / "numpred.val", simple(0, 7))
     with pytest.raises(
         ValueError, match=r"expected more than 7 different sentences for test=4 and validation=3, got 7"
@@ -392,7 +392,7 @@ def test_too_few_sentences_name_the_sizes(tmp_path, read):
         read(write(tmp_path / "full.tsv", full([full_row(i) for i in range(9)]))).splits()
 
 
-def test_a_size_of_none_is_refused():
+def test_a_size_of_zero_is_refused():
     with pytest.raises(ValueError, match="expected test and validation of 1 or more, got 0 and 1000"):
         Linzen("x", test=0)
 
@@ -400,19 +400,19 @@ def test_a_size_of_none_is_refused():
 # --- the cache and the digest
 
 
-def test_a_changed_file_is_read_anew(tmp_path, read):
+def test_a_changed_file_is_read_again(tmp_path, read):
     path = write(tmp_path / "numpred.val", simple(0, 20))
     before = read(path)
     assert "number0" in " ".join(everything(sentences(before.splits())))
     stat = Path(path).stat()
     write(tmp_path / "numpred.val", [line.replace("number", "nombre") for line in simple(0, 20)])
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # same size, same time: only the content tells
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # same size, same time: only the content differs
     after = read(path)
     assert "number0" not in " ".join(everything(sentences(after.splits())))
     assert before.digest != after.digest
 
 
-def test_a_second_reading_comes_from_the_cache(tmp_path, read, monkeypatch):
+def test_a_second_read_comes_from_the_cache(tmp_path, read, monkeypatch):
     path = folder(tmp_path / "data")
     first = read(path).splits()
     monkeypatch.setattr(linzen_files, "rows", lambda *_: pytest.fail("read again"))
@@ -420,7 +420,7 @@ def test_a_second_reading_comes_from_the_cache(tmp_path, read, monkeypatch):
     assert first["train"].cache_files[0]["filename"].startswith(str(tmp_path / "cache"))
 
 
-def test_the_digest_tells_content_and_splits_but_no_place(tmp_path, read):
+def test_the_digest_depends_on_content_and_splits_but_not_on_location(tmp_path, read):
     here, there = read(folder(tmp_path / "here")), read(folder(tmp_path / "there/else"))
     assert here.digest == there.digest
     others = [read(here.path, **{key: 2}) for key in ("seed", "test", "validation")]

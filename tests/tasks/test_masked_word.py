@@ -78,13 +78,13 @@ def test_a_sentence_is_encoded_around_the_mask(bert: Model):
     assert example.input_ids == plain
 
 
-def test_referents_stand_behind_the_mask_too(bert: Model):
+def test_referents_may_follow_the_mask(bert: Model):
     (example,) = MaskedWord(sentences=["Since [MASK] car broke, {Ebenezer|his} met {old Mary|her}."]).examples(bert)
     found = {name: [words(example, bert.tokens)[i] for i in indices] for name, indices in example.planted.items()}
     assert found == {"referent 1": ["e", "##ben", "##ezer"], "referent 2": ["old", "mary"]}
 
 
-def test_an_unknown_word_of_the_text_is_content(bert: Model):
+def test_an_unknown_word_in_the_text_is_content(bert: Model):
     (example,) = MaskedWord(sentences=["He drew ⛄ and [UNK] on [MASK] wall."]).examples(bert)
     unknown = [i for i, word in enumerate(words(example, bert.tokens)) if word == "[UNK]"]
     assert len(unknown) == 2
@@ -103,7 +103,7 @@ def test_an_unknown_word_of_the_text_is_content(bert: Model):
     ],
     ids=lambda task: type(task.reader).__name__,
 )
-def test_every_example_is_whole(bert: Model, task: MaskedWord):
+def test_every_example_is_complete(bert: Model, task: MaskedWord):
     if path := getattr(task.reader, "path", None):
         task = replace(task, path=str(shared("data", path)))
     examples = task.examples(bert)
@@ -123,7 +123,7 @@ def test_every_example_is_whole(bert: Model, task: MaskedWord):
     assert batch.inputs["candidates"].shape == (20, 2)
 
 
-def test_the_model_tells_his_from_her_on_gap(bert: Model):
+def test_the_model_distinguishes_his_from_her_on_gap(bert: Model):
     examples = MaskedWord(Gap(str(shared("data", "gap")), "validation")).examples(bert)[:100]
     classes = predicted(bert, examples)
     right = sum(label == example.gold for label, example in zip(classes, examples, strict=True))
@@ -131,7 +131,7 @@ def test_the_model_tells_his_from_her_on_gap(bert: Model):
     assert right >= 80
 
 
-def test_a_token_taken_out_before_the_mask_moves_the_position(bert: Model):
+def test_removing_a_token_before_the_mask_moves_the_position(bert: Model):
     batch = batched(bert, MaskedWord(sentences=[ASKED]).examples(bert))
     shorter = without(batch.at(torch.tensor([0, 0])), torch.tensor([2, 6]))
     assert shorter["position"].tolist() == [4, 5]
@@ -174,7 +174,7 @@ def fast(tokenizer: Tokenizer, trim_offsets: bool) -> Any:
 
 
 def bytes_tokenizer() -> Any:
-    """As RoBERTa's: a word behind a space is another piece than one without, and the mask takes the space."""
+    """Like RoBERTa's: a word after a space is a different piece from one without, and the mask absorbs the space."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
@@ -186,7 +186,7 @@ def bytes_tokenizer() -> Any:
 
 
 def spaces_tokenizer() -> Any:
-    """As ALBERT's and DeBERTa's: pieces begin with a mark for the space, which their offsets hold."""
+    """Like ALBERT's and DeBERTa's: pieces begin with a mark for the space, which their offsets include."""
     pieces = "▁John ▁asked ▁Mary ▁about ▁his ▁her ▁book ▁ . his her".split()  # noqa: SIM905
     tokenizer = Tokenizer(models.Unigram([(word, -1.0) for word in [*SPECIAL, *pieces]], unk_id=3))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -194,7 +194,7 @@ def spaces_tokenizer() -> Any:
 
 
 def pieces_tokenizer(vocabulary: str, **more: Any) -> Any:
-    """As BERT's, with the words given."""
+    """Like BERT's, with the given words."""
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *vocabulary.split()]
     tokenizer = Tokenizer(models.WordPiece({name: i for i, name in enumerate(names)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
@@ -212,7 +212,7 @@ def encoded(tokens: Any, sentence: str, **more: Any) -> Example:
     return MaskedWord(sentences=[sentence], **more).examples(Model(torch.nn.Identity(), tokens, "none"))[0]
 
 
-def test_a_candidate_is_the_piece_that_it_is_in_its_place():
+def test_a_candidate_is_the_piece_that_it_would_be_in_context():
     tokens = bytes_tokenizer()
     example = encoded(tokens, ASKED)
     assert tokens.convert_ids_to_tokens(example.candidates) == ["Ġhis", "Ġher"]
@@ -234,12 +234,12 @@ def test_a_mark_for_the_space_belongs_to_the_candidate():
     assert example.planted == {"referent 1": [1], "referent 2": [3]}
 
 
-def test_a_candidate_melted_into_the_text_is_refused():
+def test_a_candidate_merged_into_the_text_is_refused():
     with pytest.raises(ValueError, match=r"tokens that make up the candidate 'hn' and no more, got .*by spaces"):
         encoded(bytes_tokenizer(), "Jo[MASK] asked", candidates=["hn", "x"])
 
 
-def test_special_tokens_that_the_template_adds_are_no_content():
+def test_special_tokens_added_by_the_template_are_not_content():
     tokens = pieces_tokenizer("they lost his her way .")
     example = encoded(tokens, "they lost [MASK] way .")
     assert text(example, tokens) == "[CLS] [SEP] they lost [MASK] way . [SEP]"
@@ -249,7 +249,7 @@ def test_special_tokens_that_the_template_adds_are_no_content():
     ]
 
 
-def test_pieces_that_candidates_share_stand_before_the_mask():
+def test_pieces_that_candidates_share_go_before_the_mask():
     tokens = pieces_tokenizer("anna met bob on the way un ##kind ##happ ##y ##ly road . kind")
     example = encoded(
         tokens, "on the [MASK] way {anna|unkindly} met {bob|unhappy} .", candidates=["unkindly", "unhappy"]
@@ -279,7 +279,7 @@ def test_an_unknown_candidate_is_named():
         encoded(pieces_tokenizer("the his way"), "the [MASK] way")
 
 
-def test_a_tokenizer_that_does_not_serve_is_refused():
+def test_an_unsuitable_tokenizer_is_refused():
     with pytest.raises(ValueError, match=r"needs a fast tokenizer with a mask token, got .*Tokenizer.*; choose"):
         encoded(pieces_tokenizer("his her way", mask=None), "[MASK] way")
     with pytest.raises(ValueError, match="needs a fast tokenizer with a mask token, got object"):
@@ -289,7 +289,7 @@ def test_a_tokenizer_that_does_not_serve_is_refused():
 # the task
 
 
-def test_given_sentences_win_and_keep_their_order():
+def test_given_sentences_take_precedence_and_keep_their_order():
     tokens = pieces_tokenizer("a b c d his her")
     task = MaskedWord(reader=Gap("nowhere"), sentences=[f"{word} [MASK]" for word in "dabca"])
     examples = task.examples(Model(torch.nn.Identity(), tokens, "none"))
@@ -335,11 +335,11 @@ def test_the_classes_are_the_candidates():
         ({"order_seed": -1}, "order_seed is a whole number, at least 0, got -1"),
     ],
 )
-def test_settings_that_cannot_be(settings: dict[str, Any], message: str):
+def test_invalid_settings_are_refused(settings: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message):
         MaskedWord(**settings)
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
+def test_a_missing_folder_is_named(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"expected a folder with gap-test\.tsv, found no such folder"):
         _ = MaskedWord(Gap(str(tmp_path / "nowhere"), "test")).facts

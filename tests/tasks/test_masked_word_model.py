@@ -24,7 +24,7 @@ CONFIGS = {
     "Albert": SMALL | {"embedding_size": 8},
     "DebertaV2": SMALL | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 8},
 }
-if transformers.__version__ >= "5":  # before, this head failed by itself
+if transformers.__version__ >= "5":  # in older versions this head itself fails
     CONFIGS["DebertaV2 without the old head"] = SMALL | {"relative_attention": True, "legacy": False}
 
 
@@ -34,7 +34,7 @@ def inner(request: pytest.FixtureRequest) -> nn.Module:
     kind = request.param.split()[0]
     config = getattr(transformers, f"{kind}Config")(**CONFIGS[request.param], attn_implementation="eager")
     model = getattr(transformers, f"{kind}ForMaskedLM")(config).eval()
-    for parameter in model.parameters():  # biases start at zero, which would hide that one of them is missing
+    for parameter in model.parameters():  # biases start at zero, which would hide a missing one
         nn.init.normal_(parameter, std=0.3)
         parameter.requires_grad_(False)
     return model
@@ -51,7 +51,7 @@ def batch() -> Batch:
     return collate([example(9, 4, [20, 21]), example(6, 1, [30, 8]), example(7, 6, [21, 20])], "all", blanks)
 
 
-def test_the_logits_are_the_inner_models_at_the_position(inner: nn.Module, batch: Batch):
+def test_the_logits_are_those_of_the_inner_model_at_the_position(inner: nn.Module, batch: Batch):
     inputs = {name: batch.inputs[name] for name in ("input_ids", "attention_mask")}
     whole = inner(**inputs, output_hidden_states=True, output_attentions=True)
     rows = torch.arange(3)
@@ -103,7 +103,7 @@ def test_gradients_reach_the_word_embedding(inner: nn.Module, batch: Batch):
     torch.testing.assert_close(trace.forward_from(trace.embedding, torch.arange(3)), whole, atol=1e-5, rtol=0)
 
 
-def test_what_methods_ask_of_a_model_is_the_inner_models(inner: nn.Module):
+def test_what_methods_read_from_a_model_comes_from_the_inner_model(inner: nn.Module):
     model = MaskedWordModel(inner)
     assert model.config is inner.config
     assert model.base_model is inner.base_model

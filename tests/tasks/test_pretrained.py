@@ -1,4 +1,4 @@
-"""Checkpoints from folders and from the hub, and what is said of those that cannot serve."""
+"""Checkpoints from folders and from the hub, and the errors for unsuitable ones."""
 
 import json
 import shutil
@@ -45,7 +45,7 @@ def trace(sst2, examples) -> Trace:
     return Trace(sst2.module, collate(examples, "all", sst2.blank_ids), output="logit")
 
 
-def test_the_checkpoint_is_loaded_as_it_was_trained(task, sst2):
+def test_the_checkpoint_is_loaded_as_trained(task, sst2):
     assert sst2.identity.startswith("distilbert-minilm-sst2@")
     assert sst2.longest == 512
     assert {parameter.dtype for parameter in sst2.module.parameters()} == {torch.float32}
@@ -58,7 +58,7 @@ def test_the_checkpoint_is_loaded_as_it_was_trained(task, sst2):
     encoded.pop("token_type_ids", None)
     with torch.no_grad():
         logits = plain(**encoded).logits
-    assert torch.allclose(trace.logits, logits, rtol=0, atol=1e-5)  # plain runs another attention kernel
+    assert torch.allclose(trace.logits, logits, rtol=0, atol=1e-5)  # plain uses a different attention kernel
     assert (trace.predicted == trace.batch.gold).double().mean() > 0.8
 
 
@@ -86,8 +86,8 @@ def test_attention_is_the_softmax_of_queries_and_keys_by_hand(sst2, trace: Trace
         assert torch.allclose(trace.hidden[:, index], states[index], atol=1e-6)
 
 
-def test_integrated_gradients_are_captums_at_the_embedding_layer(sst2, trace: Trace):
-    """Captum swaps the layer's output itself: nothing of ours stands in this path."""
+def test_integrated_gradients_equal_captums_at_the_embedding_layer(sst2, trace: Trace):
+    """Captum replaces the layer's output itself: this path uses none of our code."""
     index = torch.arange(len(trace.logits))
     ours = IntegratedGradients(steps=8).attribute(trace)
     blank = trace.batch.input_ids.clone()
@@ -105,7 +105,7 @@ def test_integrated_gradients_are_captums_at_the_embedding_layer(sst2, trace: Tr
 
 @pytest.fixture(scope="module")
 def alone_and_together(sst2, examples) -> tuple[Trace, Trace]:
-    """A sentence by itself and beside a longer one; what methods share is made once for all of them."""
+    """A sentence on its own and next to a longer one; what methods share is computed once for all of them."""
     short, longer = sorted(examples, key=lambda example: len(example.input_ids))[:2]
     assert len(short.input_ids) < len(longer.input_ids)
     return (
@@ -121,8 +121,8 @@ def test_every_method_gives_a_real_sentence_the_same_scores_alone_and_among_othe
     assert close(alone[0], together[0][..., : alone.shape[-1]])
 
 
-def test_blank_outs_padding_is_at_most_a_tenth(task, sst2):
-    """Of all tokens that re-runs of a full batch hand to the model."""
+def test_padding_in_blank_out_is_at_most_a_tenth(task, sst2):
+    """A tenth of all tokens that re-runs of a full batch pass to the model."""
     chosen = sorted(task.examples(sst2)[:90], key=lambda example: len(example.input_ids))[30:60]
     trace = Trace(sst2.module, collate(chosen, "all", sst2.blank_ids), token_budget=1024)
     seen = []
@@ -136,7 +136,7 @@ def test_blank_outs_padding_is_at_most_a_tenth(task, sst2):
     assert 1 - needed / handed <= 0.1
 
 
-def test_a_folder_that_is_no_model_says_what_is_expected(tmp_path, task):
+def test_a_folder_that_is_not_a_model_says_what_is_expected(tmp_path, task):
     def load(path):
         return Pretrained(path=str(path))(task, lambda done, total, note: None)
 
@@ -156,21 +156,21 @@ def test_a_folder_that_is_no_model_says_what_is_expected(tmp_path, task):
         load(broken)
 
 
-def test_a_head_by_chance_is_refused(tmp_path, task):
-    """A masked-LM checkpoint loads as a classifier without complaint, its head random."""
+def test_a_randomly_initialised_head_is_refused(tmp_path, task):
+    """A masked-LM checkpoint loads as a classifier without complaint, but its head is random."""
     source = shared("checkpoints", "bert-minilm-mlm")
     with pytest.raises(ValueError, match=r"has no weights of the right shape for .*classifier.*random numbers"):
         Pretrained(path=str(source))(task, lambda done, total, note: None)
 
 
-def test_no_name_and_no_path_says_what_to_set(task):
+def test_without_a_name_or_path_the_error_says_what_to_set(task):
     with pytest.raises(ValueError, match=r"set model.name=<owner/name> or model.path=<folder>"):
         Pretrained()(task, lambda done, total, note: None)
 
 
 @pytest.fixture
 def cut_off(monkeypatch, tmp_path):
-    """No network, and an empty cache."""
+    """No network and an empty cache."""
 
     def refuse(*_args, **_options):
         raise socket.gaierror(-2, "Name or service not known")
@@ -180,13 +180,13 @@ def cut_off(monkeypatch, tmp_path):
 
 
 @pytest.mark.usefixtures("cut_off")
-def test_with_the_network_cut_off_the_remedies_are_named_at_once():
+def test_without_a_network_the_remedies_are_named_at_once():
     start = time.monotonic()
     with pytest.raises(OSError, match=r"model\.path=<folder>.*fill the cache.*HF_HUB_OFFLINE=1"):
         hub.model_folder("google-bert/bert-base-uncased", "86b5e0934494bd15c9632b12f734a8a67f723594")
     with pytest.raises(OSError, match=r"task\.path=<file or folder>.*fill the cache.*HF_HUB_OFFLINE=1"):
         hub.data("nyu-mll/glue", "sst2", "validation", None)
-    assert time.monotonic() - start < 20  # the libraries' own retries take half a minute for each
+    assert time.monotonic() - start < 20  # the libraries' own retries take half a minute each
 
 
 @pytest.mark.usefixtures("cut_off")

@@ -15,7 +15,7 @@ def adds_up(facts: dict[str, int]) -> bool:
     return facts["read"] == facts["kept"] + sum(n for name, n in facts.items() if name.startswith("dropped"))
 
 
-# marked
+# marked sentences
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ def test_marks_become_referents(text, candidates, mentions, points_to):
         ("{John|his} asked {Paul|his} about [MASK] book.", "got 'his' twice in '.*Paul.*'; give them two different"),
     ],
 )
-def test_a_sentence_that_is_not_well_marked_is_quoted(text, message):
+def test_a_badly_marked_sentence_is_quoted(text, message):
     with pytest.raises(ValueError, match=message):
         marked.parse(text, HIS_HER)
 
 
-def test_marked_sentences_come_from_a_file(tmp_path: Path):
+def test_marked_sentences_are_read_from_a_file(tmp_path: Path):
     file = tmp_path / "mine.txt"
     file.write_text("{John|his} asked {Mary|her} about [MASK] book.\n\nThey lost [MASK] way.\n")
     found, facts = marked.Marked(str(file)).read(HIS_HER)
@@ -69,7 +69,7 @@ def test_a_referent_does_not_straddle_the_mask():
         MaskedSentence("ab", "cd", HIS_HER, referents=((0, 4),))
 
 
-# our own
+# our own sentences
 
 
 def test_our_own_sentences_are_balanced():
@@ -85,7 +85,7 @@ def test_our_own_sentences_are_balanced():
     assert len(embedded.MEN) == len(embedded.WOMEN) == 12
 
 
-def test_our_own_sentences_are_the_same_always_and_mixed():
+def test_our_own_sentences_are_always_the_same_and_mixed():
     assert embedded.texts() == embedded.texts()
     assert embedded.texts() != embedded.texts(seed=1)
     first = [sentence.points_to[0] for sentence in embedded.Embedded().read(HIS_HER)[0][:40]]
@@ -111,7 +111,7 @@ def test_the_possessives_of_winobias(split, expected):
     assert len(found) == facts["kept"] == len({str(sentence) for sentence in found})
 
 
-def test_winobias_points_by_the_lists():
+def test_winobias_referents_follow_the_lists():
     folder = shared("data", "winobias")
     found, _ = winobias.WinoBias(str(folder), "all").read(HIS_HER)
     men, women = ({*(folder / f"{side}_occupations.txt").read_text().split("\n")} for side in ("male", "female"))
@@ -171,7 +171,7 @@ def test_a_winobias_line_that_cannot_be_placed_is_counted(small_winobias: Path):
 # Winogender
 
 
-def test_winogender_is_what_was_published():
+def test_winogender_matches_the_published_data():
     folder = shared("data", "winogender")
     found, facts = winogender.Winogender(str(folder)).read(HIS_HER)
     assert facts == {"read": 120, "kept": 27, "dropped_other_pronoun": 93, "sentences": 54}
@@ -260,7 +260,7 @@ def test_gap_spans_cover_the_names():
         (" I would", False),
     ],
 )
-def test_a_possessive_is_told_by_the_next_word(after, expected):
+def test_a_possessive_is_recognised_by_the_next_word(after, expected):
     assert gap.possessive(after) is expected
 
 
@@ -300,7 +300,7 @@ def test_a_malformed_gap_row_is_named(tmp_path: Path, row, message):
         gap.Gap(gap_file(tmp_path, gap_row(), row), "test").read(HIS_HER)
 
 
-def test_a_file_that_is_no_gap_file_is_named(tmp_path: Path):
+def test_a_file_that_is_not_a_gap_file_is_named(tmp_path: Path):
     file = tmp_path / "gap-test.tsv"
     file.write_text("something else\n")
     with pytest.raises(ValueError, match=r"gap-test\.tsv:1: expected the header ID Text"):

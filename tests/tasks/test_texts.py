@@ -1,4 +1,4 @@
-"""Texts given as parameters, and a model that is in memory already."""
+"""Texts given as parameters, and a model that is already in memory."""
 
 import pytest
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -21,7 +21,7 @@ def loaded(folder):
     return module.eval(), AutoTokenizer.from_pretrained(folder)
 
 
-def test_given_texts_are_encoded_as_those_of_a_file(loaded, tmp_path):
+def test_given_texts_are_encoded_like_those_from_a_file(loaded, tmp_path):
     (tmp_path / "validation.csv").write_text("text,label\na dull film,0\nmoving,1\na dull film,0\n")
     classes = ["negative", "positive"]
     given = Texts(["a dull film", "moving", "a dull film"], labels=["negative", 1, 0], classes=classes)
@@ -52,12 +52,12 @@ def test_the_digest_is_that_of_the_content():
         ({"texts": ["a"], "labels": ["good"], "classes": ["bad", "fine"]}, "one of bad, fine"),
     ],
 )
-def test_what_is_no_text_or_label_is_refused(arguments, sentence):
+def test_input_that_is_not_a_text_or_label_is_refused(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         Texts(**arguments)
 
 
-def test_a_model_in_memory_is_left_as_it_is(loaded):
+def test_a_model_in_memory_is_left_unchanged(loaded):
     module, tokens = loaded
     model = Pretrained.of(module, tokens, Texts())
     assert model.module is module

@@ -1,4 +1,4 @@
-"""The Python API on a real checkpoint: its examples, and the numbers of the command line."""
+"""The Python API on a real checkpoint: its examples run, and its numbers match the command line."""
 
 import doctest
 import importlib
@@ -32,7 +32,7 @@ def model(folder: str) -> harness.Model:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_examples_in_docstrings_are_true(name: str, folder: str, model: harness.Model, tmp_path: Path):
+def test_the_examples_in_docstrings_are_correct(name: str, folder: str, model: harness.Model, tmp_path: Path):
     module = importlib.import_module(f"harness.api.{name}")
     saved = harness.evaluate(TEXTS, model, ["random", "rollout"]).save(tmp_path / "run", figures=False)
     given = {
@@ -59,26 +59,26 @@ def test_every_public_function_has_an_example():
 
 @dataclass(frozen=True)
 class Mine:
-    """Somebody's own explainer."""
+    """A user's own explainer."""
 
     def __call__(self, trace: harness.Trace) -> Tensor:  # [batch, layer, token]
         return trace.read_out(trace.attention.mean(dim=2))
 
 
-def test_ones_own_explainer_needs_no_file(model: harness.Model):
+def test_a_custom_explainer_needs_no_file(model: harness.Model):
     results = harness.evaluate(TEXTS, model, explainers=["attention", Mine()], references=["blank_out"])
     means = results.leaderboard().pivot(index="explainer", columns="layer", values="mean")
     assert np.allclose(means.loc["mine"], means.loc["attention"], atol=1e-9)
 
 
-def test_rho_is_that_of_the_leaderboard(model: harness.Model):
+def test_rho_matches_the_leaderboard(model: harness.Model):
     trace = harness.trace(TEXTS, model)
     rho = harness.rho(Rollout()(trace), harness.reference("blank_out")(trace), trace)  # [batch, layer]
     board = harness.evaluate(TEXTS, model, ["rollout"]).leaderboard()
     assert np.allclose(rho.mean(axis=0), board["mean"], atol=1e-9)
 
 
-def test_the_numbers_are_those_of_the_command_line_to_the_last_digit(assay, tmp_path: Path, folder: str):
+def test_the_numbers_match_the_command_line_to_the_last_digit(assay, tmp_path: Path, folder: str):
     data = str(shared("data", "sst2"))
     given = ["task=sst2", f"task.path={data}", f"model.path={folder}", "limit=12", "threads=1"]
     given += ["explainers=[random,attention,rollout]", "metrics=[violation_ratio]"]
@@ -96,7 +96,7 @@ def test_the_numbers_are_those_of_the_command_line_to_the_last_digit(assay, tmp_
     pd.testing.assert_frame_equal(other[columns], mine, check_exact=True)
 
 
-def test_results_are_saved_and_opened_as_a_run_of_the_command_line(model, tmp_path: Path, assay_report):
+def test_results_are_saved_and_opened_like_a_run_of_the_command_line(model, tmp_path: Path, assay_report):
     results = harness.evaluate(TEXTS, model, ["random", ("rollout", {"residual": 0.1})], labels=[0, 1, 1, "NEGATIVE"])
     place = results.save(tmp_path / "mine", pictured=1)
     assert (place / "figures" / "row_by_layer_1.svg").is_file()
@@ -112,7 +112,7 @@ def test_results_are_saved_and_opened_as_a_run_of_the_command_line(model, tmp_pa
     assert "rollout" in results._repr_html_()
 
 
-def test_a_model_in_memory_stays_as_it_is(folder: str):
+def test_a_model_in_memory_is_left_unchanged(folder: str):
     module = transformers.AutoModelForSequenceClassification.from_pretrained(
         folder, attn_implementation="eager", dtype=torch.float32
     )
@@ -130,7 +130,7 @@ def test_a_model_in_memory_stays_as_it_is(folder: str):
     assert not any(parameter.grad is not None for parameter in module.parameters())
 
 
-def test_nothing_global_stays_changed(model: harness.Model):
+def test_no_global_state_stays_changed(model: harness.Model):
     def state() -> tuple:
         import numba
 
@@ -148,7 +148,7 @@ def test_nothing_global_stays_changed(model: harness.Model):
         transformers.utils.logging.set_verbosity_warning()
 
 
-def test_a_heat_map_escapes_what_stands_in_a_text(model: harness.Model):
+def test_a_heat_map_escapes_the_text(model: harness.Model):
     shown = harness.explain("<b> & 'x'", model, "attention")._repr_html_()
     assert "&lt;" in shown
     assert "&amp;" in shown
@@ -156,7 +156,7 @@ def test_a_heat_map_escapes_what_stands_in_a_text(model: harness.Model):
     assert "L6" in shown
 
 
-def test_a_text_is_data_whatever_stands_in_it(model: harness.Model):
+def test_a_text_is_data_whatever_it_contains(model: harness.Model):
     scores = harness.explain("costs ${seed} or [5]", model, "random")
     assert "$" in scores.tokens
 

@@ -1,4 +1,4 @@
-"""The command line as a user types it, in this process; what must survive a kill runs in one of its own."""
+"""The command line as a user types it, in this process; what must survive a kill runs in its own process."""
 
 import json
 import os
@@ -78,7 +78,7 @@ def test_a_run_leaves_tables_scores_and_a_manifest(assay, model, tmp_path: Path)
         (["explainers=[attention_by_head]"], {"attention_by_head"}),
     ],
 )
-def test_every_form_of_choosing_explainers_runs(assay, tmp_path: Path, model, arguments, explainers):
+def test_every_way_of_choosing_explainers_runs(assay, tmp_path: Path, model, arguments, explainers):
     status, _, err = assay(*FEW, *arguments)
     assert status == 0, err
     rows = rows_of(tmp_path / "run")
@@ -94,7 +94,7 @@ def test_a_parameter_on_the_command_line_reaches_the_method(assay, tmp_path: Pat
 def test_a_sweep_runs_every_job(monkeypatch, tmp_path: Path, capsys, model):
     monkeypatch.chdir(tmp_path)
     arguments = ["-m", *FEW, "explainers=[random]", "seed=0,1", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
-    # the floor's seed sweeps, the model stays
+    # the sweep is over the floor's seed, the model stays the same
     monkeypatch.setattr(sys, "argv", ["assay", *arguments, "model.seed=0"])
     command.main()
     capsys.readouterr()
@@ -112,7 +112,7 @@ def test_every_preset_composes(preset: str, monkeypatch, capsys):
     assert config["references"]
 
 
-def test_the_papers_presets_turn_the_papers_switches(monkeypatch, capsys):
+def test_the_papers_presets_set_the_papers_options(monkeypatch, capsys):
     def composed(preset: str) -> dict:
         monkeypatch.setattr(sys, "argv", ["assay", f"+experiment={preset}", "--cfg", "job", "--resolve"])
         command.main()
@@ -130,7 +130,7 @@ def test_the_papers_presets_turn_the_papers_switches(monkeypatch, capsys):
 
 
 def test_a_paper_table_on_the_published_sentences(assay, tmp_path: Path, model):
-    """The real sentences through the preset, with the small model."""
+    """The preset on the real sentences, with the small model."""
     folder = shared("data", "linzen")
     trained = [f"model.path={_folder_of(model)}", f"task.path={folder}"]
     status, out, err = assay("+experiment=az20_table2", *trained, "limit=30")
@@ -192,7 +192,7 @@ def _folder_of(model) -> Path:
         (["hydra.run.dir=/proc/run"], "choose another with hydra.run.dir=<folder>"),
     ],
 )
-def test_bad_input_gets_one_sentence_and_a_non_zero_exit(assay, model, arguments, sentence):
+def test_bad_input_gets_one_sentence_and_a_non_zero_exit_status(assay, model, arguments, sentence):
     small = [] if arguments[0].startswith("resume=") else SMALL
     status, _, err = assay(*small, *arguments)
     assert status == 1
@@ -202,7 +202,7 @@ def test_bad_input_gets_one_sentence_and_a_non_zero_exit(assay, model, arguments
     assert err.startswith("assay: ")
 
 
-def test_an_unexpected_error_keeps_its_traceback_in_a_file(assay, model, monkeypatch):
+def test_an_unexpected_error_saves_its_traceback_to_a_file(assay, model, monkeypatch):
     monkeypatch.setattr("harness.cli.experiment.limited", lambda *arguments: 1 / 0)
     status, _, err = assay(*FEW)
     assert status == 1
@@ -213,7 +213,7 @@ def test_an_unexpected_error_keeps_its_traceback_in_a_file(assay, model, monkeyp
     kept.unlink()
 
 
-def test_cells_that_fail_are_shown_and_the_exit_is_not_zero(assay, tmp_path: Path, model):
+def test_failed_cells_are_shown_and_the_exit_status_is_not_zero(assay, tmp_path: Path, model):
     status, out, err = assay(*FEW, "explainers=[random,flow]", "references.blank_out.blank_token=mask")
     assert status == 1
     assert "FAILED all explainers with blank_out, 12 examples: ValueError: this model's vocabulary has no mask" in out
@@ -223,7 +223,7 @@ def test_cells_that_fail_are_shown_and_the_exit_is_not_zero(assay, tmp_path: Pat
     assert "ok" in set(rows.loc[rows["reference"] == "input_gradient", "status"])
 
 
-def test_a_folder_that_holds_a_run_is_not_written_over(assay, tmp_path: Path, model):
+def test_a_folder_that_holds_a_run_is_not_overwritten(assay, tmp_path: Path, model):
     assert assay(*FEW, "explainers=[random]")[0] == 0
     before = rows_of(tmp_path / "run")
     status, _, err = assay(*FEW, "explainers=[position]")
@@ -232,7 +232,7 @@ def test_a_folder_that_holds_a_run_is_not_written_over(assay, tmp_path: Path, mo
     pd.testing.assert_frame_equal(rows_of(tmp_path / "run"), before)
 
 
-def test_ctrl_c_leaves_the_rows_so_far_and_resume_goes_on(assay, tmp_path: Path, model, monkeypatch):
+def test_ctrl_c_keeps_the_rows_so_far_and_resume_continues(assay, tmp_path: Path, model, monkeypatch):
     write, calls = RunFolder.write_part, []
 
     def interrupted(self, part, run):
@@ -252,15 +252,15 @@ def test_ctrl_c_leaves_the_rows_so_far_and_resume_goes_on(assay, tmp_path: Path,
     pd.testing.assert_frame_equal(rows_of(tmp_path / "run"), rows_of(tmp_path / "unbroken"))
 
 
-def test_resume_refuses_another_configuration(assay, tmp_path: Path, model):
+def test_resume_refuses_a_different_configuration(assay, tmp_path: Path, model):
     assert assay(*FEW, "explainers=[random]")[0] == 0
     status, _, err = assay(*FEW, "explainers=[position]", f"resume={tmp_path / 'run'}")
     assert status == 1
     assert "cannot be resumed: the config has changed" in err
 
 
-def test_a_killed_run_has_lost_one_part_at_most(assay, model, tmp_path: Path):
-    """kill -9, then resume: nothing whole is computed again, and the table is that of an unbroken run."""
+def test_a_killed_run_loses_at_most_one_part(assay, model, tmp_path: Path):
+    """kill -9, then resume: no finished part is computed again, and the table equals that of an uninterrupted run."""
     arguments = [*SMALL, "limit=120", "token_budget=60", "explainers=[random,flow]"]
     folder = tmp_path / "killed"
     running = subprocess.Popen(
@@ -293,7 +293,7 @@ def test_a_killed_run_has_lost_one_part_at_most(assay, model, tmp_path: Path):
     assert tables[0] == tables[1]
 
 
-def test_the_report_is_redone_from_the_folder_alone(assay, tmp_path: Path, model, monkeypatch, capsys):
+def test_the_report_can_be_redone_from_the_folder_alone(assay, tmp_path: Path, model, monkeypatch, capsys):
     assert assay(*FEW, "explainers=[random,flow]")[0] == 0
     folder = tmp_path / "run"
     files = ("leaderboard.md", "leaderboard.tex", "leaderboard.csv")
@@ -317,7 +317,7 @@ def test_the_report_is_redone_from_the_folder_alone(assay, tmp_path: Path, model
         (["one", "two"], 2, "say where to write it with --out FOLDER"),
     ],
 )
-def test_a_report_of_nothing_says_what_to_give(monkeypatch, capsys, tmp_path, arguments, status, sentence):
+def test_a_report_without_a_run_says_what_to_pass(monkeypatch, capsys, tmp_path, arguments, status, sentence):
     monkeypatch.setattr(sys, "argv", ["assay-report", *arguments, *([] if status == 2 else ["--out", str(tmp_path)])])
     with pytest.raises(SystemExit) as exited:
         report.main()
@@ -390,7 +390,7 @@ def test_pronouns_are_explained_at_the_mask_with_their_referents(assay, tmp_path
         (["shard=5/4"], "shard is k/n with k from 1 to n, as in shard=2/8, got '5/4'"),
     ],
 )
-def test_bad_input_of_other_tasks_gets_one_sentence_too(assay, tmp_path, arguments, sentence):
+def test_bad_input_for_other_tasks_gets_one_sentence_too(assay, tmp_path, arguments, sentence):
     texts = tmp_path / "validation.tsv"
     texts.write_text("sentence\tlabel\ngood\t1\nbad\t0\n")
     filled = [one.format(texts=texts, masked=shared("checkpoints", "bert-minilm-mlm")) for one in arguments]

@@ -1,4 +1,4 @@
-"""One small real run: `assay-compare` as a user types it, and its tables against naive loops over its rows."""
+"""One small real run: `assay-compare` as a user types it, and its tables compared with naive loops over its rows."""
 
 import re
 import shutil
@@ -38,7 +38,7 @@ def folder(model, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def compared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture):
-    """Run `assay-compare`: its table, and what it printed."""
+    """Run `assay-compare` and return its table and what it printed."""
 
     def call(*arguments: object) -> tuple[pd.DataFrame, str]:
         out = tmp_path / "out"
@@ -51,7 +51,7 @@ def compared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Cap
 
 
 def worse(folder: Path, place: Path, by: float) -> Path:
-    """A copy of the run whose rollout agrees with blank-out by so much less in layer 2."""
+    """A copy of the run whose rollout agrees with blank-out that much less in layer 2."""
     shutil.copytree(folder, place)
     rows = pd.read_parquet(place / "rows.parquet")
     where = (rows["explainer"] == "rollout") & (rows["reference"] == "blank_out") & (rows["layer"] == 2)
@@ -70,7 +70,7 @@ def test_a_run_does_not_differ_from_itself(compared, folder: Path):
     assert table.set_index(CELL)["n"].sort_index().to_dict() == expected.sort_index().to_dict()
 
 
-def test_a_run_made_worse_differs_where_it_was_and_by_as_much(compared, folder: Path, tmp_path: Path):
+def test_a_run_made_worse_differs_where_it_was_made_worse_and_by_as_much(compared, folder: Path, tmp_path: Path):
     table, out = compared(folder, worse(folder, tmp_path / "worse", 0.2))
     differing = table[table["better"].notna()]
     assert differing[["measure", "explainer", "layer", "better"]].to_numpy().tolist() == [
@@ -85,7 +85,7 @@ def test_a_run_made_worse_differs_where_it_was_and_by_as_much(compared, folder: 
     assert r"\textbf{-0.200 [-0.20, -0.20]} & $<$.0001" in (tmp_path / "out" / "comparison.tex").read_text()
 
 
-def test_examples_that_one_run_lacks_are_counted(compared, folder: Path, tmp_path: Path):
+def test_examples_missing_from_one_run_are_counted(compared, folder: Path, tmp_path: Path):
     fewer = tmp_path / "fewer"
     shutil.copytree(folder, fewer)
     for name in ("rows", "metrics", "examples", "scores"):
@@ -113,7 +113,7 @@ def test_two_explainers_of_one_run(compared, folder: Path):
     assert "first: position; second: rollout" in out
 
 
-def test_the_runs_ranking_chooses_on_a_third_and_reports_on_the_rest(folder: Path):
+def test_the_runs_ranking_selects_on_a_third_and_reports_on_the_rest(folder: Path):
     tables = RunTables(RunFolder(folder))
     rows = tables.measured.merge(tables.examples[["example", "cluster"]], on="example")
     rows = rows[(rows["status"] == "ok") & (rows["kind"] != "reliability")]
@@ -127,17 +127,17 @@ def test_the_runs_ranking_chooses_on_a_third_and_reports_on_the_rest(folder: Pat
         assert (line.mean, line.n) == (pytest.approx(told.mean(), abs=1e-12), len(told))
 
 
-def test_the_runs_tables_are_the_same_in_any_order_of_its_rows(folder: Path):
+def test_the_runs_tables_do_not_depend_on_the_order_of_its_rows(folder: Path):
     tables = RunTables(RunFolder(folder))
     rows = tables.measured.sample(frac=1, random_state=0)
     keys = ["measure", "explainer", "layer"]
     for made, ours in ((leaderboard, tables.board), (ranking, tables.ranking)):
         theirs = made(rows, tables.examples.sample(frac=1, random_state=1)).drop(columns="reasons", errors="ignore")
         both = [table.sort_values(keys).reset_index(drop=True)[theirs.columns] for table in (theirs, ours)]
-        pd.testing.assert_frame_equal(*both, rtol=1e-6, atol=1e-12)  # `top` is in float32
+        pd.testing.assert_frame_equal(*both, rtol=1e-6, atol=1e-12)  # `top` is float32
 
 
-def test_the_runs_explainers_agree_as_scipy_says(folder: Path):
+def test_the_agreement_of_the_runs_explainers_matches_scipy(folder: Path):
     tables = RunTables(RunFolder(folder))
     lines = tables.ranking[tables.ranking["measure"] == "blank_out"]
     table = explainer_agreement(tables.examples, tables.scores, lines)
@@ -158,7 +158,7 @@ def test_the_runs_explainers_agree_as_scipy_says(folder: Path):
 
 
 def test_the_runs_files_hold_the_same_numbers(folder: Path):
-    """Every table of leaderboard.md beside its twin in leaderboard.tex, line by line."""
+    """Every table of leaderboard.md compared with its counterpart in leaderboard.tex, line by line."""
     markdown = [line for line in (folder / "leaderboard.md").read_text().splitlines() if line.startswith("| ")]
     markdown = [line for line in markdown if not line.startswith("| ---")]
     latex = [line for line in (folder / "leaderboard.tex").read_text().splitlines() if line.endswith(r"\\")]
@@ -188,7 +188,7 @@ def test_the_runs_files_hold_the_same_numbers(folder: Path):
         (["{one}", "/not/there"], 1, "/not/there holds no manifest.json, so it is not a run folder"),
     ],
 )
-def test_bad_input_gets_one_sentence_and_a_non_zero_exit(
+def test_bad_input_gets_one_sentence_and_a_non_zero_exit_status(
     monkeypatch, capsys, folder: Path, arguments, status, sentence
 ):
     monkeypatch.setattr(sys, "argv", ["assay-compare", *(argument.format(one=folder) for argument in arguments)])

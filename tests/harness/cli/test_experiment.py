@@ -26,7 +26,7 @@ def test_a_limit_that_is_neither_is_refused(limit):
         Settings("agreement", "small", limit=limit)
 
 
-def test_a_sentence_longer_than_the_model_is_refused_before_anything_is_computed(model: Model):
+def test_a_sentence_too_long_for_the_model_is_refused_before_anything_is_computed(model: Model):
     long = sentence([5] * 100, id="long")
     with pytest.raises(
         ValueError, match=r"1 of 11 examples are longer than the 64 tokens .*example long has 102\): shor"
@@ -35,6 +35,6 @@ def test_a_sentence_longer_than_the_model_is_refused_before_anything_is_computed
     check_examples(TEN, model)
 
 
-def test_two_examples_with_one_id_are_refused(model: Model):
+def test_two_examples_with_the_same_id_are_refused(model: Model):
     with pytest.raises(ValueError, match="the same id"):
         check_examples([*TEN, copy.copy(TEN[0])], model)

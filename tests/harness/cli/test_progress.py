@@ -13,14 +13,14 @@ from methods.references.input_gradient import InputGradient
 
 
 class Clock:
-    """Stands still until it is set."""
+    """A clock that stands still until it is set."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.now = 0.0
         monkeypatch.setattr(progress.time, "monotonic", lambda: self.now)
 
 
-def test_a_line_says_how_far_it_is_what_is_at_work_and_how_long_it_takes(
+def test_a_line_shows_progress_the_current_method_and_the_time_left(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     clock = Clock(monkeypatch)
@@ -35,12 +35,12 @@ def test_a_line_says_how_far_it_is_what_is_at_work_and_how_long_it_takes(
         "explaining: 0 of 40 examples, 3 s, flow",
         "explaining: 0 of 40 examples, 11 s, lime",
         "explaining: 10 of 40 examples, 101 s, about 299 s left, flow",
-        "explaining: 10 of 40 examples, 131 s, about 269 s left, lime",  # the second ten are on their way
+        "explaining: 10 of 40 examples, 131 s, about 269 s left, lime",  # the second ten are in progress
         "explaining: 10 of 40 examples, 401 s, about 0 s left, lime",
     ]
 
 
-def test_what_was_done_before_does_not_shorten_the_estimate(
+def test_work_done_earlier_does_not_shorten_the_estimate(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     clock = Clock(monkeypatch)
@@ -56,7 +56,7 @@ def test_what_was_done_before_does_not_shorten_the_estimate(
     ]
 
 
-def test_on_a_pipe_lines_come_while_one_method_works_and_at_the_end(
+def test_on_a_pipe_lines_are_printed_while_one_method_works_and_at_the_end(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setattr(progress, "EVERY", 0.02)
@@ -72,7 +72,7 @@ def test_on_a_pipe_lines_come_while_one_method_works_and_at_the_end(
     assert threading.active_count() == threads
 
 
-def test_a_piece_of_work_that_fails_leaves_no_thread_and_no_last_line(capsys: pytest.CaptureFixture[str]):
+def test_failed_work_leaves_no_thread_and_no_last_line(capsys: pytest.CaptureFixture[str]):
     threads = threading.active_count()
 
     def stopped() -> None:
@@ -86,7 +86,7 @@ def test_a_piece_of_work_that_fails_leaves_no_thread_and_no_last_line(capsys: py
     assert not capsys.readouterr().err
 
 
-def test_every_method_is_told_before_its_work_on_a_batch(model: Model, batch: Batch):
+def test_every_method_is_announced_before_it_works_on_a_batch(model: Model, batch: Batch):
     told: list[str] = []
     explainers = {"attention": Attention(), "shown": Attention(heads="max")}
     parts = evaluate_batches(

@@ -1,4 +1,4 @@
-"""Sweeps as a user types them: one leaderboard, failed jobs in it, shards, depths, and every launcher."""
+"""Sweeps as a user types them: one leaderboard that includes failed jobs, shards, depths, and every launcher."""
 
 import importlib.util
 import json
@@ -25,7 +25,7 @@ QUICK = [*SMALL, "limit=40", "explainers=[random,attention]", "references=[blank
 
 
 def process(folder: Path, *arguments: str) -> tuple[int, str, str]:
-    """Run `assay` in a process of its own: exit status, standard output, standard error."""
+    """Run `assay` in its own process: exit status, standard output, standard error."""
     done = subprocess.run(
         [sys.executable, "-m", "harness", *arguments],
         cwd=folder,
@@ -47,7 +47,7 @@ def skip_without(launcher: str) -> None:
         pytest.skip(f"the {launcher} launcher is not installed: pip install 'assay[sweep]'")
 
 
-def test_a_failed_job_is_a_line_of_the_one_leaderboard_and_the_rest_go_on(tmp_path: Path, model):
+def test_a_failed_job_is_a_line_of_the_one_leaderboard_and_the_rest_continue(tmp_path: Path, model):
     status, out, err = process(
         tmp_path, "-m", *QUICK, "model.seed=0", "seed=0,1", "model.path=/nonexistent,null", "hydra.sweep.dir=swept"
     )
@@ -77,7 +77,7 @@ def test_a_failed_job_is_a_line_of_the_one_leaderboard_and_the_rest_go_on(tmp_pa
     assert manifest["error"].startswith("/nonexistent holds no agreement model")
 
 
-def test_shards_give_every_digit_of_the_whole_run(assay, tmp_path: Path, model):
+def test_shards_match_the_whole_run_in_every_digit(assay, tmp_path: Path, model):
     assert assay("-m", *QUICK, "shard=1/3,2/3,3/3", "hydra.sweep.dir=shards")[0] == 0
     assert assay(*QUICK, "hydra.run.dir=whole")[0] == 0
     pieces, whole = board(tmp_path / "shards"), board(tmp_path / "whole")
@@ -86,7 +86,7 @@ def test_shards_give_every_digit_of_the_whole_run(assay, tmp_path: Path, model):
     assert "NOT COMPLETE" not in (tmp_path / "shards" / "leaderboard.md").read_text()
 
 
-def test_all_shards_of_a_run_become_the_whole_run(assay, assay_report, tmp_path: Path, model):
+def test_all_shards_of_a_run_combine_into_the_whole_run(assay, assay_report, tmp_path: Path, model):
     quick = [*QUICK, "explainers=[random,attention,rollout]", "maps=1"]
     assert assay("-m", *quick, "shard=1/3,2/3,3/3", "hydra.sweep.dir=shards")[0] == 0
     assert assay(*quick, "hydra.run.dir=whole")[0] == 0
@@ -117,7 +117,7 @@ def test_all_shards_of_a_run_become_the_whole_run(assay, assay_report, tmp_path:
     assert status == 1
     assert "joined holds a run already: choose another folder with --out" in err
     (tmp_path / "joined" / "manifest.json").unlink()
-    status, _, err = assay_report("shards", "--out", "joined")  # its tables would be read for the shards'
+    status, _, err = assay_report("shards", "--out", "joined")  # its tables would be taken for those of the shards
     assert status == 1
     assert "joined holds tables without a manifest: remove them" in err
     parts = [RunFolder(tmp_path / "shards" / part) for part in "012"]
@@ -126,7 +126,7 @@ def test_all_shards_of_a_run_become_the_whole_run(assay, assay_report, tmp_path:
     assert shards([part.path for part in parts]) == []
 
 
-def test_shards_of_which_one_is_missing_make_a_leaderboard_that_says_so(assay, assay_report, tmp_path: Path, model):
+def test_a_leaderboard_of_incomplete_shards_says_that_one_is_missing(assay, assay_report, tmp_path: Path, model):
     assert assay("-m", *QUICK, "shard=1/3,3/3", "hydra.sweep.dir=shards")[0] == 0
     status, out, _ = assay_report("shards", "--out", "joined")
     assert status == 0
@@ -134,7 +134,7 @@ def test_shards_of_which_one_is_missing_make_a_leaderboard_that_says_so(assay, a
     assert not (tmp_path / "joined" / "manifest.json").exists()
 
 
-def test_models_of_different_depth_stand_in_one_table_by_layer_and_in_one_by_depth(assay, tmp_path: Path, model):
+def test_models_of_different_depth_share_one_table_by_layer_and_one_by_depth(assay, tmp_path: Path, model):
     status, out, _ = assay("-m", *QUICK, "model.training.epochs=1", "model.layers=2,3", "hydra.sweep.dir=swept")
     assert status == 0
     by_layer, by_depth = (tmp_path / "swept" / "leaderboard.md").read_text().split("### ")[1:]
@@ -149,11 +149,11 @@ def test_models_of_different_depth_stand_in_one_table_by_layer_and_in_one_by_dep
     assert [line[0] for line in lines] == ["agreement_transformer [layers=2]", "agreement_transformer [layers=3]"]
     assert lines[0][5] == ""
     assert relative[0][3:5] == lines[0][3:5]
-    assert relative[1][3:5] == lines[1][4:6]  # of three layers the second and the third
+    assert relative[1][3:5] == lines[1][4:6]  # the second and third of three layers
     assert "in column k/2, a model of L layers shows its layer ceil(k L / 2)" in out
 
 
-def test_the_setting_that_differs_is_in_the_name_and_what_is_shared_counts_once(assay, tmp_path: Path, model):
+def test_the_setting_that_differs_is_in_the_name_and_shared_work_counts_once(assay, tmp_path: Path, model):
     quick = [*SMALL, "limit=12", "explainers=[attention,rollout]", "references=[blank_out]"]
     status, _, err = assay("-m", *quick, "explainers.rollout.residual=0.1,0.5", "hydra.sweep.dir=swept")
     assert status == 0, err
@@ -162,7 +162,7 @@ def test_the_setting_that_differs_is_in_the_name_and_what_is_shared_counts_once(
     assert set(table["n"]) == set(board(tmp_path / "swept" / "0")["n"])
 
 
-def test_a_sweep_is_not_written_over_and_a_typo_stops_it_before_the_first_job(assay, tmp_path: Path, model):
+def test_a_sweep_is_not_overwritten_and_a_typo_stops_it_before_the_first_job(assay, tmp_path: Path, model):
     assert assay("-m", *QUICK, "limit=4", "hydra.sweep.dir=swept")[0] == 0
     status, _, err = assay("-m", *QUICK, "limit=4", "hydra.sweep.dir=swept")
     assert status == 1
@@ -184,7 +184,7 @@ def test_ctrl_c_stops_the_sweep(assay, tmp_path: Path, model, monkeypatch):
     assert not (tmp_path / "swept" / "1").exists()
 
 
-def test_joblib_runs_jobs_beside_each_other(tmp_path: Path, model):
+def test_joblib_runs_jobs_in_parallel(tmp_path: Path, model):
     skip_without("joblib")
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=swept"]
     status, out, err = process(tmp_path, "-m", *QUICK, "shard=1/2,2/2,3/2", *launcher)
@@ -210,10 +210,8 @@ class Deadly:
 """
 
 
-def test_a_job_of_submitit_that_is_killed_is_told_of_and_can_be_gone_on_with(
-    assay, assay_report, monkeypatch, tmp_path: Path, model
-):
-    """One of two jobs kills its own process; the other ends, and the table is made."""
+def test_a_killed_submitit_job_is_reported_and_can_be_resumed(assay, assay_report, monkeypatch, tmp_path: Path, model):
+    """One of two jobs kills its own process; the other finishes, and the table is written."""
     skip_without("submitit")
     (tmp_path / "deadly.py").write_text(DEADLY)
     (tmp_path / "victim").touch()
@@ -251,7 +249,7 @@ def test_a_job_of_submitit_that_is_killed_is_told_of_and_can_be_gone_on_with(
         ({"_target_": "hydra_submitit_launcher.LocalLauncher", "cpus_per_task": None}, 1),
     ],
 )
-def test_jobs_beside_each_other_share_the_cores(monkeypatch, launcher, expected):
+def test_parallel_jobs_share_the_cores(monkeypatch, launcher, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
     monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
     running = SimpleNamespace(mode=RunMode.MULTIRUN, launcher=launcher)
@@ -263,7 +261,7 @@ def test_jobs_beside_each_other_share_the_cores(monkeypatch, launcher, expected)
         assert threads(None, running) == 6
 
 
-def test_the_clusters_launcher_composes(assay):
+def test_the_cluster_launcher_composes(assay):
     skip_without("submitit")
     status, out, err = assay("hydra/launcher=cluster", "hydra.launcher.partition=long", "--cfg", "hydra")
     assert status == 0, err

@@ -43,7 +43,7 @@ def parts(model: Model, examples) -> list[Part]:
 def test_one_row_per_example_explainer_reference_and_layer(parts: list[Part], examples):
     rows = rows_of(parts)
     cells = 1 + 3 + 3 * 4 + 3 + 1  # random, attention, its heads, flow, saliency; three layers, four heads
-    assert len(rows) == len(examples) * (cells + 1) * len(REFERENCES)  # and the other reference
+    assert len(rows) == len(examples) * (cells + 1) * len(REFERENCES)  # plus the other reference
     assert not rows.duplicated(["example", "explainer", "reference", "layer", "head"]).any()
     assert set(rows.loc[rows["explainer"] == "random", "kind"]) == {"floor"}
     assert set(rows["layer"]) == {0, 1, 2, 3}
@@ -51,7 +51,7 @@ def test_one_row_per_example_explainer_reference_and_layer(parts: list[Part], ex
     assert set(rows.loc[rows["explainer"] == "random", "layer"]) == {0}
 
 
-def test_the_stored_scores_give_the_rows_without_the_model(parts: list[Part]):
+def test_the_stored_scores_reproduce_the_rows_without_the_model(parts: list[Part]):
     scores = pd.concat([part.scores for part in parts])
     ranked = pd.concat([part.examples for part in parts]).set_index("example")["ranked"]
     table = scores.set_index(["kind", "method", "example", "layer", "head"])["scores"]
@@ -76,7 +76,7 @@ def test_the_stored_scores_give_the_rows_without_the_model(parts: list[Part]):
         assert row.n_tokens == keep.sum()
 
 
-def test_references_are_held_against_each_other(parts: list[Part]):
+def test_references_are_compared_with_each_other(parts: list[Part]):
     rows = rows_of(parts)
     between = rows[rows["kind"] == "reference"].set_index(["explainer", "reference", "example"])["rho"]
     assert set(between.index.droplevel("example")) == {
@@ -90,7 +90,7 @@ def test_references_are_held_against_each_other(parts: list[Part]):
 
 @dataclass(frozen=True)
 class Drawn:
-    """A reference of which one half of the draws is the position and the other its square."""
+    """A reference for which one half of the draws gives the position and the other half its square."""
 
     def __call__(self, trace: Trace) -> torch.Tensor:
         one, other = self.halves(trace)
@@ -103,7 +103,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Mean:
-    """A metric: the mean score of the ranked tokens, undefined for the first layer; it fails for one head too many."""
+    """A metric: the mean score of the ranked tokens, undefined for the first layer; it fails on too many heads."""
 
     higher_is_better = False
 
@@ -114,7 +114,7 @@ class Mean:
         return torch.cat([torch.full_like(mean[:, :1], torch.nan), mean[:, 1:]], dim=1)
 
 
-def test_a_method_that_draws_by_chance_is_held_against_its_other_half(model: Model, examples: list[Example]):
+def test_a_method_that_samples_is_compared_with_its_other_half(model: Model, examples: list[Example]):
     rows = rows_of(list(evaluate(examples, model, {"position": Position()}, {"drawn": Drawn()}, EvaluationProtocol())))
     halves = rows[rows["kind"] == "reliability"].set_index("example")
     assert set(halves["explainer"]) == set(halves["reference"]) == {"drawn"}
@@ -134,7 +134,7 @@ def test_metrics_give_a_value_for_each_explainer_layer_and_head(model: Model, ex
     ranked = pd.concat([part.examples for part in found]).set_index("example")["ranked"]
     assert set(values["metric"]) == {"mean"}
     assert not values["higher"].any()
-    assert set(values.loc["heads", "status"]) == {"failed"}  # twelve heads; the others are not lost by it
+    assert set(values.loc["heads", "status"]) == {"failed"}  # twelve heads; the other methods keep their values
     assert set(values.loc["heads", "error"]) == {"ArithmeticError: too many"}
     attention = values.loc["attention"]
     assert set(attention.loc[attention["layer"] == 1, "status"]) == {"undefined"}
@@ -143,7 +143,7 @@ def test_metrics_give_a_value_for_each_explainer_layer_and_head(model: Model, ex
         assert row.value == pytest.approx(kept.mean())
 
 
-def test_results_do_not_hang_on_the_token_budget(parts: list[Part], model: Model, examples):
+def test_results_do_not_depend_on_the_token_budget(parts: list[Part], model: Model, examples):
     for budget in (1, 64):
         other = rows_of(
             list(evaluate(examples, model, EXPLAINERS, REFERENCES, EvaluationProtocol(token_budget=budget)))
@@ -151,13 +151,13 @@ def test_results_do_not_hang_on_the_token_budget(parts: list[Part], model: Model
         pd.testing.assert_frame_equal(rows_of(parts), other, atol=1e-9)
 
 
-def test_results_do_not_hang_on_the_order_of_examples_or_methods(parts: list[Part], model: Model, examples):
+def test_results_do_not_depend_on_the_order_of_examples_or_methods(parts: list[Part], model: Model, examples):
     turned = {name: EXPLAINERS[name] for name in reversed(EXPLAINERS)}
     other = rows_of(list(evaluate(examples[::-1], model, turned, REFERENCES, EvaluationProtocol(token_budget=100))))
     pd.testing.assert_frame_equal(rows_of(parts), other, atol=1e-9)
 
 
-def test_parts_that_are_done_are_not_computed_again(model: Model, examples):
+def test_finished_parts_are_not_computed_again(model: Model, examples):
     whole = list(evaluate(examples, model, {"position": Position()}, REFERENCES, EvaluationProtocol(token_budget=60)))
     assert len(whole) >= 3
     rest = list(
@@ -167,7 +167,7 @@ def test_parts_that_are_done_are_not_computed_again(model: Model, examples):
     pd.testing.assert_frame_equal(rest[0].rows, whole[1].rows)
 
 
-def test_the_same_definition_on_both_sides_is_noticed(parts: list[Part]):
+def test_the_same_definition_on_both_sides_is_detected(parts: list[Part]):
     rows = rows_of(parts)
     ok = rows[rows["status"] == "ok"]
     same = ok.groupby(["explainer", "reference"])["same"].mean()
@@ -175,7 +175,7 @@ def test_the_same_definition_on_both_sides_is_noticed(parts: list[Part]):
     assert same.drop(("saliency", "input_gradient")).max() < 0.2
 
 
-def test_undefined_correlations_say_why(model: Model, examples):
+def test_undefined_correlations_give_the_reason(model: Model, examples):
     class Constant:
         def __call__(self, trace):
             return torch.ones(trace.batch.input_ids.shape)[:, None]
@@ -196,7 +196,7 @@ def test_undefined_correlations_say_why(model: Model, examples):
     assert (rows["rho"].isna() == (rows["status"] != "ok")).all()
 
 
-def test_a_token_that_the_reference_drops_leaves_the_ranking(model: Model, examples):
+def test_a_token_dropped_by_the_reference_is_not_ranked(model: Model, examples):
     dropped = {"blank_out": BlankOut(final_token="drop")}
     rows = rows_of(
         list(evaluate(examples, model, {"position": Position()}, dropped, EvaluationProtocol(include="all")))
@@ -205,7 +205,7 @@ def test_a_token_that_the_reference_drops_leaves_the_ranking(model: Model, examp
     assert (rows["n_tokens"] == rows["example"].map(lengths) - 1).all()
 
 
-def test_a_method_that_fails_is_a_row_that_says_so_and_the_rest_go_on(model: Model, examples):
+def test_a_method_that_fails_is_a_row_that_says_so_and_the_rest_continue(model: Model, examples):
     class Wrong:
         def __call__(self, trace):
             return torch.ones(2, 2)
@@ -228,7 +228,7 @@ def test_a_method_that_fails_is_a_row_that_says_so_and_the_rest_go_on(model: Mod
 
 @dataclass(frozen=True)
 class Greedy:
-    """Needs more memory than there is, as soon as a batch holds more than so many tokens."""
+    """Runs out of memory as soon as a batch holds more than the given number of tokens."""
 
     room: int
 
@@ -238,7 +238,7 @@ class Greedy:
         return Position()(trace)
 
 
-def test_a_batch_too_large_for_the_memory_is_cut_up_and_the_run_goes_on(model: Model, examples: list[Example]):
+def test_a_batch_too_large_for_memory_is_split_and_the_run_continues(model: Model, examples: list[Example]):
     explainers = {"greedy": Greedy(60), "position": Position()}
     parts = list(evaluate(examples, model, explainers, {"blank_out": BlankOut()}, EvaluationProtocol(token_budget=100)))
     groups = pack([len(example.input_ids) for example in examples], 100)
@@ -252,7 +252,7 @@ def test_a_batch_too_large_for_the_memory_is_cut_up_and_the_run_goes_on(model: M
     assert by_name["greedy"].equals(by_name["position"])
 
 
-def test_what_no_batch_is_small_enough_for_is_a_failed_cell(model: Model, examples: list[Example]):
+def test_a_method_that_no_batch_is_small_enough_for_is_a_failed_cell(model: Model, examples: list[Example]):
     explainers = {"greedy": Greedy(1), "position": Position()}
     rows = rows_of(list(evaluate(examples[:3], model, explainers, {"blank_out": BlankOut()}, EvaluationProtocol())))
     assert set(rows.loc[rows["explainer"] == "greedy", "status"]) == {"failed"}

@@ -22,7 +22,7 @@ class Broken:
         raise RuntimeError("boom")
 
 
-def test_maps_are_the_runs_own_scores_from_every_position(model: Model, examples: list[Example]):
+def test_maps_are_the_runs_own_scores_for_every_position(model: Model, examples: list[Example]):
     protocol = EvaluationProtocol(target="plural", output="logit", include="all")
     classes, example = ("singular", "plural"), examples[2]
     methods = {"rollout": Rollout(), "gradient": AttentionXGradient(output="run"), "broken": Broken()}
@@ -42,7 +42,7 @@ def test_maps_are_the_runs_own_scores_from_every_position(model: Model, examples
 
 def test_every_row_is_what_the_explainer_gives_at_that_position(model: Model, examples: list[Example]):
     example = examples[2]
-    methods = {"rollout": Rollout(), "jacobian": HiddenTokenAttribution()}  # the second keeps what it made
+    methods = {"rollout": Rollout(), "jacobian": HiddenTokenAttribution()}  # the second caches what it computed
     table, _ = maps([example], model, methods, EvaluationProtocol())
     for query in range(len(example.input_ids)):
         trace = EvaluationProtocol().trace(model, [replace(example, position=query)])

@@ -23,7 +23,7 @@ RUN = {"task": "agreement", "model": "small", "seed": 0, "status": "ok", "error"
 
 
 def filled(schema: Schema, table: pd.DataFrame, **values) -> pd.DataFrame:
-    """The table with all columns of its schema; those that it lacks have one value."""
+    """The table with all columns of its schema; missing ones are filled with a single value."""
     table = table.copy()
     for name, kind in schema.columns.items():
         if name not in table:
@@ -33,7 +33,7 @@ def filled(schema: Schema, table: pd.DataFrame, **values) -> pd.DataFrame:
 
 
 def manifest(**given) -> Manifest:
-    """That of a complete run of two explainers, a floor and a reference."""
+    """The manifest of a complete run of two explainers, a floor and a reference."""
     fields = {
         "status": "complete",
         "task": "agreement",
@@ -61,7 +61,7 @@ def write_run(
     scores: pd.DataFrame | None = None,
     **given,
 ) -> RunFolder:
-    """A finished run; columns that its tables lack are filled in."""
+    """A finished run; columns missing from its tables are filled in."""
     path.mkdir(parents=True)
     folder = RunFolder(path)
     folder.write_manifest(manifest(examples=len(examples), **given))

@@ -1,4 +1,4 @@
-"""Two runs, or two explainers of one, on tables made by hand."""
+"""Two runs, or two explainers of one run, on tables made by hand."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def values(seed: int = 0) -> dict[tuple[str, int], np.ndarray]:
 
 
 def run(path: Path, cells: dict[tuple[str, int], np.ndarray], metric: bool = False, clusters=IDS) -> RunFolder:
-    """A run folder of one reference, or of one metric of which less is better; a NaN is an undefined value."""
+    """A run folder with one reference, or one metric where lower is better; a NaN is an undefined value."""
     tables = [
         pd.DataFrame({"example": IDS, "value": values, "explainer": explainer, "layer": layer})
         for (explainer, layer), values in cells.items()
@@ -38,7 +38,7 @@ def run(path: Path, cells: dict[tuple[str, int], np.ndarray], metric: bool = Fal
     return write_run(path, rows.rename(columns={"value": "rho"}).assign(reference="blank_out"), examples)
 
 
-def test_two_runs_that_are_the_same_differ_nowhere(tmp_path: Path):
+def test_identical_runs_differ_nowhere(tmp_path: Path):
     table, title = comparison_of_runs(run(tmp_path / "one", values()), run(tmp_path / "two", values()))
     assert table.columns.tolist() == COMPARISON
     assert list(zip(table["explainer"], table["layer"], strict=True)) == CELLS
@@ -81,7 +81,7 @@ def test_p_values_are_those_of_the_paired_test_corrected_over_the_table(tmp_path
     np.testing.assert_allclose(table["p"], holm(sign_flip(differences)), atol=1e-12)
 
 
-def test_of_a_metric_of_which_less_is_better_the_lower_side_is_better(tmp_path: Path):
+def test_if_lower_is_better_the_lower_side_is_better(tmp_path: Path):
     lower = values()
     lower["flow", 1] = lower["flow", 1] - 0.1
     table, _ = comparison_of_runs(
@@ -92,10 +92,10 @@ def test_of_a_metric_of_which_less_is_better_the_lower_side_is_better(tmp_path: 
     assert table["better"].tolist() == ["", "", "second", "", ""]
 
 
-def test_examples_that_one_side_has_alone_are_left_out_and_counted(tmp_path: Path):
+def test_examples_on_one_side_only_are_left_out_and_counted(tmp_path: Path):
     first, second = values(), values()
     first["flow", 1][:3] = np.nan
-    second["flow", 1][2:7] = np.nan  # one of them undefined on both sides
+    second["flow", 1][2:7] = np.nan  # one of them is undefined on both sides
     second["flow", 2] += 0.1
     del second["random", 0]
     table, title = comparison_of_runs(run(tmp_path / "one", first), run(tmp_path / "two", second))
@@ -109,7 +109,7 @@ def test_examples_that_one_side_has_alone_are_left_out_and_counted(tmp_path: Pat
 
 
 def test_a_cluster_counts_once(tmp_path: Path):
-    """Eight clusters of five: no sign-flip p-value below 2 / 2^8, whatever the number of examples."""
+    """Eight clusters of five: no sign-flip p-value is below 2 / 2^8, whatever the number of examples."""
     by_sentence = np.repeat(np.linspace(0.05, 0.4, 8), 5)
     shifted = {cell: rho + by_sentence for cell, rho in values().items()}
     clusters = [f"sentence {number // 5}" for number in range(len(IDS))]
@@ -145,10 +145,10 @@ def test_an_explainer_without_layers_is_compared_with_every_layer(tmp_path: Path
         difference = sign * (cells["random", 0] - cells["flow", layer])
         assert line.difference == pytest.approx(np.nanmean(difference), abs=1e-12)
         assert line.n == (~np.isnan(difference)).sum()
-    assert table["unpaired"].tolist() == [7, 4]  # 0 to 3 and 2 to 8, less those that neither has; 0 to 3
+    assert table["unpaired"].tolist() == [7, 4]  # 0 to 3 and 2 to 8, minus those that neither has; 0 to 3
 
 
-def test_what_cannot_be_compared_is_an_error(tmp_path: Path):
+def test_runs_that_cannot_be_compared_are_an_error(tmp_path: Path):
     one, two = (run(tmp_path / name, values()) for name in ("one", "two"))
     with pytest.raises(ValueError, match="has no explainer 'flo': choose from rollout, flow, random"):
         comparison_of_explainers(one, "flow", "flo")

@@ -20,7 +20,7 @@ def notes(rows: pd.DataFrame = ROWS, **given) -> list[str]:
     return run_notes([NotedRun(Path("run"), manifest(examples=2, **given), EXAMPLES, rows)])
 
 
-def test_protocol_accuracy_and_gradient_are_told():
+def test_protocol_accuracy_and_gradient_are_reported():
     told = notes(shard="1/2")
     assert told[0].startswith(
         "2 examples (shard 1/2); explained: predicted class, logit; ranked tokens: content; ties: a"
@@ -29,7 +29,7 @@ def test_protocol_accuracy_and_gradient_are_told():
     assert any(note.endswith("median over examples: 5.0e-01") for note in told)
 
 
-def test_reductions_are_what_methods_declare():
+def test_reductions_are_those_that_methods_declare():
     explainers = {"saliency": Method("Saliency(reduce='l2')", "", "l2"), "x": Method("X()", "", "abs_sum")}
     references = {"input_gradient": Method("", "", "l2")}
     told = notes(explainers=explainers, references=references)
@@ -37,13 +37,13 @@ def test_reductions_are_what_methods_declare():
     assert sentence in told
 
 
-def test_a_parameter_named_reduce_in_another_sense_is_no_reduction():
+def test_a_parameter_named_reduce_with_another_meaning_is_not_a_reduction():
     told = notes(explainers={"noise": Method("Noise(reduce='variance')", "", None)})
     assert not [note for note in told if "reduced" in note]
 
 
 def test_seconds_are_those_of_phases_references_and_metrics():
-    """Whatever explainers are called."""
+    """Whatever the explainers are called."""
     costs = Costs(
         {
             ("phase", "correlation"): Cost(0.5),
@@ -59,7 +59,7 @@ def test_seconds_are_those_of_phases_references_and_metrics():
     )
 
 
-def test_unfinished_runs_left_out_methods_warnings_and_failures_are_told():
+def test_unfinished_runs_left_out_methods_warnings_and_failures_are_reported():
     failed = ROWS.assign(status=["failed", "ok"], error=["ValueError: no mask", None])
     told = notes(failed, status="stopped", left_out={"globenc": "unknown layers"}, warnings=["rounding"])
     assert "NOT COMPLETE (stopped): 2 of 2 examples" in told
@@ -70,5 +70,5 @@ def test_unfinished_runs_left_out_methods_warnings_and_failures_are_told():
     assert "FAILED all explainers with blank_out, 1 examples: ValueError: no mask" in notes(several)
 
 
-def test_notes_of_several_models_are_told_once():
+def test_notes_shared_by_several_models_are_printed_once():
     assert shared_notes({"m": ["one", "two"], "n": ["two", "three"]}) == ["m: one", "two", "n: three"]

@@ -33,14 +33,14 @@ print([name for name in ("torch", "transformers", "datasets", "captum", "matplot
 
 
 class Broken(Console):
-    """A terminal that is gone."""
+    """A terminal that has gone away."""
 
     def print(self, *_objects: object, **_options: object) -> None:
         raise BrokenPipeError
 
 
 def run(path: Path, seed: int = 0, **given) -> RunFolder:
-    """Twelve examples, two explainers that are compared in pairs, a floor and a reference."""
+    """Twelve examples, two explainers that are compared as a pair, a floor and a reference."""
     generator = np.random.default_rng(seed)
     ids = [f"{number:02d}" for number in range(12)]
     cells = [("rollout", 1), ("rollout", 2), ("flow", 1), ("flow", 2), ("random", 0)]
@@ -72,7 +72,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
-def test_no_layout_and_no_format_imports_torch():
+def test_no_layout_or_format_imports_torch():
     printed = subprocess.run(
         [sys.executable, "-c", LIGHT],
         check=False,
@@ -127,7 +127,7 @@ def test_each_table_of_a_folder_is_read_once(tmp_path: Path, monkeypatch: pytest
     assert sorted(read) == sorted(STORED)
 
 
-def test_what_is_printed_is_what_is_written(tmp_path: Path):
+def test_the_printed_tables_are_the_written_ones(tmp_path: Path):
     screen = StringIO()
     write_runs([RunTables(run(tmp_path / "run"))], tmp_path / "run", None, Console(file=screen, width=200))
     printed = " ".join(screen.getvalue().split())
@@ -142,7 +142,7 @@ def test_what_is_printed_is_what_is_written(tmp_path: Path):
     assert f"assay-report {tmp_path / 'run'}" in printed
 
 
-def test_several_runs_have_their_figures_in_folders_of_their_own(tmp_path: Path):
+def test_several_runs_have_their_figures_in_separate_folders(tmp_path: Path):
     runs = [RunTables(run(tmp_path / name, seed)) for seed, name in enumerate(("one", "two"))]
     counted = write_files(runs, tmp_path / "out", 0)
     assert list(counted) == [tmp_path / "out" / "one", tmp_path / "out" / "two"]

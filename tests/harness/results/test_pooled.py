@@ -28,7 +28,7 @@ CONFIG = {"seed": 0, "include": "content", "model": {"layers": 2}, "task": {"pat
 
 
 def manifest(**given: Any) -> Manifest:
-    """That of a complete run of one explainer, one floor and one reference."""
+    """The manifest of a complete run of one explainer, one floor and one reference."""
     config = CONFIG | {"explainers": {"flow": {}}, "references": {"blank_out": {}}} | (given.pop("config", None) or {})
     fields: dict[str, Any] = {
         "status": "complete",
@@ -97,7 +97,7 @@ def notes(folder: Path) -> list[str]:
     return tables(folder).notes("agreement")
 
 
-def test_mean_and_spread_are_the_same_bits_in_any_order_of_the_rows():
+def test_mean_and_spread_are_bit_identical_in_any_order_of_the_rows():
     rho = np.random.default_rng(0).normal(size=1000)
     rows = pd.DataFrame({"example": [f"{n:04d}" for n in range(1000)], "value": rho, "status": "ok", "same": False})
     rows = rows.assign(task="t", model="m", seed=0, measure="r", kind="explainer", explainer="e", head=0, layer=1)
@@ -122,7 +122,7 @@ def test_shards_are_pooled_into_the_whole_run(tmp_path: Path):
     assert not [line for line in lines if "COMPLETE" in line]
 
 
-def test_a_missing_shard_is_told(tmp_path: Path):
+def test_a_missing_shard_is_reported(tmp_path: Path):
     for part, example in ((1, "a"), (3, "c"), (4, "d")):
         run(tmp_path / str(part), example, shard=f"{part}/4")
     assert notes(tmp_path)[0] == "NOT COMPLETE: shard 2/4 is missing"
@@ -158,7 +158,7 @@ def test_seeds_are_pooled_and_the_note_says_so(tmp_path: Path):
     assert "WARNING the pooled runs were made by different versions of the code" in notes(tmp_path)
 
 
-def test_other_settings_are_never_pooled(tmp_path: Path):
+def test_different_settings_are_never_pooled(tmp_path: Path):
     run(tmp_path / "0")
     run(tmp_path / "1", config={"include": "all"})
     run(tmp_path / "2", config={"include": "all", "model": {"layers": 3}}, layers=3)
@@ -170,7 +170,7 @@ def test_other_settings_are_never_pooled(tmp_path: Path):
     ]
 
 
-def test_names_tell_settings_of_methods_tasks_and_data_and_not_seeds():
+def test_names_show_settings_of_methods_tasks_and_data_but_not_seeds():
     def told(seed: int, residual: float, token: str = "unk", path: str | None = None, data: str = "d" * 64) -> Manifest:
         explainers = {"rollout": {"residual": residual}, "random": {"seed": seed}}
         references = {"blank_out": {"token": token}}
@@ -191,7 +191,7 @@ def test_names_tell_settings_of_methods_tasks_and_data_and_not_seeds():
     ]
 
 
-def test_depths_are_aligned_by_layer_and_by_share(tmp_path: Path):
+def test_depths_are_aligned_by_layer_and_by_relative_depth(tmp_path: Path):
     for depth in (2, 3, 5):
         run(tmp_path / str(depth), layers=depth, model_name=f"m{depth}")
     by_layer, by_depth = tables(tmp_path).grids("agreement")
@@ -205,7 +205,7 @@ def test_depths_are_aligned_by_layer_and_by_share(tmp_path: Path):
     assert by_depth.notes[0] == "in column k/2, a model of L layers shows its layer ceil(k L / 2)"
 
 
-def test_a_failed_run_is_a_line_even_where_nothing_else_is_there(tmp_path: Path):
+def test_a_failed_run_is_a_line_even_if_there_is_nothing_else(tmp_path: Path):
     told = Manifest("failed", "t", "m", 3, None, {}, [], error="no such model")
     (tmp_path / "0").mkdir()
     RunFolder(tmp_path / "0").write_manifest(told)
@@ -216,7 +216,7 @@ def test_a_failed_run_is_a_line_even_where_nothing_else_is_there(tmp_path: Path)
         RunFolder(tmp_path / "0").table("rows")
 
 
-def test_job_numbers_sort_as_numbers_and_no_run_is_an_error(tmp_path: Path):
+def test_job_numbers_sort_as_numbers_and_an_empty_sweep_is_an_error(tmp_path: Path):
     for number in (10, 9, 0):
         run(tmp_path / "deep" / str(number), model_name=f"m{number}")
     assert [path.name for path in found([tmp_path, tmp_path / "deep"])] == ["0", "9", "10"]

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 
 def changed(monkeypatch: pytest.MonkeyPatch, module: str, text: str) -> None:
-    """Let the digest see a module's file with other content."""
+    """Make the digest see a module's file with different content."""
     path = ROOT / f"{module.replace('.', '/')}.py"
     monkeypatch.setattr(provenance, "code_text", lambda file: text if file == path else code_text(file))
 
@@ -30,7 +30,7 @@ def changed(monkeypatch: pytest.MonkeyPatch, module: str, text: str) -> None:
         "harness.statistics.correlation",
     ],
 )
-def test_what_measures_and_the_chosen_methods_are_part_of_the_code(monkeypatch: pytest.MonkeyPatch, module: str):
+def test_the_measuring_code_and_the_chosen_methods_are_part_of_the_digest(monkeypatch: pytest.MonkeyPatch, module: str):
     before = code_digest([Rollout()])
     changed(monkeypatch, module, "x = 1")
     assert code_digest([Rollout()]) != before
@@ -48,7 +48,7 @@ def test_what_measures_and_the_chosen_methods_are_part_of_the_code(monkeypatch: 
         "tasks.classification",
     ],
 )
-def test_figures_tables_and_other_methods_are_not(monkeypatch: pytest.MonkeyPatch, module: str):
+def test_figures_tables_and_other_methods_are_not_part_of_the_digest(monkeypatch: pytest.MonkeyPatch, module: str):
     before = code_digest([Rollout()])
     changed(monkeypatch, module, "x = 1")
     assert code_digest([Rollout()]) == before
@@ -69,7 +69,7 @@ def test_docstrings_comments_and_formatting_do_not_count(tmp_path: Path):
     assert code_text(one) != code_text(other)
 
 
-def test_a_package_that_hides_ours_is_named(tmp_path: Path):
+def test_a_package_that_shadows_ours_is_named(tmp_path: Path):
     assert elsewhere() == []
     (tmp_path / "tasks.py").write_text("")
     code = "import sys; sys.path.insert(0, sys.argv[1])\n"
@@ -90,7 +90,7 @@ def test_python_m_harness_prefers_assays_own_packages_to_the_current_folder(tmp_
     assert "sst2" in done.stdout
 
 
-def test_the_commit_is_that_of_a_checkout_of_our_own(monkeypatch: pytest.MonkeyPatch):
+def test_the_commit_is_that_of_our_own_checkout(monkeypatch: pytest.MonkeyPatch):
     answers = {"--show-toplevel": str(ROOT), "HEAD": "c0ffee", "--porcelain": ""}
     monkeypatch.setattr(provenance, "_git", lambda *words: answers[words[-1]])
     assert provenance.surroundings()["commit"] == "c0ffee"

@@ -12,7 +12,7 @@ FILLED = {"text": "x", "whole": 1, "real": 0.5, "truth": False, "list": [0.5]}
 
 
 def table(schema: Schema, examples: tuple[str, ...], **given: object) -> pd.DataFrame:
-    """A table with a row for each example, whatever else stands in it."""
+    """A table with one row per example, whatever else it holds."""
     columns = {name: [FILLED[kind.rstrip("?")]] * len(examples) for name, kind in schema.columns.items()}
     filled = pd.DataFrame(columns | {"example": list(examples)} | given)
     return filled.drop(columns=[name for name in RUN if name in filled])
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> RunFolder:
     return folder
 
 
-def test_parts_read_as_one_table_before_and_after_merging(folder: RunFolder):
+def test_parts_are_read_as_one_table_before_and_after_merging(folder: RunFolder):
     assert folder.finished() == {0: 2, 3: 1}
     assert folder.table("rows")["example"].tolist() == ["b", "d", "a"]
     assert folder.table("rows").columns.tolist() == list(ROWS.columns)
@@ -71,7 +71,7 @@ def test_a_table_is_checked_when_it_is_written_and_when_it_is_read(folder: RunFo
         folder.table("scores")
 
 
-def test_a_table_of_nothing_is_an_error(tmp_path: Path):
+def test_an_empty_table_is_an_error(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"no results in .*: expected rows.parquet"):
         RunFolder(tmp_path).table("rows")
     with pytest.raises(FileNotFoundError, match="is not a run folder"):

@@ -1,4 +1,4 @@
-"""One table's cells: what differs, what is best, what is above the floors; and the leaderboard's columns of it."""
+"""One table's cells: what differs, what is best, what is above the floors; and the leaderboard columns that show it."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ NAN = float("nan")
 
 
 def table(size: int = 60, noise: float = 0.02, seed: int = 0, **means: float) -> Cells:
-    """Cells of exactly these means and the same noise in part; `explainer_1` is layer 1, floors by their name."""
+    """Cells with exactly these means and partly shared noise; `explainer_1` is layer 1, floors go by their names."""
     generator = np.random.default_rng(seed)
     values = generator.normal(scale=0.2, size=(size, 1)) + generator.normal(scale=noise, size=(size, len(means)))
     values += np.array(list(means.values())) - values.mean(axis=0)
@@ -28,7 +28,7 @@ def table(size: int = 60, noise: float = 0.02, seed: int = 0, **means: float) ->
 
 
 def rows_of(of: Cells, **constant) -> pd.DataFrame:
-    """The rows whose cells these are; a NaN is undefined for constant scores."""
+    """The rows of these cells; a NaN is undefined because of constant scores."""
     tables = []
     for cell, name in enumerate(of.names.itertuples(index=False)):
         values = of.values[:, cell]
@@ -44,14 +44,14 @@ def board_of(of: Cells, **constant) -> pd.DataFrame:
     return leaderboard(rows, rows[["example", "cluster"]])
 
 
-def test_the_best_and_all_that_cannot_be_told_from_it_are_best():
+def test_the_best_and_all_that_do_not_differ_significantly_from_it_are_best():
     of = table(good_1=0.301, twin_2=0.3, bad_3=0.2)
     assert of.best().tolist() == [True, True, False]
     assert of.part([1, 2]).best().tolist() == [True, False]
     assert of.part([2]).best().tolist() == [True]
 
 
-def test_no_floor_and_no_yardstick_is_ever_best():
+def test_no_floor_or_reference_is_ever_best():
     of = table(good_1=0.3, twin_2=0.3, floor_0=0.5, bad_1=0.1, reference_0=0.9)
     assert of.best().tolist() == [True, True, False, False, False]
     level = table(good_1=0.3, floor_0=0.3, reference_0=0.3)
@@ -59,7 +59,7 @@ def test_no_floor_and_no_yardstick_is_ever_best():
     assert level.part([1, 2]).best().tolist() == [False, False]
 
 
-def test_of_nothing_defined_nothing_is_best():
+def test_if_nothing_is_defined_nothing_is_best():
     of = table(one_1=0.1, two_1=0.2)
     empty = Cells(of.names, np.full_like(of.values, np.nan), of.clusters)
     assert empty.best().tolist() == [False, False]
@@ -75,34 +75,34 @@ def test_undefined_examples_are_left_out_of_a_mean():
     of = Cells(table(one_1=0, two_1=0).names, np.array([[0.1, NAN], [NAN, NAN], [0.5, 0.2]]), np.array(["a", "b", "c"]))
     np.testing.assert_allclose(of.means, [0.3, 0.2])
     np.testing.assert_array_equal(of.intervals, mean_interval(of.values, of.clusters))
-    assert np.isnan(of.intervals[1]).all()  # of one value
+    assert np.isnan(of.intervals[1]).all()  # of a single value
 
 
-def test_a_cell_is_held_against_the_floors_of_its_layer_and_those_without_layers():
+def test_a_cell_is_compared_with_the_floors_of_its_layer_and_those_without_layers():
     of = table(low_1=0.2, low_2=0.2, high_1=0.4, floor_0=0.1, floor_1=0.3, floor_2=0.15)
     assert of.above_floors().tolist() == [False, True, True, False, False, False]
     without = of.part([0, 1, 2])
     assert without.above_floors().all()
     level = table(one_1=0.2, two_1=0.3, floor_0=0.2, reference_0=0.9)
     assert level.above_floors().tolist() == [False, True, False, True]
-    below = table(one_1=0.1, floor_0=0.2)  # they differ, the wrong way
+    below = table(one_1=0.1, floor_0=0.2)  # they differ, but in the wrong direction
     assert below.above_floors().tolist() == [False, False]
 
 
-def test_being_above_floors_is_a_matter_of_the_test_and_not_of_the_mean():
+def test_being_above_floors_is_decided_by_the_test_and_not_the_mean():
     of = table(size=12, noise=0.5, one_1=0.25, floor_0=0.2)
     assert of.means[0] > of.means[1]
     assert of.p[0, 1] > 0.05
     assert of.above_floors().tolist() == [False, False]
 
 
-def test_letters_join_what_is_alike_best_mean_first():
+def test_letters_join_what_does_not_differ_best_mean_first():
     of = table(a_1=0.1, b_1=0.3, c_1=0.3, d_1=0.5, floor_1=0.1)
     assert of.letters(np.arange(5)) == ["c", "b", "b", "a", "c"]
     assert of.letters(np.array([0, 1, 4])) == ["b", "a", "b"]
 
 
-def test_letters_follow_the_corrected_p_values_where_likeness_does_not_carry_over():
+def test_letters_follow_the_corrected_p_values_where_similarity_is_not_transitive():
     generator = np.random.default_rng(1)
     noise = generator.normal(scale=0.3, size=(50, 3))
     values = noise - noise.mean(axis=0) + [0.0, 0.1, 0.2]
@@ -113,7 +113,7 @@ def test_letters_follow_the_corrected_p_values_where_likeness_does_not_carry_ove
     assert of.best().tolist() == [False, True, True]
 
 
-def test_groups_behind_the_last_letter_have_none():
+def test_groups_after_the_last_letter_have_none():
     count = 54
     of = table(size=100, noise=0.001, **{f"e{number}_1": number / 10 for number in range(count)})
     letters = of.letters(np.arange(count))
@@ -122,7 +122,7 @@ def test_groups_behind_the_last_letter_have_none():
     assert letters[:3] == ["", "", "Z"]
 
 
-def test_cells_are_the_same_bits_in_any_order_of_the_rows():
+def test_cells_are_bit_identical_in_any_order_of_the_rows():
     of = table(one_1=0.2, one_2=0.3, floor_0=0.1)
     rows = rows_of(of)
     first, second = cells(rows), cells(rows.sample(frac=1, random_state=0))
@@ -134,7 +134,7 @@ def test_cells_are_the_same_bits_in_any_order_of_the_rows():
     np.testing.assert_array_equal(first.values[:, order], of.values[:, [0, 2]])
 
 
-def test_an_example_under_another_seeds_model_is_another_of_the_same_cluster():
+def test_an_example_under_another_model_seed_is_another_member_of_its_cluster():
     rows = rows_of(table(one_1=0.2))
     of = cells(pd.concat([rows.assign(model_seed=seed, value=rows["value"] + seed) for seed in (0, 1)]))
     assert of.values.shape == (120, 1)
@@ -147,7 +147,7 @@ def test_failed_and_undefined_values_are_not_read():
     np.testing.assert_array_equal(cells(rows).values[:, 0], [1.0, NAN, 3.0, NAN])
 
 
-def test_of_a_metric_of_which_less_is_better_values_are_turned():
+def test_if_lower_is_better_values_are_negated():
     rows = rows_of(table(one_1=0.2, two_1=0.4))
     assert not lower_is_better(rows)
     assert not lower_is_better(rows.drop(columns="higher"))
@@ -159,7 +159,7 @@ def test_of_a_metric_of_which_less_is_better_values_are_turned():
     assert of.best().tolist() == [True, False]
 
 
-def test_scores_that_are_the_references_own_everywhere_are_told():
+def test_scores_that_equal_the_references_everywhere_are_reported():
     rows = rows_of(table(size=3, one_1=0.1, two_1=0.2))
     names = cells(rows).names
     assert the_references_own(rows.drop(columns="same"), names).tolist() == [False, False]
@@ -169,7 +169,7 @@ def test_scores_that_are_the_references_own_everywhere_are_told():
     assert the_references_own(undefined, names).tolist() == [True, True]
 
 
-def test_undefined_and_failed_cells_are_counted_beside_the_defined():
+def test_undefined_and_failed_cells_are_counted_next_to_the_defined_ones():
     of = table(one_1=0.3, two_1=0.2, floor_0=0.1)
     values = of.values.copy()
     values[:7, 0] = values[3:12, 1] = np.nan
@@ -182,7 +182,7 @@ def test_undefined_and_failed_cells_are_counted_beside_the_defined():
     np.testing.assert_allclose(board["std"], np.nanstd(values, axis=0))
 
 
-def test_a_leaderboard_says_best_above_floors_and_groups_by_column():
+def test_a_leaderboard_has_columns_for_best_above_floors_and_group():
     of = table(one_1=0.3, one_2=0.5, two_1=0.3, two_2=0.2, floor_0=0.25, reference_0=0.9)
     board = board_of(of).set_index(["explainer", "layer"])
     assert board.index[board["best"]].tolist() == [("one", 2)]
@@ -197,7 +197,7 @@ def test_a_leaderboard_says_best_above_floors_and_groups_by_column():
     }
 
 
-def test_where_a_floor_is_on_top_the_best_explainers_are_bold_and_marked():
+def test_if_a_floor_is_on_top_the_best_explainers_are_bold_and_marked():
     of = table(one_1=0.3, two_1=0.1, floor_0=0.5)
     (grid,) = leaderboard_grids(board_of(of), {})
     lines = {line[0]: (place, line) for place, line in enumerate(plain_lines(grid))}
@@ -208,7 +208,7 @@ def test_where_a_floor_is_on_top_the_best_explainers_are_bold_and_marked():
     assert full.bold == {(lines["one"][0], 2)}
 
 
-def test_turning_a_metric_round_turns_its_numbers_and_nothing_else():
+def test_reversing_a_metric_negates_its_numbers_and_changes_nothing_else():
     of = table(one_1=0.3, two_1=0.31, bad_1=0.1, floor_0=0.05)
     upward = board_of(of, higher=True)
     turned = Cells(of.names, -of.values, of.clusters)
@@ -219,7 +219,7 @@ def test_turning_a_metric_round_turns_its_numbers_and_nothing_else():
     np.testing.assert_allclose(upward[["low", "high"]], -downward[["high", "low"]])
 
 
-def test_the_spread_of_seeds_is_the_standard_deviation_of_their_means():
+def test_the_spread_over_seeds_is_the_standard_deviation_of_their_means():
     rows = rows_of(table(one_1=0.3, floor_0=0.1))
     shifts = {0: 0.0, 1: 0.2, 2: 0.1}
     seeds = pd.concat(
@@ -238,7 +238,7 @@ def test_the_spread_of_seeds_is_the_standard_deviation_of_their_means():
     assert leaderboard(rows, rows[["example", "cluster"]])["seed_std"].isna().all()
 
 
-def test_a_floor_that_is_nowhere_defined_holds_nobody_down():
+def test_a_floor_that_is_nowhere_defined_does_not_count():
     of = table(one_1=0.9, chance_0=0.0, broken_0=0.0)
     kinds = of.names.assign(kind=["floor" if name != "one" else "explainer" for name in of.names["explainer"]])
     values = of.values.copy()

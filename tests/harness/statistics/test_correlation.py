@@ -11,7 +11,7 @@ from harness.statistics import correlation
 
 
 def of_tensors(function):
-    """The function on tensors, as these tests are written."""
+    """The function with the tensor signature that these tests use."""
     return lambda *arguments: torch.from_numpy(function(*arguments))
 
 
@@ -28,7 +28,7 @@ def ranked_like(values: torch.Tensor) -> torch.Tensor:
 
 @settings(max_examples=200, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(3, 40), levels=st.integers(2, 60))
-def test_scipy_finds_the_same_with_and_without_ties(seed: int, n: int, levels: int):
+def test_the_correlation_equals_scipys_with_and_without_ties(seed: int, n: int, levels: int):
     generator = np.random.default_rng(seed)
     scores = generator.integers(0, levels, size=(2, 4, n)).astype(float)
     reference = generator.integers(0, levels, size=(2, n)).astype(float)
@@ -83,7 +83,7 @@ def test_a_score_that_is_not_finite_makes_the_correlation_undefined(broken: floa
     assert spearman_by_layer(reference[:, None], scores[0], ranked_like(reference), ranks).isnan().all()
 
 
-def test_dense_ranks_are_the_authors_form():
+def test_dense_ranks_match_the_authors_formula():
     every = torch.ones(1, 4, dtype=torch.bool)
     constant, rising = torch.ones(1, 4), torch.tensor([[1.0, 2.0, 3.0, 4.0]])
     assert spearman_by_layer(constant[:, None], constant, every, "dense").item() == 1.0
@@ -106,7 +106,7 @@ def test_without_ties_dense_and_average_ranks_agree(seed: int, n: int):
     assert torch.allclose(*both, atol=1e-12)
 
 
-def test_heads_are_further_axes():
+def test_heads_are_extra_axes():
     generator = torch.Generator().manual_seed(0)
     scores, reference = torch.rand(2, 3, 4, 9, generator=generator), torch.rand(2, 9, generator=generator)
     whole = spearman_by_layer(scores, reference, ranked_like(reference))
@@ -121,7 +121,7 @@ def test_an_unknown_kind_of_ranks_is_refused():
 
 
 def tables(seed: int, levels: int = 5) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Scores `[batch, layer, head, token]`, a reference and what is ranked: ties, gaps, padding, and NaN behind it."""
+    """Scores `[batch, layer, head, token]`, a reference and what is ranked: ties, gaps, and padding that holds NaN."""
     generator = np.random.default_rng(seed)
     scores = generator.integers(0, levels, size=(4, 2, 3, 13)).astype(float)
     reference = generator.integers(0, levels, size=(4, 13)).astype(float)
@@ -133,7 +133,7 @@ def tables(seed: int, levels: int = 5) -> tuple[torch.Tensor, torch.Tensor, torc
 
 
 def cells(scores: torch.Tensor, reference: torch.Tensor, ranked: torch.Tensor):
-    """Every cell's place, and its ranked scores, their reference and their positions as arrays."""
+    """The index of every cell, and its ranked scores, reference and positions as arrays."""
     for place in np.ndindex(scores.shape[:-1]):
         kept = ranked[place[0]].numpy()
         yield place, scores[place].numpy()[kept], reference[place[0]].numpy()[kept], np.flatnonzero(kept)
@@ -141,7 +141,7 @@ def cells(scores: torch.Tensor, reference: torch.Tensor, ranked: torch.Tensor):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_partial_correlation_is_that_of_residuals_of_ranks(seed: int):
-    """And the closed form of the three correlations of a pair."""
+    """It also equals the closed form in the three pairwise correlations."""
     table = tables(seed)
     ours = partial_spearman_by_layer(*table)
     for place, scores, reference, position in cells(*table):
@@ -157,7 +157,7 @@ def test_the_partial_correlation_is_that_of_residuals_of_ranks(seed: int):
         assert ours[place].item() == pytest.approx(np.corrcoef(*left)[0, 1], abs=1e-9)
 
 
-def test_a_side_that_is_position_alone_leaves_nothing_to_correlate():
+def test_if_one_side_is_only_position_nothing_is_left_to_correlate():
     position = torch.arange(8.0)
     other = torch.tensor([3.0, 1.0, 4.0, 1.5, 5.0, 9.0, 2.0, 6.0])
     every = torch.ones(1, 8, dtype=torch.bool)
@@ -167,7 +167,7 @@ def test_a_side_that_is_position_alone_leaves_nothing_to_correlate():
 
 
 @pytest.mark.parametrize("levels", [2, 5, 1000])
-def test_kendalls_tau_is_scipys(levels: int):
+def test_kendalls_tau_equals_scipys(levels: int):
     table = tables(7, levels)
     ours = kendall_by_layer(*table)
     for place, scores, reference, _ in cells(*table):
@@ -178,7 +178,7 @@ def test_kendalls_tau_is_scipys(levels: int):
 
 
 @pytest.mark.parametrize("statistic", [kendall_by_layer, partial_spearman_by_layer, top_overlap_by_layer])
-def test_what_is_not_ranked_or_in_another_example_changes_no_statistic(statistic):
+def test_unranked_tokens_and_other_examples_change_no_statistic(statistic):
     scores, reference, ranked = tables(3)
     whole = statistic(scores, reference, ranked)
     assert whole.shape == (4, 2, 3)
@@ -191,7 +191,7 @@ def test_what_is_not_ranked_or_in_another_example_changes_no_statistic(statistic
 
 
 @pytest.mark.parametrize("statistic", [kendall_by_layer, partial_spearman_by_layer, top_overlap_by_layer])
-def test_where_rho_is_undefined_the_other_statistics_are_too(statistic):
+def test_where_rho_is_undefined_so_are_the_other_statistics(statistic):
     rising, constant = torch.tensor([[1.0, 2.0, 3.0, 0.0]]), torch.ones(1, 4)
     broken = torch.tensor([[1.0, torch.nan, 3.0, 0.0]])
     every, two = torch.ones(1, 4, dtype=torch.bool), torch.tensor([[True, True, False, False]])
@@ -205,7 +205,7 @@ def test_where_rho_is_undefined_the_other_statistics_are_too(statistic):
         assert statistic(one[:, None], other, ranked).isnan().all()
 
 
-def test_the_top_quarters_overlap_by_hand():
+def test_the_overlap_of_the_top_quarters_by_hand():
     reference = torch.tensor([[9.0, 8.0, 1.0, 2.0, 3.0, 4.0, 5.0, 99.0]])
     ranked = torch.tensor([[True] * 7 + [False]])  # a quarter of seven, rounded up: tokens 0 and 1
     scores = torch.tensor(
@@ -213,8 +213,8 @@ def test_the_top_quarters_overlap_by_hand():
             [7.0, 6.0, 0.0, 1.0, 2.0, 3.0, 4.0, 0.0],  # finds both
             [7.0, 0.0, 6.0, 1.0, 2.0, 3.0, 4.0, 0.0],  # one
             [0.0, 1.0, 9.0, 8.0, 2.0, 3.0, 4.0, 9.0],  # none
-            [5.0, 5.0, 5.0, 1.0, 2.0, 3.0, 4.0, 9.0],  # two places for three alike, two of them right: 4 / 3 of 2
-            [9.0, 5.0, 5.0, 5.0, 5.0, 3.0, 4.0, 9.0],  # the second place has four alike, one of them right
+            [5.0, 5.0, 5.0, 1.0, 2.0, 3.0, 4.0, 9.0],  # two places for three tied tokens, two correct: 4 / 3 of 2
+            [9.0, 5.0, 5.0, 5.0, 5.0, 3.0, 4.0, 9.0],  # four tokens tie for the second place, one of them correct
         ]
     )
     overlap = top_overlap_by_layer(scores[None], reference, ranked)
@@ -222,8 +222,8 @@ def test_the_top_quarters_overlap_by_hand():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_tied_tops_are_worth_what_chance_makes_of_them(seed: int):
-    """Every way to break the ties of five tokens on either side."""
+def test_ties_at_the_top_count_as_their_expected_overlap(seed: int):
+    """The mean over every way to break the ties of five tokens on either side."""
     generator = np.random.default_rng(seed)
     sides = generator.integers(0, 3, size=(2, 5)).astype(float)
     sides[:, 0] = [5, -1]  # not constant
@@ -234,7 +234,7 @@ def test_tied_tops_are_worth_what_chance_makes_of_them(seed: int):
     chance = np.mean([len(mine & theirs) / 2 for mine in tops[0] for theirs in tops[1]])
     scores, reference = torch.tensor(sides)
     overlap = top_overlap_by_layer(scores.view(1, 1, 5), reference[None], torch.ones(1, 5, dtype=torch.bool))
-    assert overlap.item() == pytest.approx(chance, abs=1e-7)  # in float32
+    assert overlap.item() == pytest.approx(chance, abs=1e-7)  # float32
 
 
 def test_the_tied_share_by_hand():

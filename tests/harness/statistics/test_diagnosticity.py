@@ -1,4 +1,4 @@
-"""Diagnosticity, by hand."""
+"""Diagnosticity, checked by hand."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from tests.harness.report.layouts.boards import NAN, examples_of
 
 
 def metric_rows(**values: list[float]) -> pd.DataFrame:
-    """Values of `explainer__metric` for each example; lower is better of what ends in `_low`."""
+    """Values of `explainer__metric` for each example; lower is better if the name ends in `_low`."""
     tables = []
     for name, column in values.items():
         explainer, metric = name.split("__")
@@ -25,7 +25,7 @@ def test_diagnosticity_by_hand():
         random__aopc=[0.5, 0.5, 0.5, NAN, 0.5],
         flow__aopc=[0.9, 0.5, 0.1, 0.9, NAN],  # a win, a tie, a loss; nothing to compare
         rollout__aopc=[0.9, 0.9, 0.1, 0.9, 0.6],  # a win, a win, a loss, a win
-        position__aopc=[9.0] * 5,  # a floor is no real attribution
+        position__aopc=[9.0] * 5,  # a floor is not a real attribution
         random__sufficiency_low=[0.5, 0.5, 0.5, 0.5, 0.5],
         flow__sufficiency_low=[0.9, 0.5, 0.1, 0.1, 0.1],
     )

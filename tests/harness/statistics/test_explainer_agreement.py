@@ -1,4 +1,4 @@
-"""Agreement between explainers is scipy's, one pair and one example at a time."""
+"""Agreement between explainers equals scipy's, one pair and one example at a time."""
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ RANKING = chosen(
 
 
 def run(count: int = 6, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Examples of 6 to 11 tokens, and scores with ties of four methods at several layers and heads."""
+    """Examples of 6 to 11 tokens, and scores with ties from four methods at several layers and heads."""
     generator = np.random.default_rng(seed)
     ids = [f"example {number}" for number in range(count)]
     lengths = {name: 6 + number % 6 for number, name in enumerate(ids)}
@@ -65,7 +65,7 @@ def naive(examples: pd.DataFrame, scores: pd.DataFrame, lines: pd.DataFrame) -> 
     return table
 
 
-def test_a_double_loop_of_scipys_finds_the_same():
+def test_agreement_equals_a_double_loop_over_scipy():
     examples, scores = run()
     table = explainer_agreement(examples, scores, RANKING)
     assert table.index.tolist() == table.columns.tolist() == ["flow", "random", "heads"]
@@ -82,7 +82,7 @@ def test_the_order_of_scores_and_of_examples_does_not_matter():
     pd.testing.assert_frame_equal(shuffled, explainer_agreement(examples, scores, RANKING), atol=1e-12)
 
 
-def test_an_example_without_one_of_the_explainers_is_left_out_of_all():
+def test_an_example_that_lacks_one_explainer_is_left_out_for_all():
     examples, scores = run()
     lost = scores[~((scores["example"] == "example 2") & (scores["method"] == "random"))]
     rest = examples[examples["example"] != "example 2"]
@@ -101,7 +101,7 @@ def test_constant_scores_are_undefined_and_left_out_of_the_mean():
     )
 
 
-def test_explainers_that_are_never_defined_together_agree_by_no_number():
+def test_explainers_that_are_never_defined_together_have_undefined_agreement():
     examples, scores = run()
     mine = scores["method"] == "random"
     scores.loc[mine, "scores"] = scores.loc[mine, "scores"].map(np.zeros_like)

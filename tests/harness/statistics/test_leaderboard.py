@@ -12,7 +12,7 @@ from harness.statistics.leaderboard import leaderboard
 
 
 def rows(**columns) -> pd.DataFrame:
-    """Rows of one explainer and one reference, a row per example."""
+    """Rows of one explainer and one reference, one row per example."""
     size = len(columns["value"])
     constant = {
         "task": "agreement",
@@ -33,7 +33,7 @@ def rows(**columns) -> pd.DataFrame:
 
 
 def board(table: pd.DataFrame) -> pd.DataFrame:
-    """The leaderboard of rows whose examples are all independent."""
+    """The leaderboard of rows with independent examples."""
     examples = table[["example"]].drop_duplicates()
     return leaderboard(table, examples.assign(cluster=examples["example"]))
 
@@ -46,18 +46,18 @@ def grid_of(table: pd.DataFrame, seconds: dict[str, float] | None = None) -> Gri
 def test_mean_and_spread_are_over_defined_examples_and_the_rest_are_counted():
     line = board(rows(value=[0.1, 0.5, np.nan, 0.9, np.nan])).iloc[0]
     assert line["mean"] == pytest.approx(0.5)
-    assert line["std"] == pytest.approx(np.std([0.1, 0.5, 0.9]))  # population
+    assert line["std"] == pytest.approx(np.std([0.1, 0.5, 0.9]))  # population standard deviation
     assert (line["n"], line["undefined"], line["failed"]) == (3, 2, 0)
     assert line["reasons"] == "constant scores (2)"
 
 
-def test_failed_cells_are_counted_apart():
+def test_failed_cells_are_counted_separately():
     failed = rows(value=[0.5, np.nan, np.nan], status=["ok", "failed", "fewer than 3 tokens"])
     line = board(failed).iloc[0]
     assert (line["n"], line["undefined"], line["failed"]) == (1, 1, 1)
 
 
-def test_nothing_defined_is_printed_as_undefined_and_not_as_zero():
+def test_a_cell_without_defined_values_is_printed_as_undefined_and_not_as_zero():
     table = rows(value=[np.nan, np.nan])
     assert board(table)[["mean", "std", "low", "high"]].isna().all(axis=None)
     grid = grid_of(table)
@@ -73,7 +73,7 @@ def test_a_definition_compared_with_itself_is_marked():
     assert plain_lines(grid_of(rows(value=[1.0, 1.0, 0.5], same=[True, True, False])))[0][1] == "0.83 ± 0.24"
 
 
-def test_layers_stand_in_columns_and_a_method_without_layers_in_its_own():
+def test_layers_are_columns_and_a_method_without_layers_has_its_own():
     table = pd.concat(
         [rows(value=[0.2], layer=[2]), rows(value=[0.1], layer=[1]), rows(value=[0.3], layer=[0], explainer="random")]
     )
@@ -85,19 +85,19 @@ def test_layers_stand_in_columns_and_a_method_without_layers_in_its_own():
     ]
 
 
-def test_single_heads_have_rows_of_their_own():
+def test_single_heads_have_their_own_rows():
     table = pd.concat([rows(value=[0.1 * head], head=head) for head in (1, 2)])
     grid = grid_of(table, {"flow": 2.0})
     assert [line[0] for line in plain_lines(grid)] == ["flow head 1", "flow head 2"]
     assert [line[-1] for line in plain_lines(grid)] == ["2.0", ""]
 
 
-def test_explainers_keep_the_order_they_were_chosen_in():
+def test_explainers_keep_the_order_in_which_they_were_chosen():
     table = pd.concat([rows(value=[0.1], explainer=name) for name in ("random", "attention", "flow")])
     assert board(table)["explainer"].tolist() == ["random", "attention", "flow"]
 
 
-def test_latex_needs_booktabs_alone_and_escapes_names():
+def test_latex_needs_only_booktabs_and_escapes_names():
     grid = grid_of(rows(value=[0.25, 0.75], explainer="input_x_gradient"))
     text = latex(grid, ["100 % sure"])
     assert r"input\_x\_gradient & \textbf{0.50 $\pm$ 0.25} & 2 & 0 &  \\" in text
@@ -106,7 +106,7 @@ def test_latex_needs_booktabs_alone_and_escapes_names():
     assert all(ord(character) < 128 for line in text.splitlines() if line[:1] != "%" for character in line)
 
 
-def test_markdown_has_a_row_per_explainer():
+def test_markdown_has_one_row_per_explainer():
     grid = grid_of(rows(value=[0.25, 0.75]))
     lines = markdown(grid, ["a note"]).splitlines()
     assert lines[2:5] == [
@@ -118,7 +118,7 @@ def test_markdown_has_a_row_per_explainer():
 
 
 def several(size: int = 60, **means: float) -> pd.DataFrame:
-    """Rows of explainers with normal values around their means, the same noise in part; floors by their names."""
+    """Rows of explainers with normal values around their means and partly shared noise; floors go by their names."""
     generator = np.random.default_rng(3)
     shared = generator.normal(scale=0.2, size=size)
     tables = []
@@ -129,7 +129,7 @@ def several(size: int = 60, **means: float) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def test_the_best_group_is_bold_and_not_the_largest_number_alone():
+def test_the_best_group_is_bold_and_not_only_the_largest_number():
     table = several(good=0.301, twin=0.3, bad=0.2, floor=0.1, yard=0.9)
     lines = board(table).set_index("explainer")
     assert lines["best"].to_dict() == {"good": True, "twin": True, "bad": False, "floor": False, "yard": False}
@@ -149,7 +149,7 @@ def test_what_is_not_above_every_floor_is_marked():
     assert "° not significantly above every floor at its layer (floor_one, floor_two)" in grid.notes
 
 
-def test_of_a_metric_that_is_better_when_lower_the_lowest_is_best():
+def test_if_lower_is_better_the_lowest_is_best():
     table = several(low=0.1, high=0.4).assign(higher=False, measure="sufficiency")
     lines = board(table).set_index("explainer")
     assert lines["best"].to_dict() == {"low": True, "high": False}
@@ -158,7 +158,7 @@ def test_of_a_metric_that_is_better_when_lower_the_lowest_is_best():
     assert "sufficiency (lower is better)" in grid_of(table).title
 
 
-def test_examples_of_one_cluster_widen_the_interval():
+def test_examples_of_the_same_cluster_widen_the_interval():
     table = several(one=0.3)
     examples = table[["example"]].assign(cluster=[str(number // 10) for number in range(len(table))])
     values = np.repeat(np.random.default_rng(0).normal(size=6), 10)
@@ -168,7 +168,7 @@ def test_examples_of_one_cluster_widen_the_interval():
     assert clustered["high"] - clustered["low"] > 2 * (alone["high"] - alone["low"])
 
 
-def test_the_spread_over_model_seeds_has_a_line_of_its_own():
+def test_the_spread_over_model_seeds_has_its_own_line():
     table = several(one=0.3)
     seeds = pd.concat([table.assign(model_seed=seed, value=table["value"] + seed / 10) for seed in (0, 1, 2)])
     assert board(seeds)["seed_std"].tolist() == pytest.approx([0.1])

@@ -1,4 +1,4 @@
-"""Correlations of two explainers' scores, from a run's tables alone."""
+"""Correlations of two explainers' scores, computed only from a run's tables."""
 
 import json
 from pathlib import Path
@@ -69,7 +69,7 @@ def cell(table, **wanted):
     return chosen.iloc[0]
 
 
-def test_both_coefficients_are_scipys_over_the_ranked_tokens():
+def test_both_coefficients_equal_scipys_over_the_ranked_tokens():
     table = pd.concat([scores("one", 2, 3), scores("two", 2, 3), scores("two", 2, 3, kind="reference")])
     rows = pair_rows(examples(), table, [["one", "two"]])
     assert len(rows) == 4 * 2 * 3
@@ -82,8 +82,8 @@ def test_both_coefficients_are_scipys_over_the_ranked_tokens():
         assert row.status == "ok"
 
 
-def test_pearson_knows_no_scale_and_no_shift():
-    """Also where the squares of scores are below what a float can hold."""
+def test_pearson_ignores_scale_and_shift():
+    """Even if the squares of the scores are too small for a float."""
     first, second = RNG.normal(size=(2, 1, 8))
     ranked = np.ones((1, 8), dtype=bool)
     plain = pearson(first, second, ranked).item()
@@ -92,7 +92,7 @@ def test_pearson_knows_no_scale_and_no_shift():
     assert pearson(first * 1e-200, -first, ranked).item() == pytest.approx(-1, abs=1e-12)
 
 
-def test_what_has_no_heads_or_layers_is_held_against_each_of_the_other():
+def test_an_explainer_without_heads_or_layers_is_compared_with_each_of_the_others():
     table = pd.concat([scores("heads", 2, 3), scores("layers", 2), scores("input", 0)])
     pairs = [["heads", "layers"], ["layers", "input"], ["input", "heads"]]
     rows = pair_rows(examples(), table, pairs)
@@ -107,12 +107,12 @@ def test_what_has_no_heads_or_layers_is_held_against_each_of_the_other():
     assert row["rho"] == pytest.approx(scipy.stats.spearmanr(ours[1:], theirs[1:]).statistic, abs=1e-12)
 
 
-def test_undefined_is_nan_with_its_reason_and_counted():
+def test_undefined_correlations_are_nan_with_a_reason_and_are_counted():
     table = pd.concat(
         [
             scores("one", 1, lengths={"a": 5, "b": 7, "c": 7}),  # it failed on d
             scores("two", 1, lengths={"a": 5}, values=[9, 0.1, 0.1, 0.1, 0.1]),
-            scores("two", 1, lengths={"b": 7}, values=[1] * 7),  # of two reasons the first is said
+            scores("two", 1, lengths={"b": 7}, values=[1] * 7),  # of two reasons, the first is given
             scores("two", 1, lengths={"d": 4}),
             scores("two", 1, lengths={"c": 7}, values=[0, 1, np.nan, 3, 4, 5, 6]),
         ]
@@ -142,7 +142,7 @@ def test_scores_that_are_not_ranked_do_not_count():
     assert (before["status"] == "ok").all()
 
 
-def test_means_and_intervals_are_those_of_the_examples_and_of_heads_first_within_one():
+def test_means_and_intervals_average_heads_within_an_example_and_then_over_examples():
     table = pd.concat([scores("one", 2, 3), scores("two", 2, 3)])
     of = examples(cluster={"a": "x", "b": "x"})
     rows = pair_rows(of, table, [["one", "two"]])
@@ -161,7 +161,7 @@ def test_means_and_intervals_are_those_of_the_examples_and_of_heads_first_within
     assert (mean["rho_low"], mean["rho_high"]) == pytest.approx((low, high))
 
 
-def test_bins_hold_every_length_once_and_one_ends_at_the_heads_dimension():
+def test_bins_hold_every_length_once_and_one_ends_at_the_head_dimension():
     for low, high, end in [(3, 60, 32), (40, 250, 32), (3, 12, 64), (7, 7, 0), (5, 1000, 64)]:
         found = bins(low, high, end, 10)
         assert 1 <= len(found) <= 10
@@ -186,7 +186,7 @@ def test_lines_by_length_are_means_over_the_examples_of_a_bin():
     assert line["rho"] == pytest.approx(inside["rho"].mean())
 
 
-def test_without_pairs_there_is_nothing():
+def test_without_pairs_the_tables_are_empty():
     rows = pair_rows(examples(), scores("one", 1), [])
     assert rows.empty
     assert pair_board(rows, examples()).empty
@@ -206,7 +206,7 @@ def test_without_pairs_there_is_nothing():
         ([["attention", "rollout"], ["rollout", "attention"]], "a pair that is there already"),
     ],
 )
-def test_pairs_that_are_none_are_refused(pairs, said):
+def test_invalid_pairs_are_refused(pairs, said):
     with pytest.raises(ValueError, match=said):
         check_pairs(pairs, ["attention", "rollout"])
 
@@ -234,15 +234,15 @@ def test_a_run_writes_its_pairs_and_the_report_redoes_them_without_the_model(ass
     assert "pair_by_layer" in drawn
 
 
-def test_a_pair_with_no_such_explainer_stops_the_run_before_it_starts(assay, tmp_path: Path):
+def test_a_pair_with_an_unknown_explainer_stops_the_run_before_it_starts(assay, tmp_path: Path):
     status, _, err = assay(*sst2(), "explainers=[attention]", "pairs=[[attention,rollout]]")
     assert status == 1
     assert "'rollout', which is not an explainer of this run" in err
     assert not (tmp_path / "run" / "manifest.json").exists()
 
 
-def test_a_real_models_head_size_and_pairs_are_its_own():
-    """Raw and effective attention of short sentences are the same; of two explainers done by hand they are scipy's."""
+def test_a_real_models_head_size_and_pairs_are_correct():
+    """Raw and effective attention of short sentences agree; two explainers computed by hand correlate as in scipy."""
     shared("checkpoints", SST2)
     module, batch = real_model(SST2)
     assert head_size(Model(module, None, "minilm")) == 32  # pyright: ignore

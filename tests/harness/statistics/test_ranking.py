@@ -1,4 +1,4 @@
-"""The best layer is chosen on one part of the examples, and what it is worth is told on the others."""
+"""The best layer is chosen on one part of the examples and scored on the rest."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ TOLD = {"task": "t", "model": "m", "seed": 0, "measure": "blank_out", "higher": 
 
 
 def rows_of(values: dict[tuple[str, int], np.ndarray], head: int = 0, **constant) -> pd.DataFrame:
-    """Rows of `(explainer, layer)` and its value for each example; floors and yardsticks by their names."""
+    """Rows of `(explainer, layer)` and its value for each example; floors and references go by their names."""
     tables = []
     for (explainer, layer), rho in values.items():
         kind = next((kind for kind in ("floor", "reference", "reliability") if explainer.startswith(kind)), "explainer")
@@ -23,13 +23,13 @@ def rows_of(values: dict[tuple[str, int], np.ndarray], head: int = 0, **constant
 
 
 def alone(rows: pd.DataFrame) -> pd.DataFrame:
-    """Examples that are independent."""
+    """Independent examples."""
     examples = rows[["example"]].drop_duplicates()
     return examples.assign(cluster=examples["example"])
 
 
 def chosen(size: int) -> np.ndarray:
-    """The validation part of examples that are independent."""
+    """The validation part of independent examples."""
     return is_validation(np.array([f"{number:03d}" for number in range(size)]))
 
 
@@ -42,7 +42,7 @@ def random_rows(size: int = 90, seed: int = 0) -> pd.DataFrame:
     return rows_of(values, tau=0.5 * generator.random(size * len(cells)))
 
 
-def test_about_a_third_of_the_clusters_chooses_and_by_their_names_alone():
+def test_about_a_third_of_the_clusters_is_used_for_selection_depending_only_on_their_names():
     names = np.array([f"sentence {number}" for number in range(3000)])
     part = is_validation(names)
     assert part.mean() == pytest.approx(1 / 3, abs=4 * np.sqrt(2 / 9 / 3000))
@@ -52,7 +52,7 @@ def test_about_a_third_of_the_clusters_chooses_and_by_their_names_alone():
     assert is_validation(np.arange(5)).tolist() == is_validation(np.arange(5).astype(str)).tolist()
 
 
-def test_a_layer_that_is_best_by_luck_on_the_choosing_part_shows_what_it_is_worth_on_the_others():
+def test_a_layer_selected_by_luck_gets_its_true_value_on_the_reporting_part():
     size = 120
     lucky = chosen(size)
     noise = np.random.default_rng(0).normal(scale=0.05, size=size)
@@ -66,8 +66,8 @@ def test_a_layer_that_is_best_by_luck_on_the_choosing_part_shows_what_it_is_wort
     assert (table["n"] == (~lucky).sum()).all()
 
 
-def test_what_chooses_is_not_reported_and_what_is_reported_does_not_choose():
-    """Any change of the values outside the choosing part leaves the layers, and inside it the numbers of a layer."""
+def test_selection_examples_are_not_reported_and_reported_examples_do_not_select():
+    """Changing values outside the selection part keeps the layers; changing them inside keeps a layer's numbers."""
     rows = random_rows()
     inside = rows["example"].map(dict(zip(alone(rows)["example"], chosen(90), strict=True)))
     before = ranking(rows, alone(rows)).set_index("explainer")
@@ -79,10 +79,10 @@ def test_what_chooses_is_not_reported_and_what_is_reported_does_not_choose():
     shifted = ranking(rows.assign(value=rows["value"].where(~inside, rows["value"] + 5)), alone(rows)).set_index(
         "explainer"
     )
-    pd.testing.assert_frame_equal(shifted, before)  # one shift for all chooses the same
+    pd.testing.assert_frame_equal(shifted, before)  # the same shift for all selects the same layers
 
 
-def test_every_number_is_that_of_a_naive_loop():
+def test_every_number_equals_that_of_a_naive_loop():
     rows = random_rows()
     part = dict(zip(alone(rows)["example"], chosen(90), strict=True))
     ok = rows[rows["status"] == "ok"]
@@ -120,8 +120,8 @@ def test_every_number_is_that_of_a_naive_loop():
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_rows_in_any_order_make_the_same_ranking(seed: int):
-    """Ties between layers and explainers too: the first layer, the first name."""
+def test_rows_in_any_order_give_the_same_ranking(seed: int):
+    """With ties between layers and explainers too: the first layer and the first name win."""
     rows = random_rows()
     twin = rows[(rows["explainer"] == "one") & (rows["layer"] == 2)]
     rows = pd.concat([rows, *(twin.assign(explainer=name, layer=layer) for name in ("a", "b") for layer in (1, 2))])
@@ -134,7 +134,7 @@ def test_rows_in_any_order_make_the_same_ranking(seed: int):
     pd.testing.assert_frame_equal(ranking(shuffled, alone(shuffled)), whole, rtol=1e-12)
 
 
-def test_examples_of_one_cluster_are_on_one_side():
+def test_examples_of_the_same_cluster_are_in_the_same_part():
     size = 90
     rows = rows_of({("flow", 1): np.linspace(0, 1, size), ("flow", 2): np.linspace(1, 0, size)})
     examples = alone(rows)
@@ -148,7 +148,7 @@ def test_examples_of_one_cluster_are_on_one_side():
     assert line["mean"] == pytest.approx(values[~part.flatten()].mean(), abs=1e-12)
 
 
-def test_single_heads_are_chosen_among():
+def test_single_heads_can_be_chosen():
     size = 60
     noise = np.random.default_rng(0).normal(scale=0.01, size=size)
     heads = [rows_of({("heads", layer): 0.1 * layer * head + noise}, head=head) for layer in (1, 2) for head in (1, 2)]
@@ -157,7 +157,7 @@ def test_single_heads_are_chosen_among():
     assert table[["explainer", "layer", "head"]].to_numpy().tolist() == [["heads", 2, 2]]
 
 
-def test_of_a_metric_of_which_less_is_better_the_lowest_stands_first():
+def test_if_lower_is_better_the_lowest_comes_first():
     size = 60
     noise = np.random.default_rng(0).normal(scale=0.05, size=(3, size))
     cells = {
@@ -177,7 +177,7 @@ def test_of_a_metric_of_which_less_is_better_the_lowest_stands_first():
     assert table["mean_rank"].tolist() == [1, 2, 3]
 
 
-def test_yardsticks_are_ranked_beside_and_hold_no_rank():
+def test_references_are_listed_in_the_ranking_without_a_rank():
     size = 60
     noise = np.random.default_rng(0).normal(scale=0.05, size=(2, size))
     rows = rows_of({("flow", 1): 0.2 + noise[0], ("reference", 0): 0.8 + noise[1], ("reliability", 0): noise[0]})
@@ -189,7 +189,7 @@ def test_yardsticks_are_ranked_beside_and_hold_no_rank():
     assert table["effect"].isna().all()
 
 
-def test_the_references_own_scores_are_not_ranked_and_nothing_defined_is_no_line():
+def test_the_references_own_scores_and_undefined_explainers_are_not_ranked():
     size = 60
     rho = np.random.default_rng(0).normal(size=size)
     rows = rows_of({("own", 1): np.ones(size), ("flow", 1): rho, ("gone", 1): np.full(size, np.nan)})
@@ -200,7 +200,7 @@ def test_the_references_own_scores_are_not_ranked_and_nothing_defined_is_no_line
     assert {"explainer", "mean", "tau"} <= set(empty)
 
 
-def test_an_explainer_without_a_value_on_the_reporting_part_stays_with_its_count():
+def test_an_explainer_without_a_value_on_the_reporting_part_stays_with_a_count_of_zero():
     size = 60
     part = chosen(size)
     rows = rows_of({("flow", 1): np.linspace(0, 1, size), ("gone", 1): np.where(part, 0.9, NAN)})
@@ -209,7 +209,7 @@ def test_an_explainer_without_a_value_on_the_reporting_part_stays_with_its_count
     assert np.isnan([line["mean"], line["std"], line["low"], line["high"]]).all()
 
 
-def test_ties_are_listed_best_first_without_yardsticks():
+def test_ties_are_listed_best_first_without_references():
     lines = pd.DataFrame(
         {
             "explainer": ["yard", "a", "b", "floor", "c"],
@@ -220,7 +220,7 @@ def test_ties_are_listed_best_first_without_yardsticks():
     assert tied_groups(lines) == [["a", "b"], ["b", "floor"]]
 
 
-def test_where_no_example_is_left_to_report_on_there_is_no_ranking():
+def test_without_examples_to_report_on_there_is_no_ranking():
     rows = random_rows()
     few = rows[is_validation(rows["example"].to_numpy())]
     assert len(few)

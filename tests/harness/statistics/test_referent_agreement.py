@@ -26,8 +26,8 @@ def test_the_pointed_to_candidate_must_have_the_higher_mean_score():
         [
             scored("a", 0, 0.5, 0, 0.4, 0.4),  # the first, though the second's sum is larger: right
             scored("b", 0, 0.5, 0, 0.4, 0.4),  # the same, but the model means the second: wrong
-            scored("c", 0, 0.5, 0, 0.4, 0.4),  # its word points to nobody: undefined
-            scored("a", 0, 0.4, 0, 0.4, 0.4, layer=2),  # a tie: a half
+            scored("c", 0, 0.5, 0, 0.4, 0.4),  # its word points to no candidate: undefined
+            scored("a", 0, 0.4, 0, 0.4, 0.4, layer=2),  # a tie: one half
             scored("b", 0, np.nan, 0, 0.4, 0.4, layer=2),  # not finite: undefined
             scored("a", 0, 0.1, 0, 0.4, 0.4, kind="reference"),
         ]
@@ -44,7 +44,7 @@ def test_without_candidates_there_is_nothing_to_agree_on():
     assert referent_agreement(referent_rows(plain, pd.DataFrame([scored("a", 1, 2)]))).empty
 
 
-def test_an_example_whose_referent_nobody_tells_is_counted_as_undefined():
+def test_an_example_with_an_unknown_referent_is_counted_as_undefined():
     rows = referent_rows(pd.DataFrame([example("a", 0, {})]), pd.DataFrame([scored("a", 0, 0.5, 0, 0.4, 0.4)]))
     assert rows["right"].isna().tolist() == [True]
     assert referent_agreement(rows)[["n", "undefined"]].values.tolist() == [[0, 1]]

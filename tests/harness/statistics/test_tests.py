@@ -18,15 +18,15 @@ from harness.statistics.tests import (
 RNG = np.random.default_rng(7)
 
 
-def test_the_interval_is_scipys_percentile_bootstrap():
+def test_the_interval_equals_scipys_percentile_bootstrap():
     values = RNG.normal(0.3, 0.4, size=(200, 2))
     theirs = scipy.stats.bootstrap((values[:, 0],), np.mean, n_resamples=9999, method="percentile", rng=1)
     ours = mean_interval(values)
     assert ours[0] == pytest.approx(list(theirs.confidence_interval), abs=0.004)
 
 
-def test_the_interval_holds_the_mean_as_often_as_it_says():
-    """300 normal samples of 60: a nominal 95 % holds in 91 to 98 % of them (4 standard errors)."""
+def test_the_interval_covers_the_mean_at_its_nominal_rate():
+    """300 normal samples of 60: a nominal 95% interval covers the mean in 91 to 98% of them (4 standard errors)."""
     held = [low <= 0 <= high for low, high in mean_interval(RNG.normal(size=(60, 300)), draws=2000)]
     assert 0.90 <= np.mean(held) <= 0.99
 
@@ -52,7 +52,7 @@ def test_a_share_of_nothing_has_no_interval():
 
 
 @pytest.mark.parametrize("n", [8, 150])
-def test_sign_flips_are_scipys_permutation_test(n: int):
+def test_sign_flips_equal_scipys_permutation_test(n: int):
     differences = RNG.normal(0.15, 1, size=(n, 2))
     theirs = scipy.stats.permutation_test(
         (differences[:, 0],), np.mean, permutation_type="samples", n_resamples=9999, rng=2
@@ -73,7 +73,7 @@ def test_holm_by_hand():
 
 
 def draws_of(*differences: int) -> tuple[np.ndarray, float]:
-    """A column of whole numbers, and the exact two-sided p-value of its sum under flipped signs, by convolution."""
+    """A column of integers, and the exact two-sided p-value of its sum under flipped signs, by convolution."""
     counts = {0: 1}
     for size in map(abs, differences):
         spread: dict[int, int] = {}
@@ -93,7 +93,7 @@ def sampled(n: int, seed: int, positive: float) -> tuple[np.ndarray, float]:
     return draws_of(*(sizes * np.where(generator.random(n) < positive, 1, -1)).tolist())
 
 
-def test_every_pair_is_scipys_exact_test_on_its_common_examples():
+def test_every_pair_equals_scipys_exact_test_on_its_common_examples():
     generator = np.random.default_rng(0)
     values = generator.normal(size=(11, 5)) + np.arange(5) / 2
     values[generator.random(values.shape) < 0.25] = np.nan
@@ -104,14 +104,14 @@ def test_every_pair_is_scipys_exact_test_on_its_common_examples():
     np.testing.assert_array_equal(p, p.T)
     for first, second in combinations(range(5), 2):
         difference = (values[:, first] - values[:, second])[~np.isnan(values[:, [first, second]]).any(axis=1)]
-        if len(difference) < 2:  # one flipped is as far from zero as before
+        if len(difference) < 2:  # a single flipped value is as far from zero as before
             np.testing.assert_equal(p[first, second], 1.0 if len(difference) else np.nan)
             continue
         theirs = scipy.stats.permutation_test((difference,), np.mean, permutation_type="samples", n_resamples=np.inf)
         assert p[first, second] == pytest.approx(theirs.pvalue, abs=1e-12)
 
 
-def test_a_cluster_is_flipped_as_one():
+def test_a_cluster_is_flipped_as_a_whole():
     generator = np.random.default_rng(1)
     clusters = np.array(["b", "a", "c", "a", "b", "d", "d", "d", "e", "f"])
     values = generator.normal(0.4, 1, size=(10, 3))
@@ -122,29 +122,29 @@ def test_a_cluster_is_flipped_as_one():
         sums = [np.nansum(difference[clusters == name]) for name in "abcdef"]
         reached = [abs(np.dot(signs, sums)) >= abs(np.sum(sums)) - 1e-12 for signs in product((-1, 1), repeat=6)]
         assert p[first, second] == pytest.approx(np.mean(reached), abs=1e-12)
-    repeated = np.repeat(values, 8, axis=0)  # copies of an example tell nothing new
+    repeated = np.repeat(values, 8, axis=0)  # copies of an example add no information
     np.testing.assert_allclose(pairwise_sign_flip(repeated, np.repeat(clusters, 8)), p, atol=1e-12)
 
 
 @pytest.mark.parametrize(("n", "positive"), [(20, 0.5), (60, 0.5), (60, 0.6), (90, 0.62)])
-def test_random_sign_flips_come_near_the_exact_p_value(n: int, positive: float):
+def test_random_sign_flips_approximate_the_exact_p_value(n: int, positive: float):
     differences, exact = sampled(n, n, positive)
     error = np.sqrt(exact * (1 - exact) / 10_000)
     assert sign_flip(differences)[0] == pytest.approx(exact, abs=4 * error + 1e-4)
 
 
-def test_random_sign_flips_are_never_none():
-    """One of draws + 1 at the least where the tail bound says no more: the observed signs are one pattern of them."""
+def test_random_sign_flips_never_give_zero():
+    """At least one in draws + 1 where the tail bound adds nothing: the observed signs are one of the patterns."""
     differences, exact = draws_of(*[1] * 8)  # z = 2.8, where the bound is .015
     assert exact == 2 / 2**8
     drawn = [sign_flip(differences, draws=99, seed=seed)[0] for seed in range(20)]
     assert min(drawn) == 1 / 100
-    steps = np.array(drawn) * 100  # the bound is not taken, not even where it is below what was drawn
+    steps = np.array(drawn) * 100  # the bound is not used, not even where it is below the drawn value
     np.testing.assert_allclose(steps, np.round(steps), atol=1e-9)
     assert max(steps) >= 2
 
 
-def test_the_tail_bound_is_taken_only_where_draws_cannot_see_and_is_never_below_the_truth():
+def test_the_tail_bound_is_used_only_below_the_resolution_of_the_draws_and_is_never_too_low():
     draws, taken = 1000, []
     for seed, positive in product(range(4), np.linspace(0.6, 1.0, 11)):
         differences, exact = sampled(70, seed, positive)
@@ -159,11 +159,11 @@ def test_the_tail_bound_is_taken_only_where_draws_cannot_see_and_is_never_below_
             assert p >= 1 / (draws + 1)
             assert p == pytest.approx(exact, abs=5 * np.sqrt(exact / draws) + 1e-3)
     assert len(taken) > 10
-    assert min(taken) < 1e-6  # low enough for a correction for thousands of pairs
+    assert min(taken) < 1e-6  # low enough to survive a correction for thousands of pairs
 
 
 def test_rounding_in_nearly_equal_cells_cannot_lower_a_p_value():
-    """Differences of 1e-8 beside values of 1: the sum of squares must not come from cancelling the values' own."""
+    """Differences of 1e-8 between values of 1: the sum of squares must not come from cancelling large squares."""
     for seed in range(300):
         generator = np.random.default_rng(seed)
         first = np.round(generator.uniform(0.5, 1, 150) * 2**20) / 2**20
@@ -173,7 +173,7 @@ def test_rounding_in_nearly_equal_cells_cannot_lower_a_p_value():
         assert p >= min(bound, 1 / 100)
 
 
-def test_what_never_differs_has_p_value_one():
+def test_columns_that_never_differ_have_p_value_one():
     values = np.random.default_rng(0).normal(size=(40, 1))
     copies = np.hstack([values, values, 1e3 * values / 1e3])
     assert pairwise_sign_flip(copies)[np.triu_indices(3, k=1)].tolist() == [1, 1, 1]
@@ -181,7 +181,7 @@ def test_what_never_differs_has_p_value_one():
     assert pairwise_sign_flip(np.empty((0, 2))).shape == (2, 2)
 
 
-def test_a_seed_says_the_numbers_and_another_one_changes_them_little():
+def test_a_seed_fixes_the_numbers_and_another_seed_changes_them_little():
     values = np.random.default_rng(3).normal(0.1, 1, size=(80, 3))
     for statistic in (mean_interval, pairwise_sign_flip):
         once, again, other = (statistic(values, seed=seed) for seed in (1, 1, 2))
@@ -191,7 +191,7 @@ def test_a_seed_says_the_numbers_and_another_one_changes_them_little():
 
 
 def test_the_order_of_examples_does_not_matter():
-    """Not at all where all sign patterns are tried or clusters are named; else no more than another seed does."""
+    """Not at all if all sign patterns are tried or clusters are given; otherwise no more than another seed would."""
     generator = np.random.default_rng(4)
     values = generator.normal(0.2, 1, size=(60, 3))
     values[generator.random(values.shape) < 0.1] = np.nan
@@ -206,7 +206,7 @@ def test_the_order_of_examples_does_not_matter():
         np.testing.assert_allclose(statistic(values), statistic(values[order]), atol=0.03)
 
 
-def test_the_columns_do_not_change_each_other():
+def test_the_columns_do_not_affect_each_other():
     values = np.random.default_rng(5).normal(0.1, 1, size=(70, 6))
     values[:20, 2] = values[30:50, 4] = np.nan
     some = [4, 1, 2]
@@ -226,11 +226,11 @@ def test_the_bootstrap_draws_whole_clusters(level: float):
     ]
     tail = (1 - level) / 2
     low, high = (np.quantile(means, [at - 0.01, at, at + 0.01], method="inverted_cdf") for at in (tail, 1 - tail))
-    assert np.ptp(low) == np.ptp(high) == 0  # no step is near, so that 10,000 draws must find the very same
+    assert np.ptp(low) == np.ptp(high) == 0  # no step is near, so 10,000 draws must give exactly the same
     assert mean_interval(values[:, None], clusters, level=level)[0] == pytest.approx([low[1], high[1]], abs=1e-12)
 
 
-def test_the_clustered_bootstrap_is_a_naive_one():
+def test_the_clustered_bootstrap_equals_a_naive_one():
     generator = np.random.default_rng(6)
     clusters = generator.integers(0, 25, size=90)
     values = generator.normal(size=25)[clusters] + generator.normal(scale=0.5, size=90)
@@ -257,7 +257,7 @@ def test_holm_rejects_what_the_step_down_procedure_rejects():
             assert ((corrected <= alpha) == rejected).all()
 
 
-def test_holm_of_pairs_counts_a_pair_once():
+def test_holm_counts_a_pair_once():
     nan = np.nan
     p = np.array([[nan, 0.01, 0.04, nan], [0.01, nan, 0.03, nan], [0.04, 0.03, nan, 0.5], [nan, nan, 0.5, nan]])
     # four pairs are known: .01 * 4, .03 * 3, .04 * 2 raised to .09, .5
@@ -265,7 +265,7 @@ def test_holm_of_pairs_counts_a_pair_once():
     np.testing.assert_allclose(holm_of_pairs(p), theirs)
 
 
-def test_groups_overlap_where_likeness_does_not_carry_over():
+def test_groups_overlap_where_similarity_is_not_transitive():
     p = np.full((5, 5), 0.001)
     for first, second in ((0, 1), (1, 2)):  # a ~ b, b ~ c, but not a ~ c
         p[first, second] = p[second, first] = 0.05  # not below alpha
@@ -274,7 +274,7 @@ def test_groups_overlap_where_likeness_does_not_carry_over():
     assert indistinguishable(p, means) == [[2, 1], [3], [1, 0]]
 
 
-def test_groups_are_the_largest_ones_that_a_search_of_all_sets_finds():
+def test_groups_are_the_largest_that_an_exhaustive_search_finds():
     generator = np.random.default_rng(9)
     for _ in range(20):
         p = np.triu(generator.uniform(0, 0.1, size=(6, 6)), k=1)
@@ -300,7 +300,7 @@ def test_effect_size_by_hand():
 
 @pytest.mark.parametrize("size", [0, 1, 3, 30])
 def test_differences_without_spread_have_no_effect_size(size: int):
-    """Three times .1 has a standard deviation of 2e-17 in floating point."""
+    """Three values of .1 have a standard deviation of 2e-17 in floating point."""
     assert np.isnan(effect_size(np.full(size, 0.1), np.zeros(size)))
     assert np.isnan(effect_size(np.full(size, 0.7), np.full(size, 0.6)))
     assert np.isnan(effect_size(np.zeros(size), np.zeros(size)))
@@ -311,8 +311,8 @@ def test_differences_without_spread_have_no_effect_size(size: int):
 
 @pytest.mark.parametrize("size", [9, 60])
 @pytest.mark.parametrize("shared", [False, True])
-def test_cells_that_are_each_undefined_elsewhere_are_tested_as_pair_by_pair_alone(size: int, shared: bool):
-    """Seven cells with gaps of their own take another path than the same cells two by two."""
+def test_cells_undefined_on_different_examples_are_tested_as_if_pair_by_pair(size: int, shared: bool):
+    """Seven cells with different gaps take another path than the same cells two at a time."""
     values = RNG.normal(0.2, 1, size=(size, 7)) * [1, 1, 1, 1, 1, 1, 1e-9]
     values[RNG.random(values.shape) < 0.15] = np.nan
     clusters = np.arange(size) // 2 if shared else None

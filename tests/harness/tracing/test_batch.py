@@ -15,20 +15,20 @@ def test_every_example_is_packed_once_within_the_budget(lengths: list[int], budg
     for group in groups:
         assert len(group) == 1 or len(group) * max(lengths[index] for index in group) <= budget
     flat = [lengths[index] for group in groups for index in group]
-    assert flat == sorted(flat)  # like lengths stand together
+    assert flat == sorted(flat)  # similar lengths are packed together
 
 
-def test_packing_hangs_on_the_lengths_alone():
+def test_packing_depends_only_on_the_lengths():
     assert pack([3, 9, 3, 4], 12) == pack([3, 9, 3, 4], 12) == [[0, 2, 3], [1]]
 
 
 @pytest.mark.parametrize("budget", [0, -1, 2.5, True])
-def test_a_budget_that_is_no_count_is_refused(budget):
+def test_a_budget_that_is_not_a_count_is_refused(budget):
     with pytest.raises(ValueError, match="token_budget is a whole number, at least 1"):
         pack([3], budget)
 
 
-def test_include_says_what_is_ranked():
+def test_include_decides_what_is_ranked():
     pair = sentence([5, 6, 7]), sentence([8])
     ranked = {include: batch_of(*pair, include=include).ranked.tolist() for include in ("all", "no_cls", "content")}
     assert ranked["all"] == [[True] * 5, [True] * 3 + [False] * 2]
@@ -40,7 +40,7 @@ def test_include_says_what_is_ranked():
         collate(pair, "contents", BLANKS)
 
 
-def test_padding_stands_on_the_right_and_is_masked():
+def test_padding_is_on_the_right_and_is_masked():
     batch = batch_of(sentence([5, 6, 7]), sentence([8]))
     assert batch.attention_mask.tolist() == [[1] * 5, [1, 1, 1, 0, 0]]
     assert batch.input_ids[1].tolist() == [1, 8, 2, BLANKS["pad"], BLANKS["pad"]]

@@ -24,9 +24,9 @@ def passes(cost: Cost) -> tuple[int, int]:
     return cost.forward, cost.backward
 
 
-@pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact")  # few steps, to count them
-def test_passes_are_those_that_a_method_is_known_to_take(model: Model, batch: Batch):
-    words = int(batch.attention_mask.sum()) - 2 * len(batch.examples)  # all but CLS and the end token
+@pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact")  # few steps, so that they can be counted
+def test_passes_are_those_that_a_method_is_known_to_need(model: Model, batch: Batch):
+    words = int(batch.attention_mask.sum()) - 2 * len(batch.examples)  # all except CLS and the end token
     methods = {
         "attention": (Attention(), 0, 0),
         "saliency": (Saliency(), 1, 1),
@@ -51,20 +51,20 @@ def test_passes_are_those_that_a_method_is_known_to_take(model: Model, batch: Ba
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_what_two_methods_need_is_charged_to_both_in_any_order(model: Model, batch: Batch, turned: bool):
+def test_work_shared_by_two_methods_is_charged_to_both_in_any_order(model: Model, batch: Batch, turned: bool):
     methods = [InputGradient(), InputGradient(reduce="l1"), GenericRelevance(), GenericRelevance(output="logit")]
     with Meter() as meter:
         trace = Trace(model.module, batch)
         for number, method in list(enumerate(methods))[:: -1 if turned else 1]:
             with meter.of("phase", str(number), alone=True):
                 method(trace)
-                method(trace)  # itself pays once
+                method(trace)  # it only pays once
     assert [passes(meter.costs["phase", str(number)]) for number in range(4)] == [(0, len(batch.examples))] * 4
     assert meter.costs["phase", "1"].seconds > 0
 
 
 @pytest.mark.parametrize("order", list(permutations(["inner", "outer", "both", "turned"])))
-def test_a_part_made_of_another_is_charged_with_it_in_any_order(
+def test_a_part_built_on_another_is_charged_for_both_in_any_order(
     model: Model, batch: Batch, order: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ):
     made, now = [], [0.0]
@@ -96,7 +96,7 @@ def test_a_part_made_of_another_is_charged_with_it_in_any_order(
         assert meter.costs["phase", name].seconds == (1 if name == "inner" else 11)
 
 
-def test_what_is_made_once_is_made_again_for_another_trace_or_where_it_is_forgotten(model: Model, batch: Batch):
+def test_cached_work_is_redone_for_another_trace_or_after_it_is_forgotten(model: Model, batch: Batch):
     made = []
     trace = Trace(model.module, batch)
 
@@ -113,7 +113,7 @@ def test_what_is_made_once_is_made_again_for_another_trace_or_where_it_is_forgot
     assert made == [trace, other, trace]
 
 
-def test_a_part_that_cannot_be_made_is_not_kept(model: Model, batch: Batch):
+def test_a_part_that_fails_is_not_cached(model: Model, batch: Batch):
     def part(_trace: Trace) -> Tensor:
         raise ValueError("no such part")
 
@@ -127,7 +127,7 @@ def test_a_part_that_cannot_be_made_is_not_kept(model: Model, batch: Batch):
     assert passes(meter.costs["phase", "next"]) == (0, len(batch.examples))
 
 
-def test_nothing_is_counted_outside_and_no_hook_stays(model: Model, batch: Batch):
+def test_nothing_is_counted_outside_and_no_hook_remains(model: Model, batch: Batch):
     hooks = torch.nn.modules.module._global_forward_hooks
     with Meter() as meter, meter.of("phase", "nothing"):
         assert len(hooks) == 1
@@ -140,7 +140,7 @@ def test_costs_add_up():
     assert Cost(1.5, 2, 1) + Cost(0.5, 3, 0) - Cost(1.0, 1, 1) == Cost(1.0, 4, 0)
 
 
-def test_a_model_around_another_counts_once():
+def test_a_wrapped_model_counts_once():
     real_model(MASKED)  # loaded before anything is counted
     with Meter() as meter:
         with meter.of("phase", "trace"):

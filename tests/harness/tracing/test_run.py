@@ -11,7 +11,7 @@ from tests.known_model import bag, batch_of, sentence
 
 
 def plain(module: torch.nn.Module, batch: Batch):
-    """The model called as anyone would."""
+    """The model, called the usual way."""
     with torch.no_grad():
         return module(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
 
@@ -27,7 +27,7 @@ def test_a_rerun_of_the_same_input_gives_the_same_logits(trace: Trace):
     assert torch.allclose(again, trace.logits, atol=1e-6)
 
 
-def test_a_rerun_does_not_hang_on_the_budget(model: Model, batch: Batch):
+def test_a_rerun_does_not_depend_on_the_budget(model: Model, batch: Batch):
     small, large = (Trace(model.module, batch, token_budget=budget) for budget in (1, 100_000))
     inputs = batch.at(torch.arange(len(batch.examples)).repeat(3))
     assert torch.allclose(small.rerun(inputs), large.rerun(inputs), atol=1e-6)
@@ -68,7 +68,7 @@ def test_the_attention_gradient_predicts_a_small_change(model: Model, batch: Bat
     def scaled(factor: float) -> torch.Tensor:
         width = block.head_dim
 
-        def hook(module, inputs):  # what enters c_proj is linear in the head's attention
+        def hook(module, inputs):  # the input of c_proj is linear in the head's attention
             state = inputs[0].clone()
             state[..., :width] = state[..., :width] * factor
             return (state,)
@@ -93,7 +93,7 @@ def test_a_model_in_train_mode_is_refused(model: Model, batch: Batch):
 
 
 class Changed(torch.nn.Module):
-    """A model whose attentions are tampered with on the way out."""
+    """A model whose attentions are tampered with before they are returned."""
 
     def __init__(self, inner: torch.nn.Module, change):
         super().__init__()
@@ -127,7 +127,7 @@ PAIR = batch_of(sentence([5, 6, 7]), sentence([8, 9]))
         ),
     ],
 )
-def test_attentions_that_cannot_be_right_are_refused(change, text: str):
+def test_implausible_attentions_are_refused(change, text: str):
     with pytest.raises(ValueError, match=text):
         Trace(Changed(bag(), change), PAIR)
 
@@ -165,7 +165,7 @@ def test_an_unknown_option_is_refused(option: str, value: str):
         Trace(bag(), PAIR, **{option: value})
 
 
-def test_a_real_checkpoint_traces_as_it_runs():
+def test_a_real_checkpoint_traces_the_way_it_runs():
     """The trained DistilBERT stand-in: logits, attention and gradients of real sentences."""
     import transformers
 
@@ -192,6 +192,6 @@ def test_a_real_checkpoint_traces_as_it_runs():
     n = len(examples[0].input_ids)
     assert torch.allclose(alone.gradient[0], trace.gradient[0, :n], rtol=1e-3, atol=1e-6)
     assert torch.allclose(alone.attention[0], trace.attention[0, :, :, :n, :n], atol=1e-5)
-    # a word embedding that a LayerNorm reads: its gradient, summed over dimensions, is rounding noise
+    # a LayerNorm reads this word embedding: its gradient, summed over dimensions, is rounding noise
     left = trace.gradient[0, :n].sum(dim=-1).abs() / trace.gradient[0, :n].norm(dim=-1)
     assert left.median() < 1e-4

@@ -1,4 +1,4 @@
-"""Ranks stand at their place on the line, and bars join the groups that were given."""
+"""Ranks are at their place on the line, and bars join the given groups."""
 
 import numpy as np
 import pandas as pd
@@ -15,14 +15,14 @@ def table(ranks, groups):
 
 
 def ranks_of(figure):
-    """Where the line of each explainer leaves the line of ranks, in inches."""
+    """Where each explainer's line leaves the line of ranks, in inches."""
     lines = figure.axes[0].get_lines()
     return {
         line.get_gid().removeprefix("rank "): line.get_xdata()[0] for line in lines if "rank" in str(line.get_gid())
     }
 
 
-def test_places_grow_evenly_with_the_mean_rank():
+def test_places_are_linear_in_the_mean_rank():
     ranks = [2.5, 1.0, 4.0, 3.25]
     places = list(ranks_of(critical_difference(table(ranks, []))).values())
     slope = np.diff(places) / np.diff(sorted(ranks))
@@ -39,7 +39,7 @@ def test_a_bar_has_a_dot_for_each_member_and_groups_are_drawn_once():
     assert [len(dot) for dot in dots] == [2, 3]
 
 
-def test_bars_that_meet_are_stacked():
+def test_overlapping_bars_are_stacked():
     ranks = dict(zip("abcd", (1.0, 2.0, 3.0, 4.0), strict=True))
     assert stacked(["ab", "bc", "cd"], ranks) == [(0, "ab"), (1, "bc"), (0, "cd")]
 
@@ -56,7 +56,7 @@ def test_nothing_is_drawn_with_fewer_than_two_ranks():
 
 
 @pytest.mark.parametrize("count", [2, 5, 20])
-def test_names_do_not_meet(count):
+def test_names_do_not_overlap(count):
     ranks = np.sort(np.random.default_rng(count).uniform(1, count, size=count))
     groups = [[index, index + 1] for index in range(count - 1)]
     check_readable(critical_difference(table(ranks, groups), title="task, model, blank_out, n = 100 examples"))

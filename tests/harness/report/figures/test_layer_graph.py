@@ -1,4 +1,4 @@
-"""The edges of the layered graph are the strong scores."""
+"""The edges of the layered graph are the strongest scores."""
 
 import numpy as np
 import pandas as pd
@@ -47,7 +47,7 @@ def test_the_strongest_edges_are_kept_and_none_below_the_mean(layers):
     assert [abs(edge[3]) for edge in drawn] == sorted(abs(edge[3]) for edge in drawn)
 
 
-def test_even_scores_keep_their_edges():
+def test_equal_scores_keep_their_edges():
     assert len(edges(np.full((1, 3, 3), 1 / 3))) == 9
 
 
@@ -73,7 +73,7 @@ def test_nothing_is_drawn_without_scores_by_layer():
     assert layer_graph(["a", "b", "c"], maps({"flow": np.full((2, 3, 3), np.nan)})) is None
 
 
-def test_two_examples_or_other_tokens_are_refused():
+def test_two_examples_or_different_tokens_are_refused():
     one = maps({"flow": random_weights(1, 3)})
     with pytest.raises(ValueError, match="maps of one example, got 2"):
         layer_graph(["a", "b", "c"], pd.concat([one, one.assign(example="b")]))
@@ -82,7 +82,7 @@ def test_two_examples_or_other_tokens_are_refused():
 
 
 @pytest.mark.parametrize("layers", [6, 24])
-def test_thirty_tokens_can_be_read(layers):
+def test_thirty_tokens_are_legible(layers):
     weights = {name: random_weights(layers, 30, seed) for seed, name in enumerate(["attention", "rollout", "flow"])}
     tokens = ["[CLS]", *(f"##token{index}$" for index in range(28)), "[SEP]"]
     figure = seen(layer_graph(tokens, maps(weights), position=0, title="task, model"))

@@ -1,4 +1,4 @@
-"""Candidates' lines are the means over their tokens, words' bars the model's probabilities."""
+"""The candidates' lines are means over their tokens, the words' bars the model's probabilities."""
 
 import numpy as np
 import pandas as pd
@@ -74,7 +74,7 @@ def test_lines_are_means_over_a_candidates_tokens_and_nan_leaves_a_gap(figure, s
     assert [bar.get_height() for bar in saliency.patches] == [(scores[0, 1] + scores[0, 2]) / 2, scores[0, 4]]
 
 
-def test_bars_are_probabilities_in_the_colour_of_the_referent_of_their_word(figure):
+def test_bars_are_probabilities_in_the_colour_of_their_words_referent(figure):
     words, attention, _ = figure.axes
     assert [bar.get_height() for bar in words.patches] == [0.3, 0.7]
     lines = {line.get_gid(): line.get_color() for line in attention.get_lines() if line.get_gid()}
@@ -104,7 +104,7 @@ def test_nothing_is_drawn_without_two_referents_or_scores(scores):
     assert mask_to_referents(EXAMPLE, table({"attention": scores * np.nan}), ["his", "her"]) is None
 
 
-def test_twenty_explainers_of_24_layers_can_be_read():
+def test_twenty_explainers_with_24_layers_are_legible():
     draw = np.random.default_rng(0)
     methods = {
         f"integrated_gradients_{k}": draw.normal(size=(24 if k % 3 else 1, 9)) * 10.0 ** (k - 9) for k in range(20)

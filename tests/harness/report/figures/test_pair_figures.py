@@ -61,7 +61,7 @@ def test_lines_bands_and_heads_are_the_boards_numbers():
     check_readable(figure)
 
 
-def test_a_pair_without_layers_stands_at_the_input():
+def test_a_pair_without_layers_is_placed_at_the_input():
     both = pd.concat([board("saliency", layers=(0,), heads=0), board("attention", heads=0)])
     figure = seen(pair_by_layer(both))
     assert line(figure.axes[0], "saliency vs. other").get_xdata().tolist() == [0]
@@ -70,7 +70,7 @@ def test_a_pair_without_layers_stands_at_the_input():
     check_readable(figure)
 
 
-def test_seven_pairs_of_24_layers_can_be_read():
+def test_seven_pairs_with_24_layers_are_legible():
     names = [f"layer_gradient_x_activation_by_head_{number}" for number in range(7)]
     many = pd.concat([board(name, layers=range(1, 25), seed=seed) for seed, name in enumerate(names)])
     figure = seen(pair_by_layer(many, title="task, model"))
@@ -105,12 +105,12 @@ def test_a_head_dimension_beyond_the_lengths_is_noted_and_not_drawn(head_size, s
     assert not [line for line in figure.axes[0].get_lines() if line.get_gid() == "head size"]
 
 
-def test_bins_of_a_few_examples_are_left_out():
+def test_bins_with_few_examples_are_left_out():
     table = pd.concat([lengths(), lengths(bins=((25, 32),), n=1)])
     assert len(line(seen(pair_by_length(table)).axes[0], "L1").get_xdata()) == 3
 
 
-def test_many_layers_are_thinned_out_and_the_rest_can_be_read():
+def test_many_layers_are_thinned_out_and_the_rest_are_legible():
     assert evenly_spaced(range(1, 25), 7) == [1, 5, 9, 13, 16, 20, 24]
     assert evenly_spaced([0], 7) == [0]
     bins = tuple((start, start + 9) for start in range(1, 100, 10))

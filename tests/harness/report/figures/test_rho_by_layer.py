@@ -62,7 +62,7 @@ def test_an_explainer_without_layers_is_a_point_with_its_interval(figure):
     assert np.allclose(bars, [[[0, 0.3], [0, 0.6]]])
 
 
-def test_floors_and_references_go_across_and_are_named(figure):
+def test_floors_and_references_span_the_width_and_are_labelled(figure):
     for axes in figure.axes:
         across = [line.get_ydata() for line in axes.get_lines() if list(line.get_xdata()) == [0, 1]]
         assert [-0.2, -0.2] in [list(values) for values in across]
@@ -80,12 +80,12 @@ def test_nothing_is_drawn_where_nothing_is_defined():
     assert rho_by_layer(board(cells("attention", [np.nan, np.nan]))) is None
 
 
-def test_a_failed_cell_takes_no_layers_from_a_method():
+def test_a_failed_cell_does_not_cost_a_method_its_layers():
     figure = seen(rho_by_layer(board(cells("flow", [np.nan, 0.2, 0.3], first=0))))
     assert np.array_equal(line(figure, "flow").get_ydata(), [0.2, 0.3])
 
 
-def test_one_explainer_looks_the_same_whatever_stands_beside_it():
+def test_an_explainer_looks_the_same_whatever_else_is_drawn():
     order = ["rollout", "attention"]
     both = seen(rho_by_layer(board(cells("rollout", [0.1, 0.2]), cells("attention", [0.1, 0.2])), order=order))
     one = seen(rho_by_layer(board(cells("attention", [0.1, 0.2])), order=order))
@@ -93,7 +93,7 @@ def test_one_explainer_looks_the_same_whatever_stands_beside_it():
     assert line(both, "attention").get_color() != line(both, "rollout").get_color()
 
 
-def test_twenty_explainers_of_24_layers_with_many_gaps_can_be_read():
+def test_twenty_explainers_with_24_layers_and_many_gaps_are_legible():
     draw = np.random.default_rng(0)
     groups = []
     for index in range(20):
@@ -108,5 +108,5 @@ def test_twenty_explainers_of_24_layers_with_many_gaps_can_be_read():
     assert sum(len(legend.get_texts()) for legend in legends if legend) == 13
 
 
-def test_a_small_board_can_be_read(figure):
+def test_a_small_board_is_legible(figure):
     check_readable(figure)

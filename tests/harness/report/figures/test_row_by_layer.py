@@ -1,4 +1,4 @@
-"""The cells of the maps are the scores over the largest of their row."""
+"""The cells of the maps are the scores divided by the largest of their row."""
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ def cells(axes):
     return mesh, np.ma.filled(mesh.get_array(), np.nan)
 
 
-def test_cells_are_scores_over_the_largest_magnitude_of_their_row():
+def test_cells_are_scores_divided_by_the_largest_magnitude_of_their_row():
     scores = {"attention": [[0.1, 0.4], [0.2, np.nan], [0, 0]], "gradient": [[-2.0, 1.0]]}
     figure = seen(row_by_layer(["a", "b"], table(scores), position=1))
     attention, gradient = figure.axes[:2]
@@ -45,14 +45,14 @@ def test_cells_are_scores_over_the_largest_magnitude_of_their_row():
     check_readable(figure)
 
 
-def test_layers_go_up():
+def test_layers_run_from_bottom_to_top():
     axes = seen(row_by_layer(["a", "b"], table({"flow": [[1, 0], [0, 1], [1, 1]]}))).axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["1", "2", "3"]
     low, high = axes.get_ylim()
     assert low < high
 
 
-def test_the_darkness_of_unsigned_scores_grows_in_grey_too():
+def test_unsigned_scores_get_darker_in_greyscale_too():
     axes = seen(row_by_layer(["a", "b"], table({"flow": [[1, 0], [0, 1]]}))).axes[0]
     colours = cells(axes)[0].cmap(np.linspace(0, 1, 50))[:, :3] @ [0.299, 0.587, 0.114]
     assert (np.diff(colours) < 0).all()
@@ -65,12 +65,12 @@ def test_nothing_is_drawn_without_a_score():
     assert row_by_layer(["a", "b"], table({"flow": [[np.nan, np.inf]]})) is None
 
 
-def test_scores_of_other_tokens_are_refused():
+def test_scores_of_different_tokens_are_refused():
     with pytest.raises(ValueError, match="scores of 1 tokens, got 2 of flow, layer 1"):
         row_by_layer(["a"], table({"flow": [[1, 0], [0, 1]]}))
 
 
-def test_thirty_tokens_and_twenty_explainers_of_24_layers_can_be_read():
+def test_thirty_tokens_and_twenty_explainers_with_24_layers_are_legible():
     draw = np.random.default_rng(0)
     methods = {f"layer_gradient_{index}": draw.uniform(size=(24, 30)) for index in range(4)}
     methods |= {f"integrated_gradients_{index}": draw.normal(size=(1, 30)) for index in range(16)}

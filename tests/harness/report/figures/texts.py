@@ -1,4 +1,4 @@
-"""What is written in a figure, and whether it can be read."""
+"""The text in a figure, and whether it is legible."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -12,8 +12,8 @@ LEAST = 7.0  # points
 
 
 def texts(figure: Figure) -> list[tuple[str, Bbox]]:
-    """Every text that is seen, with its box in pixels."""
-    figure.draw_without_rendering()  # labels of axes are placed only then
+    """Every visible text, with its box in pixels."""
+    figure.draw_without_rendering()  # axis labels are placed only then
     renderer = FigureCanvasAgg(figure).get_renderer()
     found = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
     unseen = {id(text) for axes in figure.axes for text in _unseen(axes)}
@@ -21,7 +21,7 @@ def texts(figure: Figure) -> list[tuple[str, Bbox]]:
 
 
 def _unseen(axes) -> Iterator[Text]:
-    """Labels of ticks beyond the ends of their axis, or of axes that are off: matplotlib keeps them, undrawn."""
+    """Labels of ticks beyond the ends of their axis, or of axes that are off: matplotlib keeps them undrawn."""
     for axis in (axes.xaxis, axes.yaxis):
         low, high = sorted(axis.get_view_interval())
         for tick in axis.get_major_ticks():
@@ -32,7 +32,7 @@ def _unseen(axes) -> Iterator[Text]:
 
 
 def check_readable(figure: Figure) -> None:
-    """No text is cut off, meets another, or is smaller than seven points."""
+    """No text is cut off, overlaps another, or is smaller than seven points."""
     for text in figure.findobj(Text):
         assert float(text.get_fontsize()) >= LEAST, text
     boxes = texts(figure)
@@ -45,10 +45,10 @@ def check_readable(figure: Figure) -> None:
         assert box.y1 <= height + 0.5, text
     for (one, first), (other, second) in combinations(boxes, 2):
         apart = first.x1 <= second.x0 or second.x1 <= first.x0 or first.y1 <= second.y0 or second.y1 <= first.y0
-        assert apart, f"{one!r} meets {other!r}"
+        assert apart, f"{one!r} overlaps {other!r}"
 
 
 def seen(figure: Figure | None) -> Figure:
-    """The figure, which there is."""
+    """The figure, which must exist."""
     assert figure is not None
     return figure

@@ -34,7 +34,7 @@ from harness.statistics.leaderboard import leaderboard
 
 NAN = float("nan")
 NUMBER = re.compile(r"-?\d+\.\d+|-?\d+")
-KNOWN = {  # of LaTeX itself, and of booktabs
+KNOWN = {  # those of LaTeX itself and of booktabs
     *("begin", "end", "centering", "scriptsize", "setlength", "tabcolsep", "caption", "textbf", "pm", "equiv", "circ"),
     *("uparrow", "downarrow", "textasciitilde", "textasciicircum", "textbackslash", "textbar"),
     *("toprule", "midrule", "bottomrule"),
@@ -43,7 +43,7 @@ AWKWARD = r"a_b & 50 % of $x$ #1 {y} ~ ^ \ <.0001 > |"
 
 
 def board() -> pd.DataFrame:
-    """Of two explainers, a floor and another reference at three layers."""
+    """A board of two explainers, a floor and another reference at three layers."""
     generator = np.random.default_rng(0)
     tables = []
     for explainer, kind, layers in (
@@ -75,14 +75,14 @@ def lines_of_markdown(text: str) -> list[list[str]]:
 
 
 def lines_of_latex(text: str) -> list[list[str]]:
-    """The parts of each line of the tabular, by unescaped ampersands."""
+    """The parts of each line of the tabular, split at unescaped ampersands."""
     inside = text.split(r"\toprule")[1].split(r"\bottomrule")[0]
     lines = [line for line in inside.splitlines() if line.endswith(r"\\")]
     return [[part.strip() for part in re.split(r"(?<!\\)&", line.removesuffix(r"\\"))] for line in lines]
 
 
 def numbers(lines: list[list[str]]) -> list[list[list[str]]]:
-    """The numbers in each part but the name; a dash between two of them is no sign."""
+    """The numbers in each part except the name; a dash between two of them is not a sign."""
     return [[NUMBER.findall(re.sub(r"(?<=\d)(–|--)(?=\d)", " ", part)) for part in line[1:]] for line in lines[1:]]
 
 
@@ -98,7 +98,7 @@ def test_markdown_latex_and_the_terminal_hold_the_same_numbers(layout):
     assert numbers([grid.headers, *map(list, zip(*cells, strict=True))]) == ours
 
 
-def test_they_are_the_csvs_numbers():
+def test_the_numbers_match_the_csv():
     lines = board()
     table = pd.read_csv(StringIO(lines.to_csv(index=False)))
     (grid,) = leaderboard_grids(lines, {})
@@ -116,7 +116,7 @@ def test_they_are_the_csvs_numbers():
 
 
 @pytest.mark.parametrize("names", [1, 2, 3])
-def test_each_line_has_the_columns_of_its_tabular(names: int):
+def test_each_line_has_as_many_columns_as_its_tabular(names: int):
     lines = [[AWKWARD, "1", "", "2 & 3"], ["", "", "", ""]]
     grid = of_texts(["explainer", "a & b", "c_d", "100 %"], lines, names, bold=frozenset({(0, 0)}), rules=(1,))
     text = latex(grid, [])
@@ -128,7 +128,7 @@ def test_each_line_has_the_columns_of_its_tabular(names: int):
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
 
 
-def test_special_characters_come_out_as_they_are():
+def test_special_characters_are_preserved():
     grid = of_texts(["explainer", "L1"], [[AWKWARD, "≡ – ± ° ↑ ↓"]])
     text = latex(grid, [])
     escaped = r"a\_b \& 50 \% of \$x\$ \#1 \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{} $<$.0001 $>$"
@@ -139,7 +139,7 @@ def test_special_characters_come_out_as_they_are():
     assert text.isascii()
 
 
-def test_latex_knows_no_command_beyond_its_own_and_booktabs():
+def test_latex_uses_no_commands_except_its_own_and_those_of_booktabs():
     wide = full_leaderboard_grids(board())[0]
     for grid in (wide, of_texts(["explainer"], [[AWKWARD]])):
         text = re.sub(r"\\[\\_%&#${}]", "", latex(grid, []))
@@ -154,14 +154,14 @@ def test_notes_stay_comments_however_many_lines_they_have():
     assert text.startswith("% 50 % sure\n% FAILED flow: ValueError: first line\n% second line & more\n\\begin{table}\n")
 
 
-def test_a_wide_table_is_set_small():
+def test_a_wide_table_is_set_in_small_type():
     narrow = of_texts(["explainer", "L1"], [["flow", "0.5"]])
     wide = of_texts(["explainer", *[f"L{number}" for number in range(20)]], [["flow", *["0.12 ± 0.34"] * 20]])
     assert r"\scriptsize" not in latex(narrow, [])
     assert r"\scriptsize" in latex(wide, [])
 
 
-def test_bold_parts_are_bold_in_every_form():
+def test_bold_parts_are_bold_in_every_format():
     grid = of_texts(["explainer", "L1"], [["flow", "0.5"], ["rollout", ""]], bold=frozenset({(0, 1), (1, 1)}))
     assert lines_of_markdown(markdown(grid, []))[1:] == [["flow", "**0.5**"], ["rollout", ""]]
     assert lines_of_latex(latex(grid, []))[1:] == [["flow", r"\textbf{0.5}"], ["rollout", ""]]
@@ -169,7 +169,7 @@ def test_bold_parts_are_bold_in_every_form():
     assert [(str(cell), str(cell.style)) for cell in table.columns[1].cells] == [("0.5", "bold"), ("", "bold")]
 
 
-def test_where_room_is_short_the_terminal_loses_no_number():
+def test_a_narrow_terminal_loses_no_number():
     (grid,) = leaderboard_grids(board(), {})
     whole = max(Console(width=1000).measure(table).maximum for table in terminal_tables(grid, 500))
     tight, tighter = terminal_tables(grid, whole - 1), terminal_tables(grid, 10)
@@ -203,12 +203,12 @@ def test_where_room_is_short_the_terminal_loses_no_number():
         (Empty(), ""),
     ],
 )
-def test_each_kind_of_cell_has_its_text(cell: Cell, text: str):
+def test_each_kind_of_cell_has_its_own_text(cell: Cell, text: str):
     assert plain(cell) == text
 
 
-def test_a_name_is_printed_as_it_is_on_the_terminal():
-    """Neither as markup, nor with a sign in it taken for a mean's standard deviation."""
+def test_a_name_is_printed_unchanged_on_the_terminal():
+    """It is not taken for markup, nor a sign in it for a mean's standard deviation."""
     name = "a ± b [bold]c[/bold] :smile: \\"
     grid = of_texts([name, "n ± m"], [[name, "1 ± 2"]])
     for width in (500, 10):
@@ -221,7 +221,7 @@ def test_a_name_is_printed_as_it_is_on_the_terminal():
 
 
 def test_only_columns_of_counts_and_seconds_go_into_a_second_table():
-    """Whatever their headings are."""
+    """Whatever their headings."""
     columns = [Column("seconds", "name"), Column("n", "layer"), Column("failed"), Column("x", "count")]
     columns.append(Column("y", "seconds"))
     grid = Grid("t", "title", columns, [[Text("flow"), MeanStd(0.5, 0.2), Number(1), Count(1, 2), Number(3)]], [])

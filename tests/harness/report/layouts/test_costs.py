@@ -1,4 +1,4 @@
-"""What the table of costs prints, by hand."""
+"""What the table of costs prints, checked by hand."""
 
 from harness.report.formats.plain import plain_lines
 from harness.report.layouts.costs import cost_grid
@@ -6,7 +6,7 @@ from harness.tables import Cost, Costs, Method
 from tests.harness.report.run_folders import manifest
 
 
-def test_costs_are_per_example_and_by_kind_and_name():
+def test_costs_are_per_example_and_keyed_by_kind_and_name():
     """A phase, an explainer and a reference may share a name."""
     methods = {"trace": Method("Trace()", "An explainer (Someone 2020)"), "left_out": Method("", "")}
     costs = Costs(

@@ -1,4 +1,4 @@
-"""What a leaderboard prints, by hand."""
+"""What a leaderboard prints, checked by hand."""
 
 import numpy as np
 import pandas as pd
@@ -47,7 +47,7 @@ def test_a_measure_may_have_the_name_of_a_heading(name: str):
     assert len(terminal_tables(grid, 20)) == 2
 
 
-def test_cells_hold_values_and_not_texts():
+def test_cells_hold_values_not_text():
     generator = np.random.default_rng(0)
     lines = board(
         *(("explainer", "flow", layer, generator.normal(layer, 0.1, 20).tolist()) for layer in (1, 2)),
@@ -64,7 +64,7 @@ def test_cells_hold_values_and_not_texts():
     ]
 
 
-def test_the_spread_of_seeds_is_a_line_of_its_own_below():
+def test_the_spread_over_seeds_has_its_own_line_below():
     values = [0.1, 0.2, 0.3, 0.3, 0.4, 0.5]
     lines = board(("explainer", "flow", 1, values), model_seed=[0, 0, 0, 1, 1, 1], example=["a", "b", "c"] * 2)
     (grid,) = leaderboard_grids(lines, {"flow": 2.0})

@@ -1,4 +1,4 @@
-"""What the table of metrics prints, by hand."""
+"""What the table of metrics prints, checked by hand."""
 
 import pandas as pd
 

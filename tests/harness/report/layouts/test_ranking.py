@@ -1,4 +1,4 @@
-"""What a ranking prints, by hand."""
+"""What a ranking prints, checked by hand."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from harness.statistics.ranking import is_validation, ranking
 from tests.harness.report.layouts.boards import NAN, TABLE, examples_of, ranked
 
 
-def test_a_ranking_prints_means_effects_and_only_the_statistics_that_there_are():
+def test_a_ranking_prints_means_effects_and_only_the_available_statistics():
     table = ranked(
         {"explainer": "flow", "layer": 3, "effect": 1.256, "tied": 0.25, "saturated": 0.125},
         {"explainer": "rollout", "head": 2, "effect": -0.001, "tied": 0.0, "n": 19},
@@ -34,8 +34,8 @@ def test_a_ranking_prints_means_effects_and_only_the_statistics_that_there_are()
     assert not any("floor" in note for note in plain.notes)
 
 
-def test_bold_in_a_ranking_is_the_best_explainer_and_who_shares_a_letter_with_it():
-    """As in the leaderboard: floors and references do not compete, and similarity is not transitive."""
+def test_a_ranking_sets_the_best_explainer_and_all_that_share_a_letter_with_it_in_bold():
+    """As in the leaderboard, floors and references do not compete, and similarity is not transitive."""
     table = ranked(
         {"explainer": "other", "kind": "reference", "group": "a"},
         {"explainer": "random", "kind": "floor", "group": "a"},
@@ -54,12 +54,12 @@ def test_bold_in_a_ranking_is_the_best_explainer_and_who_shares_a_letter_with_it
     assert not nobody.bold
 
 
-def test_the_shares_tied_and_saturated_are_means_over_the_examples_that_are_reported():
+def test_the_tied_and_saturated_shares_are_means_over_the_reported_examples():
     size = 30
     rows = pd.DataFrame({"example": [str(number) for number in range(size)], "value": np.linspace(0, 1, size)})
     rows = rows.assign(**TABLE, measure="blank_out", kind="explainer", explainer="flow", layer=1, head=0, higher=None)
     rows = rows.assign(status="ok", same=False, tied=np.arange(size) / 100, saturated=NAN)
-    rows.loc[:4, ["status", "tied"]] = ["constant scores", 1.0]  # an undefined row's share of ties is not meant
+    rows.loc[:4, ["status", "tied"]] = ["constant scores", 1.0]  # the share of ties of an undefined row does not count
     rows.loc[10:12, "saturated"] = 0.5
     part = is_validation(rows["example"].to_numpy())
     assert 0 < part[:5].sum() < 5

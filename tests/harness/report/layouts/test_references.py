@@ -1,4 +1,4 @@
-"""What the table of references prints, by hand."""
+"""What the table of references prints, checked by hand."""
 
 from harness.report.formats.plain import plain_lines
 from harness.report.layouts.references import reference_grids
@@ -20,14 +20,14 @@ def test_references_are_compared_with_each_other_by_hand():
     assert plain_lines(grid) == [
         ["blank_out", "", "0.50 [0.40, 0.60]", "–", ""],
         ["input_gradient", "0.50 [0.40, 0.60]", "", "", ""],
-        ["shapley", "–", "", "", "0.60 [0.50, 0.70], r 0.75"],  # Spearman and Brown: 1.2 / 1.6
+        ["shapley", "–", "", "", "0.60 [0.50, 0.70], r 0.75"],  # Spearman–Brown: 1.2 / 1.6
     ]
     (without,) = reference_grids(board[board["kind"] != "reliability"])
     assert without.headers == ["", "blank_out", "input_gradient", "shapley"]
     assert not any("halves" in note for note in without.notes)
 
 
-def test_halves_alone_are_a_table_too():
+def test_halves_alone_make_a_table_too():
     board = board_of(
         ("explainer", "kernel_shap", "blank_out", 0.3, 9), ("reliability", "kernel_shap", "kernel_shap", 0.5, 9)
     )

@@ -1,4 +1,4 @@
-"""What the table of referent agreement prints, by hand."""
+"""What the table of referent agreement prints, checked by hand."""
 
 import pandas as pd
 
@@ -7,7 +7,7 @@ from harness.report.layouts.referents import referent_grid
 from tests.harness.report.layouts.boards import NAN
 
 
-def test_referents_print_shares_intervals_and_what_is_undefined():
+def test_referents_print_shares_intervals_and_undefined_counts():
     board = pd.DataFrame(
         [
             ("flow", 1, 0, 0.75, 0.41, 0.93, 8, 2),
