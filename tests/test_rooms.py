@@ -135,11 +135,12 @@ def test_a_model_type_is_one_file_in_architectures():
 
 
 def signatures(path: Path) -> list[str]:
-    """The functions in a file with `Any` in their signature, not counting `**kwargs`."""
+    """The functions in a file with `Any` in their signature, `*args` and `**kwargs` included."""
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef):
-            annotations = [one.annotation for one in [*node.args.args, *node.args.kwonlyargs, *node.args.posonlyargs]]
+            each = [*node.args.args, *node.args.kwonlyargs, *node.args.posonlyargs, node.args.vararg, node.args.kwarg]
+            annotations = [one.annotation for one in each if one is not None]
             texts = [ast.unparse(one) for one in [*annotations, node.returns] if one is not None]
             if any("Any" in text for text in texts):
                 found.append(f"{module_of(path)}.{node.name}")

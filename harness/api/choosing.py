@@ -11,7 +11,7 @@ Named: TypeAlias = str | tuple[str, Mapping[str, Any]]  # by name, with other pa
 Chosen: TypeAlias = str | Mapping[str, Any] | Sequence[Any]  # methods by name, or as objects
 
 
-def explainer(name: str, **parameters: Any) -> Explainer:
+def explainer(name: str, **parameters: object) -> Explainer:
     """An explainer by its name in conf/explainers, with other parameters where some are given.
 
     Raises:
@@ -24,7 +24,7 @@ def explainer(name: str, **parameters: Any) -> Explainer:
     return configuration.method("explainers", name, parameters)
 
 
-def reference(name: str, **parameters: Any) -> Reference:
+def reference(name: str, **parameters: object) -> Reference:
     """A reference by its name in conf/references; errors as `explainer`.
 
     Example:
@@ -34,7 +34,7 @@ def reference(name: str, **parameters: Any) -> Reference:
     return configuration.method("references", name, parameters)
 
 
-def metric(name: str, **parameters: Any) -> Metric:
+def metric(name: str, **parameters: object) -> Metric:
     """A metric by its name in conf/metrics; errors as `explainer`.
 
     Example:
@@ -44,7 +44,7 @@ def metric(name: str, **parameters: Any) -> Metric:
     return configuration.method("metrics", name, parameters)
 
 
-def task(name: str, **settings: Any) -> Task:
+def task(name: str, **settings: object) -> Task:
     """A task by its name in conf/task, with settings as after `task.` on the command line.
 
     Example:
