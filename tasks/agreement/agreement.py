@@ -66,8 +66,9 @@ class Agreement:
     @property
     def facts(self) -> dict[str, int]:
         """Sentences in each split; for published data also how many rows were read and why some are in no split."""
-        sizes = {name: len(sentences) for name, sentences in self.splits.items()}
-        return sizes if self.path is None else self._linzen.counts() | sizes
+        if self.path is None:
+            return {name: getattr(self.grammar, name) for name in ("train", "validation", "test")}
+        return self._linzen.counts() | {name: len(sentences) for name, sentences in self.splits.items()}
 
     @cached_property
     def digest(self) -> str:
@@ -80,7 +81,9 @@ class Agreement:
         tokens = model.tokens
         if not isinstance(tokens, WordTokenizer):
             raise ValueError("the agreement task is served only by its own model: choose model=agreement_transformer")
-        return [encoded(sentence, tokens) for sentence in self.splits["test"]]
+        # A model from the cache needs no training sentences, which take seconds to write
+        sentences = self.grammar.test_split() if self.path is None else self.splits["test"]
+        return [encoded(sentence, tokens) for sentence in sentences]
 
 
 def encoded(sentence: Sentence, tokens: WordTokenizer) -> Example:

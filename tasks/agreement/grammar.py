@@ -69,10 +69,14 @@ class Grammar:
     def splits(self) -> dict[str, list[Sentence]]:
         """The sentences of "train", "validation" and "test", each in random order."""
         seen: set[tuple[str, ...]] = set()
-        test = self._split("test", self.test, NATURAL, seen)
+        test = self.test_split(seen)
         validation = self._split("validation", self.validation, NATURAL, seen)
         train = self._split("train", self.train, TRAINING, seen)
         return {"train": train, "validation": validation, "test": test}
+
+    def test_split(self, seen: set[tuple[str, ...]] | None = None) -> list[Sentence]:
+        """The sentences of "test" alone, which come first and do not depend on the others; they join `seen`."""
+        return self._split("test", self.test, NATURAL, set() if seen is None else seen)
 
     def _split(self, name: str, size: int, shares: tuple[int, ...], seen: set[tuple[str, ...]]) -> list[Sentence]:
         random = Random(f"{self.version} {self.seed} {name}")

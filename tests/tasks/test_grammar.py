@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks.agreement import grammar, lexicon, vocabulary
+from tasks.agreement.agreement import Agreement
 from tasks.agreement.grammar import NATURAL, TRAINING, Grammar
 from tasks.agreement.sentence import Sentence
 
@@ -296,6 +297,11 @@ def test_the_test_sentences_do_not_change_with_the_size_of_train():
     small, large = Grammar(100, 40, 200).splits(), Grammar(1000, 40, 200).splits()
     assert small["test"] == large["test"]
     assert small["validation"] == large["validation"]
+
+
+def test_the_test_split_is_available_without_the_others(splits):
+    assert Grammar().test_split() == splits["test"]
+    assert Agreement().facts == {name: len(sentences) for name, sentences in splits.items()}
 
 
 @pytest.mark.parametrize("most", range(6))
