@@ -69,7 +69,7 @@ def _method(group: str, name: str) -> Described:
         summary = f"{summary.rstrip('.')} ({changed})."
     if isinstance(inner, Mapping):
         _, inner_definition = _definition(inner["_target_"])
-        summary = f"{summary.rstrip('.')} ({inner_definition.name})."
+        summary = f"{summary.rstrip('.')} (of {inner_definition.name})."
         models = max(models, _models(inner_definition), key=len)
         cost = max(cost, _constant(inner_definition, "cost"), key=COSTS.index)
     return Described(
@@ -90,7 +90,7 @@ def _other(group: str, name: str) -> Described:
     if not comments and "_target_" in settings:
         return Described(group, name, _first_sentence(_definition(settings["_target_"])[1]))
     text = " ".join(comments)
-    return Described(group, name, re.split(r"(?<=[.?!])\s", text)[0] if text else "")
+    return Described(group, name, re.split(r"(?<=[.?!])\s(?=[A-Z])", text)[0] if text else "")
 
 
 @cache
@@ -102,7 +102,7 @@ def _definition(target: str) -> tuple[ast.Module, ast.ClassDef]:
 
 
 def _changed(settings: Mapping[str, object], definition: ast.ClassDef) -> dict[str, object]:
-    """The parameters of a file that differ from the class's defaults; those that follow the run's seed do not count."""
+    """The parameters of a file, except `of`, that differ from the class's defaults, unless they follow the run's seed."""
     defaults = {
         getattr(node.target, "id", ""): node.value.value
         for node in definition.body
@@ -111,7 +111,7 @@ def _changed(settings: Mapping[str, object], definition: ast.ClassDef) -> dict[s
     return {
         key: value
         for key, value in settings.items()
-        if key in defaults and value != defaults[key] and not str(value).startswith("$")
+        if key in defaults and key != "of" and value != defaults[key] and not str(value).startswith("$")
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import conf
+from harness.cli.help import CHOICES, SETTINGS
 from harness.cli.progress import SCREEN
 
 
@@ -107,8 +108,10 @@ def _bad_override(error: BaseException) -> str:
     match = re.search(r"Could not override '(.+?)'", text)
     if match:
         key = match[1]
+        near = difflib.get_close_matches(key, [*SETTINGS.split(), *CHOICES], n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
         return (
-            f"there is no setting {key!r}: assay --cfg job shows the settings; "
+            f"there is no setting {key!r}{hint}: assay --cfg job shows the settings; "
             f"+{key}=... adds a parameter that a method takes but its file does not name"
         )
     return f"{_first_line(text)}: assay --cfg job shows the settings"

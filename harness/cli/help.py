@@ -31,6 +31,7 @@ Examples
 
 Settings: {settings}
 """
+CHOICES = ("task", "model", "explainers", "references", "metrics", "experiment")
 SETTINGS = (
     "seed limit shard target output include ranks dtype device threads token_budget figures pictured maps pairs resume"
 )
@@ -39,7 +40,7 @@ SETTINGS = (
 def print_help() -> None:
     """Print what Assay does, its groups, and examples."""
     lines = []
-    for group in ("task", "model", "explainers", "references", "metrics", "experiment"):
+    for group in CHOICES:
         names = choices(group)
         few = ", ".join(names) if len(names) <= 12 else f"{', '.join(names[:6])}, ... ({len(names)} in all)"
         lines.append(f"  {group:<12}{few}")

@@ -166,6 +166,7 @@ def _folder_of(model) -> Path:
             ["+experiment=az20_table9"],
             "there is no 'az20_table9' in experiment: choose from az20_figure1, az20_figure2_3, ",
         ),
+        (["limt=5"], "there is no setting 'limt' (did you mean limit?): assay --cfg job"),
         (["explainers.rollout.residul=0.1"], "there is no setting 'explainers.rollout.residul': assay --cfg job"),
         (
             ["+explainers.rollout.residul=0.1"],
