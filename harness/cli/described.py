@@ -102,7 +102,7 @@ def _definition(target: str) -> tuple[ast.Module, ast.ClassDef]:
 
 
 def _changed(settings: Mapping[str, object], definition: ast.ClassDef) -> dict[str, object]:
-    """The parameters of a file, except `of`, that differ from the class's defaults, unless they follow the run's seed."""
+    """The parameters of a file that differ from the class's defaults, except `of` and what follows the run's seed."""
     defaults = {
         getattr(node.target, "id", ""): node.value.value
         for node in definition.body
