@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from harness.cli import help, listing, sweep
 from harness.cli.configuration import experiment_of, offer_all, register_resolvers, threads, with_additions
 from harness.cli.errors import CellsFailedError, message, print_error, print_warning
+from harness.cli.progress import busy
 from harness.cli.sweep import Sweep
 from harness.results.provenance import elsewhere
 
@@ -89,10 +90,11 @@ def job(cfg: DictConfig) -> None:
 
 def conduct(cfg: DictConfig) -> None:
     """Build what the configuration names, and run it."""
-    from harness.results.run_folder import RunFolder
-
     running = HydraConfig.get()
-    chosen = running.runtime.choices
-    folder = RunFolder(Path(running.runtime.output_dir))
-    built = experiment_of(cfg, chosen["task"], chosen["model"], running.overrides.task, threads(cfg.threads, running))
+    chosen, typed = running.runtime.choices, running.overrides.task
+    with busy("loading libraries, task and methods"):
+        from harness.results.run_folder import RunFolder
+
+        folder = RunFolder(Path(running.runtime.output_dir))
+        built = experiment_of(cfg, chosen["task"], chosen["model"], typed, threads(cfg.threads, running))
     built.run(folder, resume=cfg.resume is not None and not sweep.forget_failure(folder))

@@ -37,6 +37,16 @@ def bar(name: str, unit: str) -> Iterator[Report]:
 
 
 @contextmanager
+def busy(text: str) -> Iterator[None]:
+    """A spinner on a terminal while something short goes on that cannot be counted."""
+    if not SCREEN.is_terminal:
+        yield
+        return
+    with SCREEN.status(text):
+        yield
+
+
+@contextmanager
 def _lines(name: str, unit: str) -> Iterator[Report]:
     """A line every `EVERY` seconds, whether or not anything was reported, and one at the end."""
     state, over = Account(name, unit), Event()

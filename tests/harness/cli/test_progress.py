@@ -2,6 +2,7 @@ import threading
 import time
 
 import pytest
+from rich.console import Console
 
 from harness.cli import progress
 from harness.contracts import Model
@@ -100,3 +101,15 @@ def test_every_method_is_announced_before_it_works_on_a_batch(model: Model, batc
     count = len(list(parts))
     assert count > 1
     assert told == ["attention", "shown", "gradient"] * count
+
+
+def test_something_uncounted_is_shown_on_a_terminal_and_not_on_a_pipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    with progress.busy("loading"):
+        pass
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(progress, "SCREEN", Console(stderr=True, force_terminal=True))
+    with progress.busy("loading"):
+        pass
+    assert "loading" in capsys.readouterr().err
