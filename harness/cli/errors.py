@@ -7,8 +7,9 @@ import traceback
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 import conf
-from harness.cli.help import CHOICES, SETTINGS
 from harness.cli.progress import SCREEN
 
 
@@ -108,7 +109,9 @@ def _bad_override(error: BaseException) -> str:
     match = re.search(r"Could not override '(.+?)'", text)
     if match:
         key = match[1]
-        near = difflib.get_close_matches(key, [*SETTINGS.split(), *CHOICES], n=1)
+        folder = Path(conf.__file__).parent
+        known = [*OmegaConf.load(folder / "config.yaml"), *(path.name for path in folder.iterdir() if path.is_dir())]
+        near = difflib.get_close_matches(key, map(str, known), n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         return (
             f"there is no setting {key!r}{hint}: assay --cfg job shows the settings; "

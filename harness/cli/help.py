@@ -31,7 +31,6 @@ Examples
 
 Settings: {settings}
 """
-CHOICES = ("task", "model", "explainers", "references", "metrics", "experiment")
 SETTINGS = (
     "seed limit shard target output include ranks dtype device threads token_budget figures pictured maps pairs resume"
 )
@@ -40,7 +39,7 @@ SETTINGS = (
 def print_help() -> None:
     """Print what Assay does, its groups, and examples."""
     lines = []
-    for group in CHOICES:
+    for group in ("task", "model", "explainers", "references", "metrics", "experiment"):
         names = choices(group)
         few = ", ".join(names) if len(names) <= 12 else f"{', '.join(names[:6])}, ... ({len(names)} in all)"
         lines.append(f"  {group:<12}{few}")
