@@ -79,7 +79,8 @@ class Scores:
         return pd.DataFrame(rows, index=names, columns=self.tokens)
 
     def __repr__(self) -> str:
-        return f"{self.explainer}, explained class: {self.explained}\n{self.table.round(3).to_string()}"
+        cells = self.table.to_string(float_format="{:.3g}".format, na_rep="–")
+        return f"{self.explainer}, explained class: {self.explained}\n{cells}"
 
     def _repr_html_(self) -> str:
         head = "<th></th>" + "".join(f"<th>{escape(token)}</th>" for token in self.tokens)
@@ -97,7 +98,7 @@ def _cell(value: float, largest: float) -> str:
         return "<td>–</td>"
     share = abs(value) / largest if largest > 0 else 0.0
     colour = "0,114,178" if value >= 0 else "213,94,0"
-    return f'<td style="background:rgba({colour},{0.85 * share:.2f})" title="{value:.4g}">{value:.2f}</td>'
+    return f'<td style="background:rgba({colour},{0.85 * share:.2f})" title="{value}">{value:.3g}</td>'
 
 
 def explain(

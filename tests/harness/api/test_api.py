@@ -156,6 +156,14 @@ def test_a_heat_map_escapes_the_text(model: harness.Model):
     assert "L6" in shown
 
 
+def test_small_scores_are_shown_with_their_digits(model: harness.Model):
+    scores = harness.explain("a dull film", model, lambda trace: 1e-6 * Rollout()(trace))
+    smallest = f"{scores.values.min():.3g}"
+    assert "e-0" in smallest
+    assert smallest in repr(scores)
+    assert f">{smallest}</td>" in scores._repr_html_()
+
+
 def test_a_text_is_data_whatever_it_contains(model: harness.Model):
     scores = harness.explain("costs ${seed} or [5]", model, "random")
     assert "$" in scores.tokens
