@@ -50,7 +50,7 @@ pytestmark = [
 
 
 # the contracts do not depend on them, and the suite is faster
-AT_MOST = {"steps": 3, "samples": 40}
+AT_MOST = {"steps": 5, "samples": 40}
 FEW = {"shapley_value_sampling": {"samples": 4}, "hidden_token_attribution_sampled": {"samples": 8}}
 
 

@@ -15,19 +15,13 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-import conf
 from harness import check
+from harness.cli.groups import FOLDER, choices
 
 if TYPE_CHECKING:
     from harness.cli.experiment import Experiment
 
-FOLDER = Path(conf.__file__ or "").parent
 GROUPS = ("explainers", "references", "metrics")  # of which a run takes several choices
-
-
-def choices(group: str) -> list[str]:
-    """The names of a group's files."""
-    return sorted(path.stem for path in (FOLDER / group).glob("*.yaml"))
 
 
 def offer_all() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from harness.cli.configuration import FOLDER, choices
+from harness.cli.groups import FOLDER, choices
 
 ROOT = FOLDER.parent
 METHODS = ("explainers", "references", "metrics")

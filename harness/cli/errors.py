@@ -7,9 +7,7 @@ import traceback
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
-import conf
+from harness.cli.groups import choices, groups, run_settings
 from harness.cli.progress import SCREEN
 
 
@@ -96,7 +94,7 @@ def _missing_choice(text: str) -> str:
     group, _, choice = match[1].rpartition("/")
     if group == "hydra/launcher":
         return f"there is no launcher {choice!r} here: pip install 'assay[sweep]' brings joblib and submitit's"
-    options = sorted(path.stem for path in (Path(conf.__file__).parent / group).glob("*.yaml")) if group else []
+    options = choices(group) if group else []
     if not options:
         return f"there is no {match[1]!r}: assay --help shows the groups, assay list their choices"
     near = difflib.get_close_matches(choice, options, n=1)
@@ -109,9 +107,7 @@ def _bad_override(error: BaseException) -> str:
     match = re.search(r"Could not override '(.+?)'", text)
     if match:
         key = match[1]
-        folder = Path(conf.__file__).parent
-        known = [*OmegaConf.load(folder / "config.yaml"), *(path.name for path in folder.iterdir() if path.is_dir())]
-        near = difflib.get_close_matches(key, map(str, known), n=1)
+        near = difflib.get_close_matches(key, [*run_settings(), *groups()], n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         return (
             f"there is no setting {key!r}{hint}: assay --cfg job shows the settings; "

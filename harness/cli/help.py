@@ -2,7 +2,7 @@
 
 from importlib import metadata
 
-from harness.cli.configuration import choices
+from harness.cli.groups import choices, run_settings
 
 TEXT = """\
 Assay measures whether token attributions for Transformers are faithful. It crosses a task and a model with
@@ -31,9 +31,6 @@ Examples
 
 Settings: {settings}
 """
-SETTINGS = (
-    "seed limit shard target output include ranks dtype device threads token_budget figures pictured maps pairs resume"
-)
 
 
 def print_help() -> None:
@@ -43,7 +40,7 @@ def print_help() -> None:
         names = choices(group)
         few = ", ".join(names) if len(names) <= 12 else f"{', '.join(names[:6])}, ... ({len(names)} in all)"
         lines.append(f"  {group:<12}{few}")
-    print(TEXT.format(groups="\n".join(lines), settings=SETTINGS.replace(" ", ", ")), end="")
+    print(TEXT.format(groups="\n".join(lines), settings=", ".join(run_settings())), end="")
 
 
 def print_version() -> None:

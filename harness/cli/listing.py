@@ -8,8 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness import check
-from harness.cli.configuration import choices
 from harness.cli.errors import print_error
+from harness.cli.groups import choices
 
 GROUPS = {
     "explainers": "explainers",

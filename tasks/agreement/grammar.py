@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from random import Random
 from typing import ClassVar
 
@@ -68,15 +69,21 @@ class Grammar:
 
     def splits(self) -> dict[str, list[Sentence]]:
         """The sentences of "train", "validation" and "test", each in random order."""
-        seen: set[tuple[str, ...]] = set()
-        test = self.test_split(seen)
+        test, drawn = self._test
+        seen = {*drawn}
         validation = self._split("validation", self.validation, NATURAL, seen)
         train = self._split("train", self.train, TRAINING, seen)
-        return {"train": train, "validation": validation, "test": test}
+        return {"train": train, "validation": validation, "test": [*test]}
 
-    def test_split(self, seen: set[tuple[str, ...]] | None = None) -> list[Sentence]:
-        """The sentences of "test" alone, which come first and do not depend on the others; they join `seen`."""
-        return self._split("test", self.test, NATURAL, set() if seen is None else seen)
+    def test_split(self) -> list[Sentence]:
+        """The sentences of "test" alone: they are written first and do not depend on the others."""
+        return [*self._test[0]]
+
+    @cached_property
+    def _test(self) -> tuple[list[Sentence], set[tuple[str, ...]]]:
+        """The test sentences, and every word sequence seen in writing them."""
+        seen: set[tuple[str, ...]] = set()
+        return self._split("test", self.test, NATURAL, seen), seen
 
     def _split(self, name: str, size: int, shares: tuple[int, ...], seen: set[tuple[str, ...]]) -> list[Sentence]:
         random = Random(f"{self.version} {self.seed} {name}")

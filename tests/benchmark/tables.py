@@ -27,7 +27,7 @@ def table() -> pd.DataFrame:
                 subprocess.run(
                     [*command, f"hydra.run.dir={folder}/{number}"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL
                 )
-            manifest = RunFolder(Path(folder) / "1").manifest()
+            manifest = RunFolder(Path(folder) / "1").manifest
         costs = {name: cost.seconds for (_, name), cost in manifest.costs.items()}
         lines.append(
             {"sentences": name, "total": round(sum(costs.values()) + manifest.phases["merge"], 1)}

@@ -1,7 +1,6 @@
 """How methods/ is laid out: which file may import which, and which method declares what."""
 
 import ast
-from collections.abc import Iterator
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -27,12 +26,14 @@ def methods_in(path: Path) -> set[str]:
     return {name for name in imports(path) if name.split(".")[:2] in [["methods", group] for group in GROUPS]}
 
 
-def classes(path: Path) -> Iterator[type]:
-    """The methods in a file."""
+def classes(path: Path) -> list[type]:
+    """The methods in a file, at least one, whether they define or inherit their call."""
     module = import_module(module_of(path))
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.ClassDef) and "__call__" in vars(found := getattr(module, node.name)):
-            yield found
+    named = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)]
+    found = [getattr(module, name) for name in named]
+    methods = [one for one in found if any("__call__" in vars(each) for each in one.__mro__)]
+    assert methods
+    return methods
 
 
 @pytest.mark.parametrize("path", HELPERS, ids=module_of)

@@ -80,7 +80,7 @@ def test_rho_matches_the_leaderboard(model: harness.Model):
 
 def test_the_numbers_match_the_command_line_to_the_last_digit(assay, tmp_path: Path, folder: str):
     data = str(shared("data", "sst2"))
-    given = ["task=sst2", f"task.path={data}", f"model.path={folder}", "limit=6", "threads=1"]
+    given = ["task=sst2", f"task.path={data}", f"model.path={folder}", "limit=12", "threads=1"]
     given += ["explainers=[random,attention,rollout]", "metrics=[violation_ratio]"]
     assert assay(*given, "figures=false")[0] == 0
     for results in (harness.experiment(*given)(), harness.open_run(tmp_path / "run")):
@@ -88,7 +88,7 @@ def test_the_numbers_match_the_command_line_to_the_last_digit(assay, tmp_path: P
             assert table.to_csv(index=False) == (tmp_path / "run" / f"{name}.csv").read_text()
     task = harness.task("sst2", path=data)
     other = harness.evaluate(
-        task, folder, ["random", "attention", "rollout"], ["blank_out", "input_gradient"], limit=6, threads=1
+        task, folder, ["random", "attention", "rollout"], ["blank_out", "input_gradient"], limit=12, threads=1
     ).leaderboard()
     columns = ["measure", "explainer", "layer", "mean", "std", "low", "high", "n"]
     mine = pd.read_csv(tmp_path / "run" / "leaderboard.csv")[columns]

@@ -33,7 +33,9 @@ def rows_of(of: Cells, **constant) -> pd.DataFrame:
     for cell, name in enumerate(of.names.itertuples(index=False)):
         values = of.values[:, cell]
         ids = [f"{number:03d}" for number in range(len(values))]
-        rows = pd.DataFrame({"example": ids, "cluster": of.clusters, "value": values, **name._asdict()})
+        rows = pd.DataFrame(
+            {"example": ids, "cluster": of.clusters, "value": values, **dict(zip(of.names.columns, name, strict=True))}
+        )
         tables.append(rows.assign(status=np.where(np.isnan(values), "constant scores", "ok")))
     told = {"task": "t", "model": "m", "seed": 0, "model_seed": 0, "measure": "blank_out", "higher": None}
     return pd.concat(tables, ignore_index=True).assign(**told | {"same": False, "error": None} | constant)

@@ -154,7 +154,7 @@ def test_if_lower_is_better_the_lowest_is_best():
     lines = board(table).set_index("explainer")
     assert lines["best"].to_dict() == {"low": True, "high": False}
     assert lines.loc["low", "mean"] == pytest.approx(0.1)
-    assert lines.loc["low", "low"] < 0.1 < lines.loc["low", "high"]
+    assert float(lines.loc["low", "low"]) < 0.1 < float(lines.loc["low", "high"])
     assert "sufficiency (lower is better)" in grid_of(table).title
 
 

@@ -62,7 +62,7 @@ def test_a_layer_selected_by_luck_gets_its_true_value_on_the_reporting_part():
     assert table.index.tolist() == ["rollout", "flow"]
     assert table["layer"].to_dict() == {"rollout": 1, "flow": 2}
     assert table.loc["flow", "mean"] == pytest.approx(luck[~lucky].mean())
-    assert table.loc["flow", "mean"] < 0.2 < luck.mean()
+    assert float(table.loc["flow", "mean"]) < 0.2 < luck.mean()
     assert (table["n"] == (~lucky).sum()).all()
 
 
@@ -173,7 +173,9 @@ def test_if_lower_is_better_the_lowest_comes_first():
     assert table.loc["good", "mean"] == pytest.approx(cells["good", 2][~chosen(size)].mean())
     assert (table["low"] < table["mean"]).all()
     assert (table["mean"] < table["high"]).all()
-    assert table.loc["good", "effect"] > table.loc["bad", "effect"] > 0  # better than the floor, not higher
+    assert (
+        float(table.loc["good", "effect"]) > float(table.loc["bad", "effect"]) > 0
+    )  # better than the floor, not higher
     assert table["mean_rank"].tolist() == [1, 2, 3]
 
 
