@@ -4,12 +4,12 @@ Layers and heads count from 1; layer 0 means a method without layers, head 0 the
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Self
 
 import pandas as pd
 
-FORMAT = 4  # of a run folder; increased when a column or a key is added or removed
+FORMAT = 5  # of a run folder; increased when a column or a key is added or removed
 NO_GOLD = -1  # in place of the right class where the data do not give it
 ACCURACY_BY = "accuracy_by_"  # begins the name of a model's fact, its accuracy by groups: accuracy_by_attractors
 
@@ -227,12 +227,14 @@ class Manifest:
     """What a run was. Of a job that failed before it had a model, only the plan is known.
 
     Args:
+        run: a random id, by which the tables of a folder are known to belong to it.
         status: `running`, `complete`, `stopped` or `failed`.
         task: its name on the command line.
         model_name: what tables call the model.
         shard: `2/8`, or None for all examples.
         config: the whole configuration, with every default.
         overrides: what was typed on the command line.
+        config_dir: a folder of further configuration files, where one was given.
         error: why it failed.
         task_version: increased by the task with every change that moves a number.
         data: a hash of the data; None where the job failed before it read them, as for the fields below.
@@ -255,6 +257,8 @@ class Manifest:
     shard: str | None
     config: Mapping[str, Any]
     overrides: Sequence[str]
+    run: str = ""
+    config_dir: str | None = None
     error: str | None = None
     task_version: str | None = None
     protocol: RecordedProtocol | None = None
@@ -304,20 +308,33 @@ class Manifest:
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:
-        """What `stored` gave; ValueError for another format."""
+        """What `stored` gave; what only describes the run may be missing. ValueError for anything else."""
+        if not isinstance(stored, Mapping):
+            raise ValueError(f"it holds a {type(stored).__name__}, not a run's settings")
         if stored.get("format") != FORMAT:
             raise ValueError(
                 f"it has format {stored.get('format')}, and this version of Assay reads format {FORMAT}: run it again "
                 "with this version, or read it with the one that wrote it"
             )
-        known = {one.name for one in fields(cls)}
-        values: dict[str, Any] = {name: value for name, value in stored.items() if name in known}
-        for group in METHOD_GROUPS:
-            values[group] = {name: Method(**method) for name, method in stored.get(group, {}).items()}
-        for name, kind in (("protocol", RecordedProtocol), ("counts", Counts)):
-            if values.get(name) is not None:
-                values[name] = kind(**values[name])
-        values["costs"] = Costs.read(stored.get("costs", {}))
+        known = {one.name: one for one in fields(cls)}
+        needed = [name for name, one in known.items() if one.default is MISSING and one.default_factory is MISSING]
+        if missing := [name for name in needed if name not in stored]:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+        values: dict[str, Any] = {
+            name: value for name, value in stored.items() if name in needed or (name in known and value is not None)
+        }
+        try:
+            for group in METHOD_GROUPS:
+                values[group] = {name: Method(**method) for name, method in values.get(group, {}).items()}
+            for name, kind in (("protocol", RecordedProtocol), ("counts", Counts)):
+                if name in values:
+                    values[name] = kind(**values[name])
+            values["costs"] = Costs.read(values.get("costs", {}))
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"a part of it has another form ({error})") from error
+        for name in ("config", "facts", "data_facts", "phases", "left_out", "versions", "machine"):
+            if not isinstance(values.get(name, {}), Mapping):
+                raise ValueError(f"its {name} has another form")
         return cls(**values)
 
 

@@ -60,12 +60,12 @@ def explained_rows(trace: Trace, measure: Measure) -> Tensor:
     return torch.cat(measured, dim=1).masked_fill(~real, 0.0)
 
 
-def rolled_out(trace: Trace, measure: Measure) -> Tensor:
+def rolled_out(trace: Trace, measure: Measure, normalise: bool) -> Tensor:
     """The explained position's row of the product of all layers' maps up to each, `[batch, layer, token]`.
 
-    Each map is measured at every query and its rows are divided by their sum: NaN where that is zero, and then for
-    everything mixed from it. No residual is added, as the measure includes it. Queries are processed in blocks, so
-    that only a few times `token_budget` hidden states are held at once.
+    Each map is measured at every query. With `normalise`, its rows are divided by their sum: NaN where that is zero,
+    and then for everything mixed from it. No residual is added, as the measure includes it. Queries are processed in
+    blocks, so that only a few times `token_budget` hidden states are held at once.
     """
     real = trace.batch.attention_mask.bool()
     pairs = real[:, :, None] & real[:, None, :]  # [batch, query, key]
@@ -78,7 +78,8 @@ def rolled_out(trace: Trace, measure: Measure) -> Tensor:
             vectors = transformed(run)
             for rows in torch.arange(token, device=real.device).expand(batch, -1).split(width, dim=1):
                 chunks.append(measure(run, rows, summands(run, vectors, rows)).double())
-        below = mixed(normalised(torch.cat(chunks, dim=1).masked_fill(~pairs, 0.0), pairs), below)
+        maps = torch.cat(chunks, dim=1).masked_fill(~pairs, 0.0)
+        below = mixed(normalised(maps, pairs) if normalise else maps, below)
         rolled.append(below)
     return trace.read_out(torch.stack(rolled, dim=1))
 

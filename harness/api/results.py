@@ -9,7 +9,7 @@ import pandas as pd
 
 from harness.report import write
 from harness.report.run_tables import RunTables
-from harness.results.files import write_table
+from harness.results.ownership import owned
 from harness.results.run_folder import RunFolder
 from harness.statistics.leaderboard import leaderboard
 from harness.statistics.ranking import ranking
@@ -57,11 +57,10 @@ class Results:
         run = RunFolder(Path(folder).expanduser())
         if run.holds_a_run or run.has_rows:
             raise ValueError(f"{folder} holds a run already: choose another folder")
-        run.path.mkdir(parents=True, exist_ok=True)
-        for name in STORED:
-            write_table(run.path / f"{name}.parquet", self.tables[name])
-        run.write_manifest(self.manifest)
-        write.write_files([RunTables(run, self.tables)], run.path, pictured if figures else None)
+        with owned(run.path):
+            run.write_manifest(self.manifest)
+            run.write_tables(self.tables)
+            write.write_files([RunTables(run, self.tables)], run.path, pictured if figures else None)
         return run.path
 
     def __repr__(self) -> str:

@@ -14,10 +14,14 @@ from harness.cli import help, listing, sweep
 from harness.cli.configuration import experiment_of, offer_all, register_resolvers, threads, with_additions
 from harness.cli.errors import CellsFailedError, message, print_error, print_warning
 from harness.cli.progress import busy
+from harness.cli.resuming import with_stored_overrides
 from harness.cli.sweep import Sweep
 from harness.results.provenance import elsewhere
 
-register_resolvers()  # on import, as the processes of a sweep's jobs have no `main`
+# On import, as the processes of a sweep's jobs have no `main`
+register_resolvers()
+if not {"", str(Path.cwd())} & {*sys.path}:
+    sys.path.append(str(Path.cwd()))  # a user's own methods, found by `python -m harness` too
 
 
 def main() -> None:
@@ -60,16 +64,6 @@ def run(arguments: Sequence[str]) -> int:
     return status
 
 
-def with_stored_overrides(arguments: Sequence[str]) -> list[str]:
-    """`resume=<folder>` alone means: with the overrides that the run was started with."""
-    if len(arguments) != 1 or not arguments[0].startswith("resume="):
-        return list(arguments)
-    from harness.results.run_folder import RunFolder  # brings pandas
-
-    folder = Path(arguments[0].removeprefix("resume=")).expanduser()
-    return [*RunFolder(folder).manifest.overrides, *arguments]
-
-
 def job(cfg: DictConfig) -> None:
     """One task and one model, all chosen methods."""
     running = HydraConfig.get()
@@ -96,5 +90,8 @@ def conduct(cfg: DictConfig) -> None:
         from harness.results.run_folder import RunFolder
 
         folder = RunFolder(Path(running.runtime.output_dir))
-        built = experiment_of(cfg, chosen["task"], chosen["model"], typed, threads(cfg.threads, running))
-    built.run(folder, resume=cfg.resume is not None and not sweep.forget_failure(folder))
+        further = [source.path for source in running.runtime.config_sources if source.provider == "command-line"]
+        built = experiment_of(
+            cfg, chosen["task"], chosen["model"], typed, threads(cfg.threads, running), next(iter(further), None)
+        )
+    built.run(folder, resume=cfg.resume is not None)

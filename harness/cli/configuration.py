@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,7 @@ def method(group: str, name: str, parameters: Mapping[str, object] | None = None
 def task_or_model(group: str, name: str, parameters: Mapping[str, object] | None = None) -> Any:
     """The task or the source of a model that a file names, with other settings; errors as `method`."""
     check.choice(group, name, choices(group))
-    with _hydra():
+    with composing():
         node = compose("config", overrides=[f"{group}={name}"])[group]
         OmegaConf.set_struct(node, False)
         return _instance(node, parameters or {})
@@ -69,7 +69,12 @@ def model_name(choice: str, settings: Mapping[str, str | None]) -> str:
 
 
 def experiment_of(
-    cfg: DictConfig, task: str, model: str, overrides: Sequence[str] = (), threads: int | None = None
+    cfg: DictConfig,
+    task: str,
+    model: str,
+    overrides: Sequence[str] = (),
+    threads: int | None = None,
+    config_dir: str | None = None,
 ) -> "Experiment":
     """Build what a configuration names; `task` and `model` are the choices of these groups."""
     from harness.cli.experiment import Experiment  # brings torch
@@ -105,12 +110,13 @@ def experiment_of(
         ),
         config={str(key): value for key, value in config.items()},
         overrides=[override for override in overrides if not override.startswith("resume=")],
+        config_dir=config_dir,
     )
 
 
 def composed(overrides: Sequence[str]) -> "Experiment":
     """The experiment that these overrides would be on the command line."""
-    with _hydra():
+    with composing():
         cfg = compose("config", overrides=list(with_additions(overrides)), return_hydra_config=True)
         chosen = cfg.hydra.runtime.choices
         task, model = chosen["task"], chosen["model"]
@@ -122,7 +128,7 @@ def composed(overrides: Sequence[str]) -> "Experiment":
 
 
 @contextmanager
-def _hydra() -> Iterator[None]:
+def composing() -> Iterator[None]:
     """Hydra set up for Assay's configuration; somebody else's set-up is put back."""
     instance = GlobalHydra.instance()
     before = instance.hydra
@@ -136,9 +142,13 @@ def _hydra() -> Iterator[None]:
         instance.hydra = before
 
 
-def register_resolvers() -> None:
-    """Let the configuration choose the folder of a run."""
-    OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fresh, replace=True)
+def register_resolvers(name: Callable[[str], str] = str) -> None:
+    """Let the configuration choose the folder of a run or a sweep; `name` makes of a chosen name the folder's own."""
+
+    def chosen(resume: str | None, fresh: str) -> str:
+        return resume or name(fresh)
+
+    OmegaConf.register_new_resolver("run_folder", chosen, replace=True, use_cache=True)
 
 
 def with_additions(arguments: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.cli.groups import choices, groups, run_settings
 from harness.cli.progress import SCREEN
+from harness.results.shell import argument
 
 
 class CellsFailedError(Exception):
@@ -20,7 +21,11 @@ class JobsFailedError(Exception):
 
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C came while examples were being explained; finished batches are saved."""
+    """Ctrl-C or SIGTERM came; finished batches are saved."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came, with which clusters end a job."""
 
 
 # What checks raise, with a sentence of their own
@@ -28,8 +33,10 @@ EXPECTED = (ValueError, OSError, CellsFailedError, JobsFailedError, Stopped)
 
 
 def print_error(error: BaseException) -> int:
-    """Print the error's message; return the exit status: 130 after Ctrl-C, else 1."""
+    """Print the error's message; return the exit status: 130 after Ctrl-C, 143 after SIGTERM, else 1."""
     SCREEN.print(f"assay: {message(error)}", style="red", highlight=False, markup=False, soft_wrap=True)
+    if isinstance(error, Terminated) or isinstance(error.__cause__, Terminated):
+        return 143
     return 130 if isinstance(error, KeyboardInterrupt) else 1
 
 
@@ -62,10 +69,13 @@ def expected(error: BaseException) -> str | None:
         return text or "stopped before anything was computed"
     if kind == "MissingConfigException":
         return _missing_choice(text)
+    if override := getattr(error, "override", None):
+        return _with_quotes(override)
+    if override := _ambiguous(text):
+        key, _, value = override.partition("=")
+        return f"{override} names several values: type {argument(key, value)} if it is one, or add -m for a sweep"
     if kind in ("ConfigCompositionException", "ConfigKeyError", "ConfigAttributeError"):
         return _bad_override(error)
-    if kind in ("OverrideParseException", "LexerNoViableAltException", "HydraException"):
-        return f"{_first_line(text)}: quote overrides with brackets, e.g. 'explainers=[attention,flow]'"
     if kind == "TerminatedWorkerError":  # joblib's
         return (
             "the process of a job was killed or ran out of memory, and joblib gave up the sweep: continue "
@@ -84,6 +94,23 @@ def expected(error: BaseException) -> str | None:
             "variable ASSAY_CACHE"
         )
     return text if isinstance(error, EXPECTED) else None
+
+
+def _ambiguous(text: str) -> str | None:
+    """The override whose commas Hydra takes for a sweep."""
+    match = re.match(r"Ambiguous value for argument '(.+)'\n", text)
+    return match[1] if match else None
+
+
+def _with_quotes(override: str) -> str:
+    """An override that cannot be read, and how it must be typed."""
+    key, equals, value = override.partition("=")
+    if not equals or not value or value[0] in "[{":
+        return (
+            f"{override!r} cannot be read: an override is key=value; quote it for the shell where it has brackets, "
+            "as in 'explainers=[attention,flow]'"
+        )
+    return f"{override} cannot be read as it stands: type {argument(key, value)}"
 
 
 def _missing_choice(text: str) -> str:

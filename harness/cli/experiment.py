@@ -1,5 +1,7 @@
 """One experiment: load the data and the model, explain, conclude; it can be stopped and resumed."""
 
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
+from uuid import uuid4
 
 import pandas as pd
 import torch
 
 from harness.cli.chosen_examples import check_examples, limited
-from harness.cli.errors import CellsFailedError, Stopped
+from harness.cli.errors import CellsFailedError, Stopped, Terminated, print_warning
 from harness.cli.progress import SCREEN, bar
 from harness.cli.record import Record, counted, head_size, recorded
 from harness.cli.settings import Settings, check_pairs
@@ -24,10 +27,12 @@ from harness.measure.methods import Methods
 from harness.measure.protocol import EvaluationProtocol
 from harness.report import write
 from harness.report.run_tables import RunTables
+from harness.results.ownership import owned
 from harness.results.provenance import code_digest, peak_memory, surroundings
 from harness.results.run_folder import RunFolder
+from harness.results.shell import argument
 from harness.tables import METHOD_GROUPS, STORED, Costs, Manifest, Part, RecordedProtocol
-from harness.tracing.batch import Example
+from harness.tracing.batch import Example, pack
 from harness.tracing.run import Inexact, RoundingNoise
 
 
@@ -38,6 +43,7 @@ class Experiment:
     Args:
         config: the whole configuration, for the manifest.
         overrides: what was typed on the command line.
+        config_dir: a folder of further configuration files, where one was given.
     """
 
     task: Task
@@ -47,6 +53,7 @@ class Experiment:
     settings: Settings
     config: Mapping[str, Any] = field(default_factory=dict)
     overrides: Sequence[str] = ()
+    config_dir: str | None = None
 
     def __post_init__(self):
         for group in ("explainers", "references"):
@@ -59,31 +66,67 @@ class Experiment:
     def run(self, folder: RunFolder, resume: bool = False) -> None:
         """Fill the run folder, write its report, and print it.
 
+        The folder is this process's own from before the data are read until the end.
+
         Raises:
             CellsFailedError: after everything else is computed and printed.
-            Stopped: on Ctrl-C while explaining; the folder then holds the finished batches.
-            ValueError: the data, the model or the folder do not fit what was asked for.
+            Stopped: on Ctrl-C or SIGTERM; the folder then holds the finished batches.
+            ValueError: the data, the model or the folder do not fit what was asked for, or another process is at work
+                in the folder.
+            OSError: the folder cannot be written any more; it then holds the finished batches.
         """
+        with owned(folder.path), stoppable(), processor.settings(self.settings.threads):
+            self._run(folder, resume)
+
+    def _run(self, folder: RunFolder, resume: bool) -> None:
+        again = f"continue with assay {argument('resume', folder.path)}"
         if not resume and folder.holds_a_run:
             raise ValueError(
-                f"{folder.path} holds a run already: resume it with resume={folder.path}, "
-                "or choose another folder with hydra.run.dir=<folder>"
+                f"{folder.path} holds a run already: {again}, or choose another folder with hydra.run.dir=<folder>"
             )
         folder.open()
-        with processor.settings(self.settings.threads):
-            record = Record(folder)
+        record = Record(folder)
+        record.claim(self.planned, resume)
+        try:
             loaded = self.load()
-            record.begin(loaded.manifest, resume)
-            stopped = not folder.merged and explain_batches(loaded, record)
-            tables = complete(loaded, record, stopped)
+            record.begin(loaded.manifest)
+        except KeyboardInterrupt as interrupt:
+            record.stop()
+            raise Stopped(f"stopped before anything was explained: {again}") from interrupt
+        except Exception:
+            record.withdraw()
+            raise
+        try:
+            stopped = None if folder.merged else explain_batches(loaded, record)
+            tables = complete(loaded, record, stopped is not None)
             write.write_runs([tables], folder.path, self.settings.pictured if self.settings.figures else None)
-        if stopped:
-            raise Stopped(f"stopped; finished batches are saved: continue with assay resume={folder.path}")
+        except OSError as error:
+            raise OSError(
+                f"{folder.path} cannot be written any more ({error.strerror or error}); finished batches are saved: "
+                f"free some space or bring the folder back, then {again}"
+            ) from error
+        if stopped is not None:
+            raise Stopped(f"stopped; finished batches are saved: {again}") from stopped
         if record.manifest.counts is not None and record.manifest.counts.failed:
             raise CellsFailedError(
                 f"{record.manifest.counts.failed} rows failed: the errors are listed under the table and in "
                 f"{folder.path}/rows.parquet, column error"
             )
+
+    @property
+    def planned(self) -> Manifest:
+        """The manifest before data and model are loaded."""
+        return Manifest(
+            run=uuid4().hex,
+            status="running",
+            task=self.settings.task,
+            model_name=self.settings.model,
+            seed=self.settings.seed,
+            shard=self.settings.shard,
+            config=dict(self.config),
+            overrides=list(self.overrides),
+            config_dir=self.config_dir,
+        )
 
     def load(self) -> "Loaded":
         """Read the data, load or train the model, and choose the methods that can serve it."""
@@ -102,14 +145,8 @@ class Experiment:
         for name, reason in left_out.items():
             text = f"left out: {name} cannot serve this model: {reason}"
             SCREEN.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
-        manifest = Manifest(
-            status="running",
-            task=self.settings.task,
-            model_name=self.settings.model,
-            seed=self.settings.seed,
-            shard=self.settings.shard,
-            config=dict(self.config),
-            overrides=list(self.overrides),
+        manifest = replace(
+            self.planned,
             task_version=self.task.version,
             protocol=RecordedProtocol(**asdict(protocol)),
             data=digest,
@@ -157,6 +194,12 @@ class Loaded:
         """The columns of rows and metrics that are the same throughout the run."""
         return {"task": self.manifest.task, "model": self.manifest.model_name, "seed": self.manifest.seed}
 
+    @cached_property
+    def batches(self) -> dict[int, list[str]]:
+        """The ids of each batch's examples, by the number of its part."""
+        groups = pack([len(example.input_ids) for example in self.examples], self.protocol.token_budget)
+        return {number: [self.examples[index].id for index in group] for number, group in enumerate(groups)}
+
     def parts(self, done: Mapping[int, int]) -> Iterator[Part]:
         """Explain all batches except those `done` (the number of examples in each), showing progress."""
         explained, total = sum(done.values()), len(self.examples)
@@ -192,18 +235,24 @@ class Loaded:
         return tables
 
 
-def explain_batches(loaded: Loaded, record: Record) -> bool:
-    """Write a part for each batch that has none yet; True where Ctrl-C cut it short."""
-    folder, stopped = record.folder, False
+def explain_batches(loaded: Loaded, record: Record) -> KeyboardInterrupt | None:
+    """Write a part for each batch that has none yet; what cut it short, if anything did."""
+    folder, stopped = record.folder, None
+    folder.parts.keep(loaded.batches)
+    for problem in folder.problems:
+        print_warning(problem)
     with noticed() as caught:
         try:
             for part in loaded.parts(folder.finished()):
                 folder.write_part(part, loaded.run_columns)
-        except KeyboardInterrupt:
-            if not folder.finished():
-                raise
-            stopped = True
-    record.change(costs=folder.costs(), warnings=sorted(caught))
+        except KeyboardInterrupt as interrupt:
+            stopped = interrupt
+    status = record.manifest.status if stopped is None else "stopped"  # at once: a second signal may kill the process
+    record.change(status=status, costs=folder.costs(), warnings=sorted({*caught, *folder.problems}))
+    if stopped is not None and not folder.finished():
+        raise Stopped(
+            f"stopped before a batch was finished: start again with assay {argument('resume', folder.path)}"
+        ) from stopped
     return stopped
 
 
@@ -248,6 +297,24 @@ def in_memory(experiment: Experiment) -> tuple[Manifest, dict[str, pd.DataFrame]
         counts=counted(tables),
     )
     return manifest, tables
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Make SIGTERM, with which clusters end a job, stop what is inside as Ctrl-C does; further ones are ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_signal: int, _frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

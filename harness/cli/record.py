@@ -7,9 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from harness.cli.errors import print_warning
 from harness.contracts import Model, ReadsFiles, Reduces
-from harness.results.provenance import file_digest
+from harness.results.files import file_digest
 from harness.results.run_folder import RunFolder
+from harness.results.shell import argument
 from harness.tables import MUST_MATCH, Counts, Manifest, Method
 from harness.tracing.model_parts import layer_parts
 
@@ -21,16 +23,48 @@ class Record:
         self.folder = folder
         self.earlier = 0  # examples that an earlier process explained
 
-    def begin(self, manifest: Manifest, resume: bool) -> None:
-        """Start from a manifest; ValueError where the run to resume had other settings, data, model or code."""
-        if resume:
-            before = self.folder.manifest
-            check_same(self.folder, before, manifest)
-            if self.folder.merged:
-                manifest = replace(manifest, costs=before.costs, phases={**before.phases, **manifest.phases})
-        self.earlier = manifest.examples if self.folder.merged else sum(self.folder.finished().values())
+    def claim(self, planned: Manifest, resume: bool) -> None:
+        """Make the folder this run's, before data and model are loaded.
+
+        ValueError where there is no run to resume.
+        """
+        self._before = self.folder.manifest if resume else None
+        if self._before is not None and not self._before.has_model:
+            self._before = None  # it ended before it had a model, so it starts again
+        if self._before is None:
+            self.manifest = planned
+            self.folder.write_manifest(planned)
+
+    def begin(self, manifest: Manifest) -> None:
+        """Start from a manifest; ValueError where the run to resume had other settings, data, model or code.
+
+        Merged tables of that run that are damaged are computed again.
+        """
+        before, folder = self._before, self.folder
+        manifest = replace(manifest, run=(before or self.manifest).run)
+        if before is not None:
+            check_same(folder, before, manifest)
+            try:
+                if folder.merged:
+                    folder.check_tables()
+                    manifest = replace(manifest, costs=before.costs, phases={**before.phases, **manifest.phases})
+            except ValueError as error:
+                print_warning(f"{error}: this is what happens now")
+                folder.take_apart()
+                folder.open()
         self.manifest = manifest
-        self.folder.write_manifest(manifest)
+        folder.write_manifest(manifest)
+        self.earlier = manifest.examples if folder.merged else sum(folder.finished().values())
+
+    def stop(self) -> None:
+        """Say that the run was stopped before it had a model."""
+        if self._before is None:
+            self.change(status="stopped")
+
+    def withdraw(self) -> None:
+        """Leave the folder without a run, where an error came before anything was computed."""
+        if self._before is None:
+            self.folder.forget()
 
     def change(self, **changes: Any) -> None:
         """Change fields of the manifest, and write it."""
@@ -47,7 +81,7 @@ def check_same(folder: RunFolder, before: Manifest, now: Manifest) -> None:
         verb = "has" if len(differs) == 1 else "have"
         raise ValueError(
             f"the run in {folder.path} cannot be resumed: the {' and the '.join(differs)} {verb} changed. Run assay "
-            f"resume={folder.path} alone, with the code and data of that run, or start a new run"
+            f"{argument('resume', folder.path)} alone, with the code and data of that run, or start a new run"
         )
 
 

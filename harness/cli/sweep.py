@@ -4,40 +4,63 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import uuid4
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from harness.cli.configuration import model_name
+from harness.cli.configuration import model_name, register_resolvers
 from harness.cli.errors import JobsFailedError, Stopped, print_error, print_warning
+from harness.results.ownership import own_until_the_end, untaken
+from harness.results.shell import argument, pasted
 
 if TYPE_CHECKING:
-    from harness.results.run_folder import RunFolder
     from harness.tables import Manifest
 
+MANIFEST = "manifest.json"
 KILLED = "its process ended before the job did: it was killed, or ran out of memory"
 
 
 class Sweep(Callback):
-    """Remembers, in the process that started a sweep, where its jobs go."""
+    """Makes the folder of a run or a sweep this process's own before anything is written to it.
+
+    Of a sweep, it remembers where the jobs go.
+    """
 
     folder: ClassVar[Path | None] = None
 
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Own the folder of a run."""
+        _own(config.hydra.run)
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse a folder that holds runs already; let submitit outlive a job that is killed."""
-        folder = Path(config.hydra.sweep.dir)
-        if any(folder.glob("*/manifest.json")):
+        """Own the folder of a sweep, unless it holds runs; let submitit outlive a job that is killed."""
+        folder = _own(config.hydra.sweep)
+        if any(folder.rglob(MANIFEST)):
             error = ValueError(
-                f"{folder} holds runs already: resume one with resume={folder}/<number>, "
+                f"{folder} holds runs already: continue one with assay resume=<its folder>, "
                 "or choose another folder for the sweep with hydra.sweep.dir=<folder>"
             )
             sys.exit(print_error(error))
         if "submitit" in config.hydra.launcher._target_:
             outlive_killed_jobs()
-        print_warning(f"sweep: one job after another into {folder}/0, 1, ...", style="")
+        print_warning(f"sweep: one job after another into folders of {folder}", style="")
         Sweep.folder = folder
+
+
+def _own(node: DictConfig) -> Path:
+    """The folder of a run or a sweep, owned until this process ends; a name chosen by default is a new folder's."""
+    register_resolvers(untaken)  # only now: printing the configuration must not create a folder
+    try:
+        folder = Path(node.dir)  # kept by the configuration from here on
+        own_until_the_end(folder)
+    except (ValueError, OSError) as error:
+        sys.exit(print_error(error))
+    finally:
+        register_resolvers()
+    return folder
 
 
 def outlive_killed_jobs() -> None:
@@ -60,7 +83,7 @@ def outlive_killed_jobs() -> None:
 
 def planned(folder: Path) -> "Manifest":
     """What a job was meant to do, from the files that Hydra writes before it starts."""
-    from harness.tables import Manifest
+    from harness.tables import Manifest  # brings pandas
 
     hydra_node, config = (OmegaConf.load(folder / ".hydra" / name) for name in ("hydra.yaml", "config.yaml"))
     try:
@@ -70,6 +93,7 @@ def planned(folder: Path) -> "Manifest":
     whole.pop("resume", None)
     chosen = OmegaConf.select(hydra_node, "hydra.runtime.choices")
     return Manifest(
+        run=uuid4().hex,
         status="failed",
         task=chosen["task"],
         model_name=model_name(chosen["model"], whole["model"]),
@@ -89,19 +113,11 @@ def record_failure(path: Path, error: str) -> None:
     folder.write_manifest(replace(manifest, status="failed", error=error))
 
 
-def forget_failure(folder: "RunFolder") -> bool:
-    """Clear the folder of a job that failed before it had a model, so that it starts again; whether it was one."""
-    early = folder.holds_a_run and folder.manifest.status == "failed" and not folder.manifest.has_model
-    if early:
-        folder.forget()
-    return early
-
-
 def stopped(folder: Path) -> Stopped:
     """The sentence after Ctrl-C in a sweep."""
     return Stopped(
-        f"the sweep was stopped; finished batches are saved: continue a job with assay resume={folder}/<number>, and "
-        f"make the table of what is there with assay-report {folder}"
+        "the sweep was stopped; finished batches are saved: continue a job with assay resume=<its folder in "
+        f"{folder}>, and make the table of what is there with assay-report {pasted(folder)}"
     )
 
 
@@ -115,12 +131,12 @@ def conclude_sweep(folder: Path) -> None:
     from harness.results.pooled import found
     from harness.results.run_folder import RunFolder
 
-    jobs = [RunFolder(path.parent) for path in folder.glob("*/.hydra")]
+    jobs = [RunFolder(path.parent) for path in folder.rglob(".hydra")]
     if not jobs:
         return  # refused before the first job
     for job in jobs:
         if not job.holds_a_run or job.manifest.status == "running":
-            record_failure(job.path, f"{KILLED}; continue with assay resume={job.path}")
+            record_failure(job.path, f"{KILLED}; continue with assay {argument('resume', job.path)}")
     write.write_sweep([folder], folder)
     manifests = [RunFolder(path).manifest for path in found([folder])]
     failed = sum(manifest.status != "complete" for manifest in manifests)
@@ -130,5 +146,5 @@ def conclude_sweep(folder: Path) -> None:
         texts += [f"{partly} of {len(manifests)} jobs have rows that failed"] * bool(partly)
         raise JobsFailedError(
             f"{' and '.join(texts)}: the errors are listed under the table; repeat a job with "
-            f"assay resume=<its folder>, then make the whole table with assay-report {folder}"
+            f"assay resume=<its folder>, then make the whole table with assay-report {pasted(folder)}"
         )

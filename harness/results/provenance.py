@@ -108,11 +108,6 @@ def code_text(path: Path) -> str:
     return ast.unparse(tree)
 
 
-def file_digest(path: Path) -> str:
-    """A hash of a file's content."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def surroundings() -> dict[str, Any]:
     """Time, package versions, commit and machine, as fields of a manifest."""
     commit = None

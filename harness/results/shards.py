@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from itertools import chain, zip_longest
 from pathlib import Path
+from uuid import uuid4
 
 import pandas as pd
 
-from harness.results.files import write_table
+from harness.results.ownership import owned
 from harness.results.run_folder import RunFolder
 from harness.tables import MUST_MATCH, STORED, Costs, Counts, Manifest
 
@@ -43,20 +44,26 @@ def join(folders: Sequence[RunFolder], path: Path) -> RunFolder:
         raise ValueError(f"{path} holds a run already: choose another folder with --out, or assay-report {path}")
     if whole.has_rows:  # which would be read as the shards'
         raise ValueError(f"{path} holds tables without a manifest: remove them, or choose another folder with --out")
-    whole.path.mkdir(parents=True, exist_ok=True)
+    with owned(path):
+        return _joined(folders, whole)
+
+
+def _joined(folders: Sequence[RunFolder], whole: RunFolder) -> RunFolder:
     manifests = [folder.manifest for folder in folders]
     tables = {name: [folder.table(name) for folder in folders] for name in STORED}
     orders = [table["example"].tolist() for table in tables["examples"]]
     dealt = chain.from_iterable(zip_longest(*orders))  # the order in which shard=k/n distributes them
     rank = {example: index for index, example in enumerate(example for example in dealt if example is not None)}
+    merged = {}
     for name, parts in tables.items():
         table = pd.concat(parts, ignore_index=True)
         table = table.sort_values("example", key=lambda column: column.map(rank), kind="stable")
-        write_table(path / f"{name}.parquet", table.reset_index(drop=True))
+        merged[name] = table.reset_index(drop=True)
+    whole.write_manifest(_whole(manifests))
+    whole.write_tables(merged)
     maps = [table for table in (folder.maps() for folder in folders) if table is not None]
     if maps:
         whole.write_maps(pd.concat(maps, ignore_index=True))
-    whole.write_manifest(_whole(manifests))
     return whole
 
 
@@ -69,6 +76,7 @@ def _whole(manifests: Sequence[Manifest]) -> Manifest:
     counts = [manifest.counts for manifest in manifests if manifest.counts is not None]
     return replace(
         first,
+        run=uuid4().hex,
         shard=None,
         config={**first.config, "shard": None},
         overrides=[one for one in first.overrides if not one.lstrip("+").startswith("shard=")],

@@ -30,7 +30,7 @@ class Alti:
         layer_parts(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
-        return rolled_out(trace, _contribution)
+        return rolled_out(trace, _contribution, normalise=True)
 
 
 def _contribution(run: LayerRun, rows: Tensor, parts: Tensor) -> Tensor:

@@ -16,21 +16,27 @@ from methods.decomposition import add_residual, at_rows, linear_norm, rolled_out
 
 @dataclass(frozen=True)
 class GlobEnc:
-    """The product of all layers' maps of norms, from the input up to each layer.
+    """The plain product of all layers' maps of norms, from the input up to each layer.
 
     The summands of attention and its residual pass through both LayerNorms, which are linear once their deviations are
     fixed; of the feed-forward block only the residual is kept. Biases are left out. In a pre-LN model there is no
     LayerNorm on this path, and the maps are those of N-Res.
+
+    Args:
+        normalise: divide each row of a map by its sum before multiplying. The authors' program does not, and it changes
+            the ranks.
     """
 
     cost: ClassVar[str] = "layer arithmetic"
+
+    normalise: bool = False
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError for a model whose layers' parts cannot be found."""
         layer_parts(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
-        return rolled_out(trace, _norm)
+        return rolled_out(trace, _norm, self.normalise)
 
 
 def _norm(run: LayerRun, rows: Tensor, parts: Tensor) -> Tensor:

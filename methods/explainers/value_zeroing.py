@@ -40,7 +40,7 @@ class ValueZeroing:
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
         if self.rollout:
-            return rolled_out(trace, _turn)
+            return rolled_out(trace, _turn, normalise=True)
         return normalised(explained_rows(trace, _turn), trace.batch.attention_mask.bool()[:, None])
 
 

@@ -56,6 +56,8 @@ def shares_left(trace: Trace, keep: Tensor, draws: int, seed: int) -> tuple[Tens
         uniform[:, :n] = torch.from_numpy(generator(seed, example.id).random((draws, n, hidden)))
         uniform = uniform.to(embedding.device)
         rows = sound[row].nonzero()[:, 0]
+        if not len(rows):  # undefined in every layer
+            continue
         layer, draw = rows.repeat_interleave(draws), torch.arange(draws, device=rows.device).repeat(len(rows))
         for layers_now, draws_now in zip(layer.split(at_once), draw.split(at_once), strict=True):
             kept = embedding[row] * (uniform[draws_now] < keep[row, layers_now, :, None])  # [variant, token, hidden]

@@ -112,6 +112,17 @@ def test_unranked_scores_may_be_anything_and_ranked_scores_must_be_finite(name: 
 
 
 @METRICS
+def test_an_example_that_is_undefined_in_all_layers_changes_no_other(name: str):
+    trace = tiny_trace(planted_example(3, 1), planted_example(6, 1))
+    scores = attention(trace)
+    expected = measured(name, trace, scores)
+    scores[1] = torch.nan
+    result = measured(name, trace, scores)
+    assert result[1].isnan().all()
+    assert torch.allclose(result[0], expected[0], rtol=2e-4, atol=2e-6)
+
+
+@METRICS
 def test_without_a_ranked_token_a_metric_is_undefined(name: str):
     trace = tiny_trace(planted_example(3, 1), planted_example(0, 2))
     result = measured(name, trace, attention(trace))
@@ -477,6 +488,18 @@ def test_keeping_all_or_none_of_each_embedding_is_keeping_or_removing_the_token(
     scores = torch.tensor([[[9, 0, 1, 0, 0, 9], [9, 1, 0, 1, 1, 9], [9, 1, 1, 1, 1, 9.0]]])
     assert SoftSufficiency(scale="raw")(trace, scores)[0].tolist() == pytest.approx([1, 0, 1], abs=1e-6)
     assert SoftComprehensiveness(scale="raw")(trace, scores)[0].tolist() == pytest.approx([1, 0, 1], abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", [SoftSufficiency, SoftComprehensiveness])
+def test_raw_scores_outside_0_to_1_are_undefined_for_their_example_alone(kind):
+    trace = tiny_trace(planted_example(3, 1), planted_example(6, 1))
+    scores = attention(trace)
+    expected = kind(scale="raw")(trace, scores)
+    assert torch.isfinite(expected).all()
+    scores[0] += 2
+    result = kind(scale="raw")(trace, scores)
+    assert result[0].isnan().all()
+    assert torch.allclose(result[1], expected[1], rtol=2e-4, atol=2e-6)
 
 
 # ---- on a real checkpoint

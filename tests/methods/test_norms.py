@@ -17,6 +17,7 @@ from tests.real_model import MASKED, SST2, Parts, parts, plain, real_model, real
 
 CHECKPOINTS = pytest.mark.parametrize("name", [SST2, MASKED])
 DTYPES = {torch.float32: 1e-4, torch.float64: 1e-10}
+PRODUCTS = {"globenc": False, "globenc_normalised": True, "alti": True}  # maps multiplied, rows normalised or not
 
 
 def vectors_by_hand(part: Parts, state: Tensor, attention: Tensor, query: int) -> Tensor:
@@ -52,7 +53,7 @@ def maps_by_hand(name: str, index: int) -> dict[str, list[Tensor]]:
     """The maps `[query, key]` of each layer, per method, before their rows are normalised; in float64."""
     module, batch = real_model(name, torch.float64)
     states, attentions = plain(module, batch, index)
-    maps: dict[str, list[Tensor]] = {"attention": [], "residual": [], "layer_norm": [], "globenc": [], "alti": []}
+    maps: dict[str, list[Tensor]] = {key: [] for key in ("attention", "residual", "layer_norm", *PRODUCTS)}
     for part, state, attention in zip(parts(name, module), states, attentions, strict=False):
         vectors, total, first, second = through_layer_by_hand(part, state, attention)
         n = len(state)
@@ -66,6 +67,7 @@ def maps_by_hand(name: str, index: int) -> dict[str, list[Tensor]]:
                 rows["residual"][query, key] = vector.norm()
                 rows["layer_norm"][query, key] = normed.norm()
                 rows["globenc"][query, key] = normed_by_hand(part.second_norm, normed, second[query]).norm()
+                rows["globenc_normalised"][query, key] = rows["globenc"][query, key]
                 distance = (first[query] - normed).abs().sum()
                 rows["alti"][query, key] = max(0.0, float(first[query].abs().sum() - distance))
         for key in maps:
@@ -78,7 +80,7 @@ def maps_by_hand(name: str, index: int) -> dict[str, list[Tensor]]:
 def test_every_method_matches_its_definition_one_token_and_one_head_at_a_time(name: str, dtype: torch.dtype):
     trace = real_trace(name, dtype)
     methods = {block: NormBased(block) for block in ("attention", "residual", "layer_norm")}
-    methods |= {"globenc": GlobEnc(), "alti": Alti()}
+    methods |= {"globenc": GlobEnc(), "globenc_normalised": GlobEnc(normalise=True), "alti": Alti()}
     scores = {key: method(trace) for key, method in methods.items()}
     for index in range(2):
         n, position = int(trace.batch.length[index]), int(trace.batch.position[index])
@@ -86,8 +88,8 @@ def test_every_method_matches_its_definition_one_token_and_one_head_at_a_time(na
             below = torch.eye(n, dtype=torch.float64)
             for layer, raw in enumerate(maps):
                 expected = raw[position]
-                if key in ("globenc", "alti"):
-                    below = raw / raw.sum(dim=1, keepdim=True) @ below
+                if key in PRODUCTS:
+                    below = (raw / raw.sum(dim=1, keepdim=True) if PRODUCTS[key] else raw) @ below
                     expected = below[position]
                 assert torch.allclose(scores[key][index, layer, :n], expected, rtol=DTYPES[dtype], atol=1e-9)
             assert (scores[key][index, :, n:] == 0).all()
@@ -149,7 +151,7 @@ def test_a_query_whose_contributions_are_all_clipped_is_undefined():
     def measure(run, rows, vectors):
         return (rows[:, :, None] > 0) * torch.ones(1, 1, 3)  # the explained position's own row is empty
 
-    assert rolled_out(One(), measure).isnan().all()
+    assert rolled_out(One(), measure, normalise=True).isnan().all()
     assert normalised(torch.tensor([[0.0, 0.0], [1.0, 3.0]]), torch.ones(2, 2).bool())[1].tolist() == [0.25, 0.75]
 
 
@@ -161,7 +163,7 @@ def test_an_undefined_row_makes_only_rows_that_give_it_weight_undefined():
     assert product[1:].isnan().all()
 
 
-@pytest.mark.parametrize("method", [GlobEnc(), Alti()], ids=repr)
+@pytest.mark.parametrize("method", [GlobEnc(normalise=True), Alti()], ids=repr)
 def test_rolled_out_rows_sum_to_one_and_the_token_budget_changes_nothing(method):
     module, batch = tiny("bert"), collate([example(9), example(4, seed=1)], "all", blanks("bert"))
     whole, cut = method(Trace(module, batch)), method(Trace(module, batch, token_budget=1))

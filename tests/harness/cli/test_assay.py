@@ -33,6 +33,8 @@ def test_a_run_leaves_tables_scores_and_a_manifest(assay, model, tmp_path: Path)
     folder = tmp_path / "run"
     assert {path.name for path in folder.iterdir()} == {
         ".hydra",
+        ".lock",
+        "checksums.json",
         "rows.parquet",
         "scores.parquet",
         "examples.parquet",
@@ -271,13 +273,13 @@ def test_a_killed_run_loses_at_most_one_part(assay, model, tmp_path: Path):
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 100
-    while len(list(folder.glob("parts/rows-*.parquet"))) < 4:
+    while len(list(folder.glob("parts/part-*.json"))) < 4:
         assert running.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.01)
     running.send_signal(signal.SIGKILL)
     running.wait()
-    kept = {path: path.stat().st_mtime_ns for path in folder.glob("parts/rows-*.parquet")}
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("parts/part-*.json")}
     assert len(kept) >= 4
     done = RunFolder(folder).finished()
     write.write_runs([RunTables(RunFolder(folder))], tmp_path / "half", None)

@@ -17,7 +17,9 @@ from harness.results.run_folder import RunFolder
 from harness.statistics.explainer_agreement import explainer_agreement
 from harness.statistics.leaderboard import leaderboard
 from harness.statistics.ranking import is_validation, ranking
+from harness.tables import STORED
 from tests.conftest import SMALL
+from tests.harness.report.run_folders import rewrite
 
 METHODS = ["explainers=[random,position,attention,rollout]", "references=[blank_out,input_gradient]"]
 CELL = ["measure", "kind", "explainer", "head", "layer"]
@@ -56,7 +58,7 @@ def worse(folder: Path, place: Path, by: float) -> Path:
     rows = pd.read_parquet(place / "rows.parquet")
     where = (rows["explainer"] == "rollout") & (rows["reference"] == "blank_out") & (rows["layer"] == 2)
     rows.loc[where, "rho"] -= by
-    rows.to_parquet(place / "rows.parquet")
+    rewrite(RunFolder(place), rows=rows)
     return place
 
 
@@ -88,10 +90,9 @@ def test_a_run_made_worse_differs_where_it_was_made_worse_and_by_as_much(compare
 def test_examples_missing_from_one_run_are_counted(compared, folder: Path, tmp_path: Path):
     fewer = tmp_path / "fewer"
     shutil.copytree(folder, fewer)
-    for name in ("rows", "metrics", "examples", "scores"):
-        table = pd.read_parquet(fewer / f"{name}.parquet")
-        kept = pd.read_parquet(folder / "examples.parquet")["example"].iloc[10:]
-        table[table["example"].isin(kept)].to_parquet(fewer / f"{name}.parquet")
+    kept = RunFolder(folder).table("examples")["example"].iloc[10:]
+    tables = {name: RunFolder(fewer).table(name) for name in STORED}
+    rewrite(RunFolder(fewer), **{name: table[table["example"].isin(kept)] for name, table in tables.items()})
     table, out = compared(fewer, folder)
     rows = RunFolder(folder).measured()
     ok = rows[(rows["status"] == "ok") & (rows["kind"] != "reliability")]

@@ -166,7 +166,7 @@ def test_a_sweep_is_not_overwritten_and_a_typo_stops_it_before_the_first_job(ass
     assert assay("-m", *QUICK, "limit=4", "hydra.sweep.dir=swept")[0] == 0
     status, _, err = assay("-m", *QUICK, "limit=4", "hydra.sweep.dir=swept")
     assert status == 1
-    assert "swept holds runs already: resume one with resume=swept/<number>" in err
+    assert "swept holds runs already: continue one with assay resume=<its folder>" in err
     status, _, err = assay("-m", *QUICK, "task=agreement,agreemant", "hydra.sweep.dir=other")
     assert status == 1
     assert "did you mean agreement?" in err

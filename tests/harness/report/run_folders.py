@@ -10,6 +10,7 @@ from harness.tables import (
     METRICS,
     ROWS,
     SCORES,
+    STORED,
     Cost,
     Costs,
     Manifest,
@@ -53,6 +54,11 @@ def manifest(**given) -> Manifest:
     return Manifest(**fields | given)
 
 
+def rewrite(folder: RunFolder, **changed: pd.DataFrame) -> None:
+    """Replace tables of a finished run, as a run that computed others would have written them."""
+    folder.write_tables({name: folder.table(name) for name in STORED} | changed)
+
+
 def write_run(
     path: Path,
     rows: pd.DataFrame,
@@ -71,6 +77,5 @@ def write_run(
         "metrics": METRICS.empty() if metrics is None else filled(METRICS, metrics, **RUN),
         "scores": SCORES.empty() if scores is None else filled(SCORES, scores),
     }
-    for name, table in tables.items():
-        table.to_parquet(path / f"{name}.parquet", index=False)
+    folder.write_tables(tables)
     return folder

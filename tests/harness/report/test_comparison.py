@@ -11,7 +11,7 @@ from harness.report.formats.plain import plain_lines
 from harness.report.layouts.comparison import comparison_grid
 from harness.results.run_folder import RunFolder
 from harness.statistics.tests import holm, mean_interval, sign_flip
-from tests.harness.report.run_folders import write_run
+from tests.harness.report.run_folders import rewrite, write_run
 
 IDS = [f"{number:03d}" for number in range(40)]
 CELLS = [("rollout", 1), ("rollout", 2), ("flow", 1), ("flow", 2), ("random", 0)]
@@ -152,11 +152,11 @@ def test_runs_that_cannot_be_compared_are_an_error(tmp_path: Path):
     one, two = (run(tmp_path / name, values()) for name in ("one", "two"))
     with pytest.raises(ValueError, match="has no explainer 'flo': choose from rollout, flow, random"):
         comparison_of_explainers(one, "flow", "flo")
-    rows = pd.read_parquet(two.path / "rows.parquet")
-    rows.assign(example="other " + rows["example"]).to_parquet(two.path / "rows.parquet")
+    rows = two.table("rows")
+    rewrite(two, rows=rows.assign(example="other " + rows["example"]))
     with pytest.raises(ValueError, match=r"no explainer and reference on the same examples .*compare runs of one task"):
         comparison_of_runs(one, two)
-    heads = pd.read_parquet(one.path / "rows.parquet")
-    heads.assign(head=(heads["explainer"] == "flow").astype(int)).to_parquet(one.path / "rows.parquet")
+    heads = one.table("rows")
+    rewrite(one, rows=heads.assign(head=(heads["explainer"] == "flow").astype(int)))
     with pytest.raises(ValueError, match="rollout and flow have no layer and head in common"):
         comparison_of_explainers(one, "rollout", "flow")

@@ -14,9 +14,9 @@ from harness.statistics.leaderboard import leaderboard
 from harness.tables import (
     EXAMPLES,
     METRICS,
-    ROWS,
     SCORES,
     STATISTICS,
+    STORED,
     Cost,
     Costs,
     Manifest,
@@ -84,8 +84,7 @@ def run(path: Path, examples: str = "abcd", layers: int = 2, **given: Any) -> Ru
         if kind == "list":
             described[name] = [[] for _ in examples]
     tables = {"rows": pd.DataFrame(rows), "examples": described, "scores": SCORES.empty(), "metrics": METRICS.empty()}
-    for name, schema in (("rows", ROWS), ("examples", EXAMPLES), ("scores", SCORES), ("metrics", METRICS)):
-        schema.check(tables[name]).to_parquet(path / f"{name}.parquet")
+    folder.write_tables({name: schema.check(tables[name]) for name, schema in STORED.items()})
     return folder
 
 
