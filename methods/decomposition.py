@@ -53,7 +53,7 @@ def linear_norm(norm: nn.LayerNorm, parts: Tensor, total: Tensor) -> Tensor:
 
 def explained_rows(trace: Trace, measure: Measure) -> Tensor:
     """The explained position's measured row of each layer, float64, `[batch, layer, token]`, zero on padding."""
-    rows = trace.batch.position[:, None]
+    rows = trace.position[:, None]
     real = trace.batch.attention_mask.bool()[:, None]  # [batch, 1, token]
     with torch.no_grad():
         measured = [measure(run, rows, summands(run, transformed(run), rows)).double() for run in trace.layer_runs]

@@ -17,9 +17,12 @@ def positive_product(relevance: Tensor, gradient: Tensor) -> Tensor:
 def without_own_entry(trace: Trace, rows: Tensor) -> Tensor:
     """The explained position's own entry set to the smallest of the other tokens', `[batch, layer, token]`.
 
-    The identity that stands for the residual connection makes it larger than any other, whatever the model does.
+    The identity that stands for the residual connection makes it larger than any other, whatever the model does. Where
+    the head reads several positions, nothing is changed.
     """
     batch = trace.batch
+    if not trace.by_position and trace.head_weights is not None:
+        return rows  # no token is alone in this
     own = torch.zeros_like(batch.role, dtype=torch.bool)
     own[torch.arange(len(own), device=own.device), batch.position] = True
     others = (batch.attention_mask.bool() & ~own)[:, None]  # [batch, 1, token]

@@ -94,7 +94,7 @@ def log_curve(trace: Trace, scores: Tensor, removal: str, counts: Tensor, side: 
 
 def whole(trace: Trace) -> Tensor:
     """Log-probability of the predicted class on the full input, `[batch, 1, 1]`, float64."""
-    return _log_predicted(trace.logits, trace.predicted)[:, None, None]
+    return _log_predicted(trace, trace.logits, trace.predicted)[:, None, None]
 
 
 def log_probability(trace: Trace, removed: Tensor, removal: str, example: Tensor | None = None) -> Tensor:
@@ -126,11 +126,11 @@ def log_probability(trace: Trace, removed: Tensor, removal: str, example: Tensor
         new = [key for key, is_fresh in zip(keys, fresh.tolist(), strict=True) if is_fresh]
         known.update(zip(new, trace.rerun(inputs), strict=True))
     logits = torch.stack([known.get(key, trace.logits[index]) for key, index in zip(keys, row.tolist(), strict=True)])
-    return _log_predicted(logits, trace.predicted[row])[back].view(shape)
+    return _log_predicted(trace, logits, trace.predicted[row])[back].view(shape)
 
 
-def _log_predicted(logits: Tensor, predicted: Tensor) -> Tensor:
-    return logits.double().log_softmax(dim=-1).gather(1, predicted[:, None])[:, 0]
+def _log_predicted(trace: Trace, logits: Tensor, predicted: Tensor) -> Tensor:
+    return trace.log_probabilities(logits).gather(1, predicted[:, None])[:, 0]
 
 
 def _deleted(inputs: dict[str, Tensor], removed: Tensor) -> dict[str, Tensor]:

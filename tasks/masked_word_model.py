@@ -8,6 +8,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from harness.tracing.architecture import Architecture
 from harness.tracing.architectures import architecture_of
+from harness.tracing.run import called
 
 
 class MaskedWordModel(nn.Module):
@@ -16,6 +17,8 @@ class MaskedWordModel(nn.Module):
     Args:
         inner: a transformers model with a masked-language-model head, `...ForMaskedLM`.
     """
+
+    exclusive_classes = True
 
     def __init__(self, inner: nn.Module):
         super().__init__()
@@ -71,13 +74,12 @@ class MaskedWordModel(nn.Module):
 
         handle = self.base_model.register_forward_hook(keep_position)
         try:
-            output = self.inner(
-                input_ids=input_ids,
-                attention_mask=attention_mask,
+            output = called(
+                self.inner,
+                {"input_ids": input_ids, "attention_mask": attention_mask, **more},
                 output_attentions=output_attentions,
                 output_hidden_states=output_hidden_states,
                 return_dict=True,
-                **more,
             )
         finally:
             handle.remove()

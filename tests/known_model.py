@@ -42,7 +42,8 @@ class BagOfTokens(nn.Module):
         return SequenceClassifierOutput(
             logits=logits,
             attentions=attentions if output_attentions else None,
-            hidden_states=tuple(state for _ in range(len(attentions) + 1)) if output_hidden_states else None,
+            # copies, so that the head, which reads all tokens, is taken to read the explained position
+            hidden_states=(state, *(state.clone() for _ in attentions)) if output_hidden_states else None,
         )
 
 

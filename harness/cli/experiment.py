@@ -33,7 +33,7 @@ from harness.results.run_folder import RunFolder
 from harness.results.shell import argument
 from harness.tables import METHOD_GROUPS, STORED, Costs, Manifest, Part, RecordedProtocol
 from harness.tracing.batch import Example, pack
-from harness.tracing.run import Inexact, RoundingNoise
+from harness.tracing.run import Inexact, Notice, RoundingNoise
 
 
 @dataclass(frozen=True)
@@ -202,9 +202,13 @@ class Loaded:
 
     def parts(self, done: Mapping[int, int]) -> Iterator[Part]:
         """Explain all batches except those `done` (the number of examples in each), showing progress."""
-        explained, total = sum(done.values()), len(self.examples)
+        before, total = sum(done.values()), len(self.examples)
         with bar("explaining", "examples") as progress:
-            progress(explained, total, "")
+
+            def working(method: str, share: float) -> None:
+                progress(before + int(share * (total - before)), total, method)
+
+            working("", 0.0)
             parts = evaluate_batches(
                 self.examples,
                 self.model,
@@ -215,12 +219,10 @@ class Loaded:
                 self.experiment.task.classes,
                 self.experiment.settings.device,
                 done=set(done),
-                working=lambda method: progress(explained, total, method),
+                working=working,
             )
-            for part in parts:
-                yield part
-                explained += len(part.examples)
-                progress(explained, total, "")
+            yield from parts
+            progress(total, total, "")
 
     def whole(self, parts: Sequence[Part]) -> dict[str, pd.DataFrame]:
         """All parts as one table of each kind, as a run folder would hold them."""
@@ -323,7 +325,7 @@ def noticed() -> Iterator[set[str]]:
     texts: set[str] = set()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
-        for category in (RoundingNoise, Inexact):
+        for category in (RoundingNoise, Inexact, Notice):
             warnings.simplefilter("always", category)
         try:
             yield texts

@@ -45,7 +45,7 @@ def with_stored_overrides(arguments: Sequence[str]) -> list[str]:
     return [*options, *manifest.overrides, f"resume={override_text(str(folder))}"]
 
 
-def _value(override: str) -> Any:
+def _value(override: str) -> object:
     """The value of an override, with Hydra's quotes or without any."""
     try:
         return OverridesParser.create().parse_override(override).value()
@@ -79,7 +79,7 @@ def _check(folder: Path, overrides: Sequence[str], config_dir: str | None, packa
         )
 
 
-def _targets(node: Any) -> Iterator[str]:
+def _targets(node: object) -> Iterator[str]:
     if isinstance(node, dict):
         if "_target_" in node:
             yield str(node["_target_"])

@@ -33,6 +33,7 @@ def maps(
         for query in range(len(example.input_ids)):
             moved = copy.copy(trace)
             moved.batch = replace(batch, position=torch.full_like(batch.position, query))
+            moved.by_position = True
             moved.forget()  # what a method kept may depend on the position
             for name, explainer in explainers.items():
                 try:

@@ -38,8 +38,9 @@ class EvaluationProtocol:
 
     def of(self, task: Task) -> "EvaluationProtocol":
         """With the task's own output unless one is chosen; ValueError where it has no class called `target`."""
-        check.choice("target", self.target, [*TARGETS, *task.classes])
-        return replace(self, output=task.output) if self.output == "task" else self
+        target = str(self.target)  # a class may be called 1
+        check.choice("target", target, [*TARGETS, *task.classes])
+        return replace(self, target=target, output=task.output if self.output == "task" else self.output)
 
     def trace(
         self,
@@ -48,8 +49,13 @@ class EvaluationProtocol:
         classes: Sequence[str] = (),
         device: torch.device | str = "cpu",
         budget: int | None = None,
+        padded: bool = True,
     ) -> Trace:
-        """The examples in one batch, explained as this protocol says; `budget` replaces its own token budget."""
+        """The examples in one batch, explained as this protocol says; `budget` replaces its own token budget.
+
+        `padded` as in `Trace`.
+        """
         batch = collate(examples, self.include, model.blank_ids, device)
         target = classes.index(self.target) if self.target in classes else self.target
-        return Trace(model.module, batch, target, self.output, self.token_budget if budget is None else budget)
+        budget = self.token_budget if budget is None else budget
+        return Trace(model.module, batch, target, self.output, budget, padded=padded)

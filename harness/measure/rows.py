@@ -17,8 +17,8 @@ from harness.statistics.correlation import (
     tied_by_layer,
     top_overlap_by_layer,
 )
-from harness.tables import EXAMPLES, SCORES, STATISTICS
-from harness.tracing.batch import Batch, Role
+from harness.tables import EXAMPLES, NO_GOLD, SCORES, STATISTICS
+from harness.tracing.batch import Batch, Example, Role
 from harness.tracing.run import Trace
 
 SAME = 1e-5  # relative; scores that are nearer than this to the reference's, up to a factor, are the reference's own
@@ -159,28 +159,45 @@ def _same(scores: Values, values: Values, ranked: NDArray[np.bool_]) -> NDArray[
 def example_table(trace: Trace, model: Model) -> pd.DataFrame:
     """What is needed of each example to redo tables and figures without the model."""
     batch = trace.batch
-    probability = trace.logits.double().softmax(dim=-1).cpu()
+    probability = trace.probabilities(trace.logits).cpu()
     # How much of a gradient is left when it is summed over hidden dimensions: rounding noise in a pre-LN model
     gradient = trace.gradient.double()
     left = (gradient.sum(dim=-1).abs() / gradient.norm(dim=-1)).cpu()
     columns = defaultdict(list)
     for index, example in enumerate(batch.examples):
-        n = len(example.input_ids)
-        columns["example"].append(example.id)
-        columns["cluster"].append(example.cluster or example.id)
-        columns["tokens"].append(model.tokens.convert_ids_to_tokens(list(example.input_ids)))
-        columns["ranked"].append(batch.ranked[index, :n].tolist())
-        columns["position"].append(example.position)
-        columns["gold"].append(example.gold)
+        _describe(columns, example, model, batch.ranked[index].tolist())
         columns["predicted"].append(int(trace.predicted[index]))
         columns["logits"].append(trace.logits[index].double().tolist())
         columns["probabilities"].append(probability[index].tolist())
-        columns["gradient_sum_over_norm"].append(left[index, :n].nanmedian().item())
-        columns["planted"].append([{"name": key, "indices": list(value)} for key, value in example.planted.items()])
-        columns["referents"].append(list(example.referents))
-        columns["points_to"].append([{"class": key, "name": value} for key, value in example.points_to.items()])
-        columns["tags"].append([{"name": key, "value": str(value)} for key, value in example.tags.items()])
+        columns["gradient_sum_over_norm"].append(left[index, : len(example.input_ids)].nanmedian().item())
     return pd.DataFrame(columns)[list(EXAMPLES.columns)]
+
+
+def untraced_table(batch: Batch, model: Model) -> pd.DataFrame:
+    """The same of examples that the model cannot be run on: nothing is predicted."""
+    columns = defaultdict(list)
+    for index, example in enumerate(batch.examples):
+        _describe(columns, example, model, batch.ranked[index].tolist())
+        columns["predicted"].append(NO_GOLD)
+        columns["logits"].append([])
+        columns["probabilities"].append([])
+        columns["gradient_sum_over_norm"].append(np.nan)
+    return pd.DataFrame(columns)[list(EXAMPLES.columns)]
+
+
+def _describe(columns: dict[str, list], example: Example, model: Model, ranked: list[bool]) -> None:
+    """The columns that do not come from the model's run."""
+    n = len(example.input_ids)
+    columns["example"].append(example.id)
+    columns["cluster"].append(example.cluster or example.id)
+    columns["tokens"].append(model.tokens.convert_ids_to_tokens(list(example.input_ids)))
+    columns["ranked"].append(ranked[:n])
+    columns["position"].append(example.position)
+    columns["gold"].append(example.gold)
+    columns["planted"].append([{"name": key, "indices": list(value)} for key, value in example.planted.items()])
+    columns["referents"].append(list(example.referents))
+    columns["points_to"].append([{"class": key, "name": value} for key, value in example.points_to.items()])
+    columns["tags"].append([{"name": key, "value": str(value)} for key, value in example.tags.items()])
 
 
 def score_table(trace: Trace, scored: Mapping[tuple[str, str], Scored]) -> pd.DataFrame:

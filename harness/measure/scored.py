@@ -17,7 +17,6 @@ def scored(name: str, method: Explainer | Reference, kind: str, trace: Trace, sm
 
     torch.OutOfMemoryError, unless this is the `smallest` batch there can be.
     """
-    label = "floor" if kind == "explainer" and isinstance(method, Floor) and method.floor else kind
     try:
         with meter.of(kind, name, alone=True):
             values = _array(_checked(method(trace), kind, trace))
@@ -33,20 +32,28 @@ def scored(name: str, method: Explainer | Reference, kind: str, trace: Trace, sm
     except Exception as error:
         if isinstance(error, torch.OutOfMemoryError) and not smallest:
             raise
-        return Scored(name, label, f"{type(error).__name__}: {error}")
-    return Scored(name, label, values, halves, saturated)
+        return Scored(name, row_kind(kind, method), f"{type(error).__name__}: {error}")
+    return Scored(name, row_kind(kind, method), values, halves, saturated)
+
+
+def row_kind(kind: str, method: Explainer | Reference) -> str:
+    """What rows call a method: `explainer`, `floor` or `reference`."""
+    return "floor" if kind == "explainer" and isinstance(method, Floor) and method.floor else kind
 
 
 def _checked(scores: Tensor, kind: str, trace: Trace) -> Tensor:
     batch, token = trace.batch.input_ids.shape
-    layers, heads = trace.attention.shape[1:3]
-    shapes = {
-        "reference": [(batch, token)],
-        "explainer": [(batch, 1, token), (batch, layers, token), (batch, layers, heads, token)],
-    }[kind]
+    layers = trace.layers
+    shapes: list[tuple[int, ...]] = [(batch, token)]
+    if kind == "explainer":
+        shapes = [(batch, 1, token), (batch, layers, token)]
+        if trace.lacks is None:
+            shapes.append((batch, layers, trace.attention.shape[2], token))
     if tuple(scores.shape) not in shapes:
         expected = " or ".join(map(str, shapes))
         raise ValueError(f"the {kind} returned scores of shape {tuple(scores.shape)}, expected {expected}")
+    if scores.dtype.is_complex or scores.dtype == torch.bool:
+        raise ValueError(f"the {kind} returned scores of type {scores.dtype}, expected real numbers")
     return scores.detach()
 
 

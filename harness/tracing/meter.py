@@ -47,6 +47,15 @@ class Meter:
         self._hook.remove()
         _OPEN.reset(self._token)
 
+    @property
+    def passes(self) -> tuple[int, int]:
+        """Rows that ran forward and backward so far."""
+        return self._forward, self._backward
+
+    @passes.setter
+    def passes(self, passes: tuple[int, int]) -> None:
+        self._forward, self._backward = passes
+
     @contextmanager
     def of(self, kind: str, name: str, alone: bool = False) -> Iterator[None]:
         """Add to the costs of `name` what is spent inside.
@@ -122,6 +131,18 @@ def made_once(kept: dict[Any, tuple[Made, Bill | None]], name: object, make: Cal
             result = make()
         kept[name] = (result, bill)
     return result
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Count no pass for what is done inside, which concerns a small part of the model; seconds count."""
+    meter = _OPEN.get()
+    before = None if meter is None else meter.passes
+    try:
+        yield
+    finally:
+        if meter is not None and before is not None:
+            meter.passes = before
 
 
 class metered(cached_property):  # noqa: N801  used like functools.cached_property

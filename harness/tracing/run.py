@@ -1,6 +1,7 @@
 """Trace: one differentiable run of the model, shared by every method."""
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -8,22 +9,31 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from harness import check
 from harness.tables import NO_GOLD
 from harness.tracing.batch import TEXT_WIDE, Batch
-from harness.tracing.guards import REMEDY, checked_attentions, finite
+from harness.tracing.guards import REMEDY, check_attentions, finite, lacking
 from harness.tracing.layer import LayerRun, layer_run
-from harness.tracing.meter import Made, made_once, metered
+from harness.tracing.meter import Made, made_once, metered, uncounted
 from harness.tracing.model_parts import layer_parts
 
 OUTPUTS = ("probability", "logit", "difference", "logit_difference")
-READ_OUTS = ("row", "max", "mean", "sum")
+READ_OUTS = ("head", "row", "max", "mean", "sum")
 TARGETS = ("predicted", "gold")
+
+
+NEGLIGIBLE = 1e-6  # of what the head reads
+OPTIONAL = ("attention_mask", "token_type_ids", "output_attentions")  # FNet takes no mask, XLM no token types
 
 
 class RoundingNoise(UserWarning):
     """Scores that are zero in exact arithmetic."""
+
+
+class Notice(UserWarning):
+    """Something about the model or a method that a reader of the numbers must know."""
 
 
 class Inexact(UserWarning):
@@ -45,12 +55,17 @@ class Trace:
             class), or `logit_difference` (the same with logits).
         token_budget: tokens in one re-run, at most.
         causal: whether the model's queries see only earlier keys; checked.
+        padded: whether inputs of different lengths may run together; not where a model's numbers depend on padding.
         embedding: `[batch, token, hidden]`, replaces the word embedding's output; see `moved`.
 
     Attributes:
         logits: `[batch, class]`.
         attention: `[batch, layer, head, query, key]`, zero in the rows and columns of padding.
         hidden: `[batch, layer + 1, token, hidden]`; 0 is the first layer's input.
+        exclusive: whether the classes exclude each other, so that probabilities are a softmax; otherwise each class is
+            a question of its own, and its probability a sigmoid.
+        states: the hidden states as the model returned them, on the graph.
+        lacks: why the model has no attention weights; None where it has them.
         embedding: `[batch, token, hidden]`, the word embedding's output, a leaf of the graph.
         target: `[batch]`, the explained class.
     """
@@ -64,6 +79,7 @@ class Trace:
         token_budget: int = 8192,
         causal: bool = False,
         embedding: Tensor | None = None,
+        padded: bool = True,
     ):
         if not isinstance(target, int | Tensor):
             check.choice("target", target, TARGETS)
@@ -73,10 +89,11 @@ class Trace:
                 "the model is in train mode, where dropout makes every run different: call model.eval() first"
             )
         self.model, self.batch, self.kind, self.token_budget = model, batch, output, token_budget
-        self.causal, self.moves_embedding = causal, embedding is not None
+        self.causal, self.moves_embedding, self.padded = causal, embedding is not None, padded
+        self.exclusive = exclusive_classes(model)
         leaf = None if embedding is None else embedding.detach().requires_grad_(True)
-        with torch.enable_grad(), self._word_embedding(leaf) as seen:
-            result = model(**batch.inputs, output_attentions=True, output_hidden_states=True)
+        with torch.enable_grad(), self._word_embedding(leaf) as seen, _last_state(model) as last:
+            result = called(model, batch.inputs, output_attentions=True, output_hidden_states=True)
         if len(seen) != 1:
             raise ValueError(
                 f"the model called its word embedding {len(seen)} times in one run; expected once, "
@@ -85,16 +102,75 @@ class Trace:
         self.embedding = seen[0]  # [batch, token, hidden]
         self.logits = finite(result.logits.detach())  # [batch, class]
         self._live_logits: Tensor = result.logits
-        self._attentions: tuple[Tensor, ...] = checked_attentions(result.attentions, batch, causal)
+        self._attentions: tuple[Tensor, ...] = getattr(result, "attentions", None) or ()
+        self.lacks = lacking(model, self._attentions, batch)
         real = batch.attention_mask.bool()
         self._padded_pairs = ~(real[:, :, None] & real[:, None, :])[:, None, None]  # [batch, 1, 1, query, key]
-        stacked = torch.stack([layer.detach() for layer in self._attentions], dim=1)
-        self.attention = stacked.masked_fill(self._padded_pairs, 0.0)  # [batch, layer, head, query, key]
-        self.hidden = torch.stack([state.detach() for state in result.hidden_states], dim=1)
+        if self.lacks is None:
+            check_attentions(self._attentions, batch, causal)
+            stacked = torch.stack([layer.detach() for layer in self._attentions], dim=1)
+            self._attention = stacked.masked_fill(self._padded_pairs, 0.0)  # [batch, layer, head, query, key]
+        self.states: tuple[Tensor, ...] = result.hidden_states
         self._first_state: Tensor = result.hidden_states[0]
+        self._last_state = last[0] if last else result.hidden_states[-1]
+        self.by_position = False  # whether the explained position's row is read, whatever the head reads
         self._made: dict[Callable[[Trace], Any], Any] = {}
         self.target = self._class(target)  # [batch]
         self.rival = self.logits.scatter(1, self.target[:, None], -torch.inf).argmax(dim=1)  # [batch]
+
+    @property
+    def layers(self) -> int:
+        """The number of the model's layers."""
+        return len(self.states) - 1
+
+    @property
+    def attention(self) -> Tensor:
+        """`[batch, layer, head, query, key]`; ValueError for a model without attention weights."""
+        if self.lacks is not None:
+            raise ValueError(self.lacks)
+        return self._attention
+
+    @attention.setter
+    def attention(self, attention: Tensor) -> None:
+        self._attention = attention
+
+    @cached_property
+    def hidden(self) -> Tensor:
+        """`[batch, layer + 1, token, hidden]`; ValueError where a layer's states are not one for each token."""
+        shapes = {tuple(state.shape) for state in self.states}
+        if len(shapes) > 1:
+            raise ValueError("it reads the state of each token in each layer, and this model has fewer states in some")
+        return torch.stack([state.detach() for state in self.states], dim=1)
+
+    @property
+    def position(self) -> Tensor:
+        """The one position that is explained, `[batch]`; ValueError where the head reads several."""
+        if not self.by_position and self.head_weights is not None:
+            raise ValueError("it follows the state of one token, and this model's head reads the states of several")
+        return self.batch.position
+
+    @metered
+    def head_weights(self) -> Tensor | None:
+        """Each position's share in what the head reads, `[batch, token]`; None where that is one position.
+
+        That is the norm of the logits' gradient with respect to the position's last state, over the norms' sum. None as
+        well where the last states cannot be found on the way to the logits.
+        """
+        state = self._last_state
+        if tuple(state.shape[:2]) != tuple(self.batch.input_ids.shape):
+            return None
+        squares = torch.zeros(state.shape[:2], dtype=torch.float64, device=state.device)
+        with torch.enable_grad(), uncounted():
+            for logits in self._live_logits.unbind(dim=1):
+                if not logits.requires_grad:
+                    return None
+                (gradient,) = torch.autograd.grad(logits.sum(), state, retain_graph=True, allow_unused=True)
+                if gradient is None:
+                    return None
+                squares += gradient.detach().double().square().sum(dim=-1)
+        norms = squares.sqrt().masked_fill(~self.batch.attention_mask.bool(), 0.0)
+        weights = norms / norms.sum(dim=1, keepdim=True)
+        return None if ((weights > NEGLIGIBLE).sum(dim=1) <= 1).all() else weights
 
     @property
     def predicted(self) -> Tensor:
@@ -134,10 +210,24 @@ class Trace:
         target = self.target if index is None else self.target[index]
         rival = self.rival if index is None else self.rival[index]
         kind = self.kind if kind is None else kind
-        logits = logits.double()
-        values = logits if kind.startswith("logit") else logits.softmax(dim=-1)
+        if not self.exclusive:  # each class against its own absence, whose logit is 0
+            chosen = logits.double().gather(1, target[:, None])[:, 0]
+            if kind.startswith("logit"):
+                return chosen
+            return chosen.sigmoid() - (-chosen).sigmoid() if kind == "difference" else chosen.sigmoid()
+        values = logits.double() if kind.startswith("logit") else self.probabilities(logits)
         chosen = values.gather(1, target[:, None])[:, 0]
         return chosen - values.gather(1, rival[:, None])[:, 0] if kind.endswith("difference") else chosen
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Of each class, `[..., class]`, in float64: they sum to 1 where classes exclude each other."""
+        logits = logits.double()
+        return logits.softmax(dim=-1) if self.exclusive else logits.sigmoid()
+
+    def log_probabilities(self, logits: Tensor) -> Tensor:
+        """The logarithms of `probabilities`."""
+        logits = logits.double()
+        return logits.log_softmax(dim=-1) if self.exclusive else functional.logsigmoid(logits)
 
     @metered
     def gradient(self) -> Tensor:
@@ -155,6 +245,8 @@ class Trace:
     @metered
     def attention_gradient(self) -> Tensor:
         """The output's gradient with respect to each attention weight, `[batch, layer, head, query, key]`."""
+        if self.lacks is not None:
+            raise ValueError(self.lacks)
         try:
             gradients = self._gradient_at(self._attentions)
         except RuntimeError as error:
@@ -203,13 +295,19 @@ class Trace:
         with torch.enable_grad():
             return torch.autograd.grad(self.output(self._live_logits).sum(), tensors, retain_graph=True)
 
-    def read_out(self, mixing: Tensor, how: str = "row") -> Tensor:
+    def read_out(self, mixing: Tensor, how: str = "head") -> Tensor:
         """`[batch, layer, (head,) query, key] -> [batch, layer, (head,) key]`.
 
-        `row` takes the explained position's row; `max`, `mean` and `sum` reduce over all queries of the example.
+        `row` takes the explained position's row. `head` takes what the model's head reads: that row, or the mean of all
+        rows by `head_weights` where it reads several. `max`, `mean` and `sum` reduce over all queries of the example.
         """
         check.choice("read_out", how, READ_OUTS)
         shape = [mixing.shape[0], *[1] * (mixing.dim() - 3)]
+        if how == "head":
+            weights = None if self.by_position else self.head_weights
+            if weights is not None:
+                return (mixing * weights.to(mixing.dtype).view(*shape, -1, 1)).sum(dim=-2)
+            how = "row"
         if how == "row":
             index = self.batch.position.view(*shape, 1, 1).expand(*mixing.shape[:-2], 1, mixing.shape[-1])
             return mixing.gather(-2, index).squeeze(-2)
@@ -232,16 +330,19 @@ class Trace:
         start = 0
         while start < len(order):
             # the longest that fits: widths grow along the order, so the last one counted sets the padding
-            room = torch.arange(1, len(order) - start + 1, device=order.device) * lengths[order[start:]]
-            stop = start + max(1, int((room <= self.token_budget).sum()))
+            ahead = lengths[order[start:]]
+            room = torch.arange(1, len(order) - start + 1, device=order.device) * ahead
+            fits = room <= self.token_budget if self.padded else (room <= self.token_budget) & (ahead == ahead[0])
+            stop = start + max(1, int(fits.sum()))
             chunk = order[start:stop]
             width = int(lengths[chunk[-1]])
             with torch.no_grad():
-                logits[chunk] = self.model(
-                    **{
+                logits[chunk] = called(
+                    self.model,
+                    {
                         name: value[chunk, :width] if name in TEXT_WIDE else value[chunk]
                         for name, value in inputs.items()
-                    }
+                    },
                 ).logits
             start = stop
         return finite(logits)
@@ -256,17 +357,19 @@ class Trace:
     def logits_from(self, embedding: Tensor, index: Tensor) -> Tensor:
         """Logits `[variant, class]` from word-embedding outputs, as in `forward_from`; differentiable."""
         with self._word_embedding(embedding):
-            return self.model(**self.batch.at(index)).logits
+            return called(self.model, self.batch.at(index)).logits
 
     def moved(self, embedding: Tensor) -> "Trace":
         """The same examples and the same explained classes on another word embedding, `[batch, token, hidden]`."""
-        moved = Trace(self.model, self.batch, self.target, self.kind, self.token_budget, self.causal, embedding)
+        moved = Trace(
+            self.model, self.batch, self.target, self.kind, self.token_budget, self.causal, embedding, self.padded
+        )
         moved.rival = self.rival
         return moved
 
     def on(self, model: nn.Module) -> "Trace":
         """The same examples and the same explained classes on another model, e.g. a re-initialised copy."""
-        other = Trace(model, self.batch, self.target, self.kind, self.token_budget, self.causal)
+        other = Trace(model, self.batch, self.target, self.kind, self.token_budget, self.causal, padded=self.padded)
         other.rival = self.rival  # the same difference of classes, whichever class the other model finds strong
         return other
 
@@ -293,3 +396,45 @@ class Trace:
             yield seen
         finally:
             handle.remove()
+
+
+def called(model: nn.Module, inputs: Mapping[str, Tensor], **options: bool) -> Any:
+    """What the model returns for inputs; those of `OPTIONAL` are left out where it does not take them."""
+    return model(**{name: value for name, value in {**inputs, **options}.items() if takes(model, name)})
+
+
+def takes(model: nn.Module, name: str) -> bool:
+    """Whether a model's forward takes an argument; true for all but those of `OPTIONAL`."""
+    if name not in OPTIONAL:
+        return True
+    parameters = inspect.signature(model.forward).parameters
+    return name in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+
+
+def exclusive_classes(model: nn.Module) -> bool:
+    """Whether a model's classes exclude each other, as its module or its configuration declares."""
+    declared = getattr(model, "exclusive_classes", None)
+    if declared is not None:
+        return bool(declared)
+    return getattr(getattr(model, "config", None), "problem_type", None) != "multi_label_classification"
+
+
+@contextmanager
+def _last_state(model: nn.Module) -> Iterator[list[Tensor]]:
+    """The states that the model's body passes to its head; nothing where it has no separate body."""
+    seen: list[Tensor] = []
+    body = getattr(model, "base_model", model)
+
+    def hook(_module: nn.Module, _inputs: object, output: Any) -> None:
+        state = output[0] if isinstance(output, tuple) else getattr(output, "last_hidden_state", None)
+        if isinstance(state, Tensor) and state.dim() == 3 and state.requires_grad:
+            seen.append(state)
+
+    if body is model:
+        yield seen
+        return
+    handle = body.register_forward_hook(hook)
+    try:
+        yield seen
+    finally:
+        handle.remove()

@@ -29,7 +29,8 @@ class AttentionAttribution:
         rule: where in each step they lie: at its `midpoint`, at its `right` end (the paper) or its `left` end (the
             authors' program).
         output: the scalar that is integrated, `probability` as in the paper, or `run` for the run's own.
-        read_out: the explained position's `row`, or `max`, `mean` or `sum` over all queries.
+        read_out: what the model's `head` reads, the explained position's `row`, or `max`, `mean` or `sum`
+            over all queries.
     """
 
     cost: ClassVar[str] = "passes by step and layer"
@@ -37,7 +38,7 @@ class AttentionAttribution:
     steps: int = 20
     rule: str = "midpoint"
     output: str = "probability"
-    read_out: str = "row"
+    read_out: str = "head"
 
     def __post_init__(self):
         check.count("steps", self.steps)

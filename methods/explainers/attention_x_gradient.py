@@ -21,13 +21,14 @@ class AttentionXGradient:
 
     Args:
         output: the scalar whose gradient is taken, `logit` as in the paper, or `run` for the run's own.
-        read_out: the explained position's `row`, or `max`, `mean` or `sum` over all queries.
+        read_out: what the model's `head` reads, the explained position's `row`, or `max`, `mean` or `sum`
+            over all queries.
     """
 
     cost: ClassVar[str] = "few passes"
 
     output: str = "logit"
-    read_out: str = "row"
+    read_out: str = "head"
 
     def __post_init__(self):
         check_output(self.output)

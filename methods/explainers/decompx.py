@@ -101,7 +101,7 @@ def vectors(trace: Trace, index: int, value_bias: str = "split") -> Iterator[Ten
 
 def _explained_vectors(trace: Trace, value_bias: str) -> list[Tensor]:
     explained = []
-    for index, position in enumerate(trace.batch.position.tolist()):
+    for index, position in enumerate(trace.position.tolist()):
         n = int(trace.batch.length[index])
         rows = trace.hidden.new_empty(len(trace.layer_runs), n, trace.hidden.shape[-1])
         with torch.no_grad():

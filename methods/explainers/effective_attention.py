@@ -32,13 +32,14 @@ class EffectiveAttention:
         of: an explainer that reads attention, e.g. rollout or flow, to be run on effective attention. It cannot use
             negative weights: they are set to zero for it, and rows are rescaled to sum to 1. None for the effective
             attention itself.
-        read_out: without `of`, the explained position's `row`, or `max`, `mean` or `sum` over all queries.
+        read_out: without `of`, what the model's `head` reads, the explained position's `row`, or `max`, `mean` or `sum`
+            over all queries.
     """
 
     cost: ClassVar[str] = "layer arithmetic"
 
     of: Explainer | None = None
-    read_out: str = "row"
+    read_out: str = "head"
 
     def __post_init__(self):
         check.choice("read_out", self.read_out, READ_OUTS)

@@ -27,7 +27,8 @@ class Flow:
     Args:
         residual: weight of the identity mixed into each layer.
         heads: `mean`, `max` or `min` over heads, or `each` head as a separate row.
-        read_out: the explained position's `row`, or `max`, `mean` or `sum` over all queries.
+        read_out: what the model's `head` reads, the explained position's `row`, or `max`, `mean` or `sum`
+            over all queries.
         engine: `numba`, or `networkx`: thousands of times slower, for checking.
     """
 
@@ -35,7 +36,7 @@ class Flow:
 
     residual: float = 0.5
     heads: str = "mean"
-    read_out: str = "row"
+    read_out: str = "head"
     engine: str = "numba"
 
     def __post_init__(self):
@@ -60,10 +61,10 @@ class Flow:
 
         The bound is 1, or the total that the first layer's mixing passes from the token to all queries, whichever is
         less. Where every query has reached it, deeper layers add nothing, and all tokens bounded by 1 tie. NaN where
-        no token is ranked, and for `heads=each` or a read-out other than `row`, whose scores are not one such flow.
+        no token is ranked, and for `heads=each` or a read-out of several rows, whose scores are not one such flow.
         """
         layers = mixing(trace, self.residual, self.heads)  # [batch, layer, (head,) query, key]
-        if self.read_out != "row" or self.heads == "each":
+        if not self._one_row(trace) or self.heads == "each":
             return layers.new_full(layers.shape[:-2], torch.nan)
         flow = self._maximum(trace, layers)[:, :, 0]  # [batch, layer, token]
         most = layers[:, 0].sum(dim=1).clamp(max=1.0)  # [batch, token]
@@ -82,12 +83,16 @@ class Flow:
         length = trace.batch.length.cpu().numpy()
         position = trace.batch.position.cpu().numpy()
         if self.engine == "networkx":
-            flow = networkx_flow(capacity, length, position if self.read_out == "row" else None)
-        elif self.read_out == "row":
+            flow = networkx_flow(capacity, length, position if self._one_row(trace) else None)
+        elif self._one_row(trace):
             flow = maximum_flow_batch(capacity, position, length)[:, :, None]
         else:
             flow = maximum_flow_all_batch(capacity, length)
         return torch.from_numpy(flow).to(layers.device)
+
+    def _one_row(self, trace: Trace) -> bool:
+        """Whether only the flow from the explained position is read."""
+        return self.read_out == "row" or (self.read_out == "head" and (trace.by_position or trace.head_weights is None))
 
 
 def networkx_flow(capacity: np.ndarray, length: np.ndarray, position: np.ndarray | None) -> np.ndarray:

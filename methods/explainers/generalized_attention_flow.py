@@ -47,7 +47,7 @@ class GeneralizedAttentionFlow:
         capacity = self.capacities(trace)
         layers = capacity.shape[1]
         scores = torch.zeros(capacity.shape[:2] + capacity.shape[3:], dtype=torch.float64)
-        lengths, positions = trace.batch.length.tolist(), trace.batch.position.tolist()
+        lengths, positions = trace.batch.length.tolist(), trace.position.tolist()
         for example, (n, position) in enumerate(zip(lengths, positions, strict=True)):
             graph = capacity[example, :, :n, :n].cpu().numpy()
             for layer in range(layers):

@@ -73,7 +73,7 @@ class HiddenTokenAttribution:
         layers, rows = _layers(trace), []
         for index, states in enumerate(_states(trace, layers)):
             directions = self._directions(trace.batch.examples[index].id, layers, states)
-            squares = self._sampled(layers, states, int(trace.batch.position[index]), directions, trace.token_budget)
+            squares = self._sampled(layers, states, int(trace.position[index]), directions, trace.token_budget)
             rows.append(_padded(squares if self.of == "head" else squares[:, 0], trace))
         return torch.stack(rows)
 
@@ -126,7 +126,7 @@ def jacobian_squares(trace: Trace) -> Squares:
     layers = _layers(trace)
     of_layers, of_heads = [], []
     for index, states in enumerate(_states(trace, layers)):
-        position = int(trace.batch.position[index])
+        position = int(trace.position[index])
         jacobians = _jacobians(layers, states, position)  # [token, in, heads] of each layer
         squares = torch.stack([vector_norm(one, dim=1).double().square().T for one in jacobians])
         of_heads.append(_padded(squares.unflatten(1, (layers[0].heads, -1)).sum(dim=2), trace))

@@ -19,14 +19,15 @@ class Rollout:
     Args:
         residual: weight of the identity mixed into each layer.
         heads: `mean`, `max` or `min` over heads, or `each` head as a separate row.
-        read_out: the explained position's `row`, or `max`, `mean` or `sum` over all queries.
+        read_out: what the model's `head` reads, the explained position's `row`, or `max`, `mean` or `sum`
+            over all queries.
     """
 
     cost: ClassVar[str] = "no pass"
 
     residual: float = 0.5
     heads: str = "mean"
-    read_out: str = "row"
+    read_out: str = "head"
 
     def __post_init__(self):
         check_parameters(self.residual, self.heads, self.read_out)

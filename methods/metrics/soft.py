@@ -68,7 +68,7 @@ def shares_left(trace: Trace, keep: Tensor, draws: int, seed: int) -> tuple[Tens
 def _probability(trace: Trace, embedding: Tensor, index: Tensor) -> Tensor:
     with torch.no_grad():
         logits = trace.logits_from(embedding, index)
-    return logits.double().softmax(dim=-1).gather(1, trace.predicted[index, None])[:, 0]
+    return trace.probabilities(logits).gather(1, trace.predicted[index, None])[:, 0]
 
 
 @dataclass(frozen=True)

@@ -74,4 +74,4 @@ class BlankOut:
         if self.blank_class in ("target", "difference"):
             return trace.output(logits, example, None if self.blank_class == "target" else "difference")
         chosen = trace.gold if self.blank_class == "gold" else trace.predicted
-        return logits.double().softmax(dim=-1).gather(1, chosen[example, None])[:, 0]
+        return trace.probabilities(logits).gather(1, chosen[example, None])[:, 0]

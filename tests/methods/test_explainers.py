@@ -210,7 +210,7 @@ def _states_on_the_graph(trace: Trace) -> tuple[torch.Tensor, list[torch.Tensor]
         (Rollout, {"residual": 1.5}, "residual is a number from 0 to 1, got 1.5"),
         (Rollout, {"residual": True}, "residual is a number from 0 to 1, got True"),
         (Attention, {"heads": "all"}, "heads is one of mean, max, min, each, got 'all'"),
-        (Flow, {"read_out": "rows"}, "read_out is one of row, max, mean, sum, got 'rows'; did you mean row"),
+        (Flow, {"read_out": "rows"}, "read_out is one of head, row, max, mean, sum, got 'rows'; did you mean row"),
         (Flow, {"engine": "scipy"}, "engine is one of numba, networkx, got 'scipy'"),
         (Saliency, {"reduce": "max"}, "reduce is one of l2, l1, sum, abs_sum, mean_abs, got 'max'"),
         (IntegratedGradients, {"steps": 0}, "steps is a whole number, at least 1, got 0"),

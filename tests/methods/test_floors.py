@@ -290,7 +290,7 @@ def test_a_floor_of_any_explainer_can_be_named_on_the_command_line():
     for name in ("shuffled_attention.ShuffledAttention", "randomised_weights.RandomisedWeights"):
         method = instantiate(OmegaConf.create({"_target_": f"methods.explainers.{name}", "of": nested, "seed": 2}))
         assert method.of == Rollout(heads="max")
-        assert "of=Rollout(residual=0.5, heads='max', read_out='row'), seed=2" in repr(method)
+        assert "of=Rollout(residual=0.5, heads='max', read_out='head'), seed=2" in repr(method)
 
 
 def test_saturated_flow_is_counted_as_defined(real: Trace):

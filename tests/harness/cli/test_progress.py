@@ -88,7 +88,7 @@ def test_failed_work_leaves_no_thread_and_no_last_line(capsys: pytest.CaptureFix
 
 
 def test_every_method_is_announced_before_it_works_on_a_batch(model: Model, batch: Batch):
-    told: list[str] = []
+    told: list[tuple[str, float]] = []
     explainers = {"attention": Attention(), "shown": Attention(heads="max")}
     parts = evaluate_batches(
         batch.examples,
@@ -96,11 +96,14 @@ def test_every_method_is_announced_before_it_works_on_a_batch(model: Model, batc
         explainers,
         {"gradient": InputGradient()},
         EvaluationProtocol(token_budget=60),
-        working=told.append,
+        working=lambda method, share: told.append((method, share)),
     )
     count = len(list(parts))
     assert count > 1
-    assert told == ["attention", "shown", "gradient"] * count
+    assert [method for method, _ in told] == ["attention", "shown", "gradient"] * count
+    shares = [share for _, share in told]
+    assert shares[0] == 0
+    assert all(0 < share < 1 for share in shares[1:])
 
 
 def test_something_uncounted_is_shown_on_a_terminal_and_not_on_a_pipe(

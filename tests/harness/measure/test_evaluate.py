@@ -11,7 +11,7 @@ from harness.measure.evaluate import evaluate_batches as evaluate
 from harness.measure.protocol import EvaluationProtocol
 from harness.tables import Part
 from harness.tracing.batch import Example, pack
-from harness.tracing.run import Trace
+from harness.tracing.run import Notice, Trace
 from methods.explainers.attention import Attention
 from methods.explainers.flow import Flow
 from methods.explainers.position import Position
@@ -185,7 +185,12 @@ def test_undefined_correlations_give_the_reason(model: Model, examples):
             return torch.full(trace.batch.input_ids.shape, torch.nan)[:, None]
 
     explainers = {"constant": Constant(), "broken": Broken(), "position": Position()}
-    rows = rows_of(list(evaluate(examples, model, explainers, {"blank_out": BlankOut()}, EvaluationProtocol())))
+    with pytest.warns(Notice) as noticed:
+        rows = rows_of(list(evaluate(examples, model, explainers, {"blank_out": BlankOut()}, EvaluationProtocol())))
+    assert [str(one.message) for one in noticed] == [
+        "the explainer constant gives all tokens of an example the same score, in every example of the first batch",
+        "the explainer broken gives no finite score to any token of the first batch",
+    ]
     short = rows["n_tokens"] < 3
     assert short.any()
     assert set(rows.loc[short, "status"]) == {"fewer than 3 tokens"}
@@ -242,10 +247,9 @@ def test_a_batch_too_large_for_memory_is_split_and_the_run_continues(model: Mode
     explainers = {"greedy": Greedy(60), "position": Position()}
     parts = list(evaluate(examples, model, explainers, {"blank_out": BlankOut()}, EvaluationProtocol(token_budget=100)))
     groups = pack([len(example.input_ids) for example in examples], 100)
-    assert [part.number for part in parts] == list(range(len(groups)))
-    assert [set(part.examples["example"]) for part in parts] == [
-        {examples[index].id for index in group} for group in groups
-    ]
+    assert {part.number: set(part.examples["example"]) for part in parts} == {
+        number: {examples[index].id for index in group} for number, group in enumerate(groups)
+    }
     rows = rows_of(parts)
     assert set(rows["status"]) <= {"ok", "constant reference", "constant scores", "fewer than 3 tokens"}
     by_name = {name: cells.set_index("example")["rho"] for name, cells in rows.groupby("explainer")}

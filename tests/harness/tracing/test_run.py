@@ -116,8 +116,8 @@ PAIR = batch_of(sentence([5, 6, 7]), sentence([8, 9]))
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (lambda attentions: (), "returned no attentions; load the model with attn_implementation='eager'"),
-        (lambda attentions: (None,) * 3, "returned no attentions"),
+        (lambda attentions: (), "returns no attention weights; load the model with attn_implementation='eager'"),
+        (lambda attentions: (None,) * 3, "returns no attention weights"),
         (lambda attentions: tuple(2 * layer for layer in attentions), "differ from a sum of 1 by up to 1.0e"),
         (lambda attentions: (attentions[0],) * 3, "all 3 layers returned the same attention"),
         (lambda attentions: tuple(torch.full_like(layer, 0.2) for layer in attentions), "attends to padding"),
