@@ -241,6 +241,7 @@ class Manifest:
         model: the model's identity.
         code: a hash of the code that measures, of the chosen methods, and of the task and its model.
         left_out: methods that cannot serve the model, and why.
+        exclusive_classes: whether the classes exclude each other.
         examples: how many there are to explain.
         facts: of the model, e.g. its accuracy.
         data_facts: of the data, e.g. how many sentences were left out and why.
@@ -270,6 +271,7 @@ class Manifest:
     metrics: Mapping[str, Method] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     classes: Sequence[str] = ()
+    exclusive_classes: bool = True
     examples: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
     data_facts: Mapping[str, Any] = field(default_factory=dict)

@@ -1,6 +1,8 @@
 """Texts, single or in pairs, as a classifier's tokens."""
 
 import hashlib
+import re
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from torch import nn
 
 from harness.contracts import Model
 from harness.tracing.batch import Example, Role
+from harness.tracing.run import Notice
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,10 @@ def _example(row: Row, occurrence: int, model: Model, truncate: bool) -> Example
     ids = encoding["input_ids"]
     types = encoding.get("token_type_ids")
     digest = hashlib.sha256(repr((row.text, row.pair, row.gold)).encode()).hexdigest()[:16]
-    roles = special_roles(ids, encoding["special_tokens_mask"], tokens)
+    special = encoding["special_tokens_mask"]
+    roles = special_roles(ids, special, tokens)
+    if Role.CLS not in roles and tokens.cls_token_id is None and special[:1] == [1]:
+        roles[0] = Role.CLS  # the tokenizer writes one, and its configuration does not say so
     if Role.CLS not in roles:
         raise ValueError(
             "the model's tokenizer adds no CLS token, whose state the classifier reads: "
@@ -83,6 +89,14 @@ def check_classes(module: nn.Module, classes: Sequence[str], parameter: str, rem
             f"({', '.join(classes)}): set task.{parameter} to the model's{remedy}"
         )
     theirs, ours = [name.lower() for name in names], [name.lower() for name in classes]
+    named = not all(re.fullmatch(r"label_\d+", name) for name in theirs)
+    if named and not {*theirs} & {*ours}:
+        warnings.warn(
+            f"the model calls its classes {', '.join(names)}, the task calls them {', '.join(classes)}, in this order: "
+            f"set task.{parameter}{remedy} if they do not mean the same",
+            Notice,
+            stacklevel=2,
+        )
     if sorted(theirs) == sorted(ours) and theirs != ours:
         raise ValueError(
             f"the model's classes are in the order {', '.join(names)}, the task's in {', '.join(classes)}: "

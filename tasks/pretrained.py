@@ -1,6 +1,7 @@
 """A trained transformers model, from a local folder or the Hugging Face hub."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceC
 from harness.contracts import Model, PreparesModel, Progress, Task
 from harness.tracing.model_parts import first_position
 from tasks import hub
+from tasks.model_folder import UNUSED, check_folder
 
 HEADS = {"classification": AutoModelForSequenceClassification, "masked_lm": AutoModelForMaskedLM}
 REMEDY = "choose a checkpoint that was trained for this task, with model.name=<owner/name> or model.path=<folder>"
@@ -65,19 +67,13 @@ class Pretrained:
             if self.name is None:
                 raise ValueError("no model is named: set model.name=<owner/name> or model.path=<folder>")
             return hub.model_folder(self.name, self.revision)
-        folder = Path(self.path).expanduser()
-        if not (folder / "config.json").is_file():
-            raise FileNotFoundError(
-                f"{folder} holds no config.json: expected the folder of a transformers model, with config.json, "
-                "model.safetensors and its tokenizer"
-            )
-        return folder
+        return Path(self.path).expanduser()
 
     def _identity(self, folder: Path) -> str:
         if self.path is None:
             return f"{self.name}@{folder.name}"  # the hub's cache names a snapshot after its commit
         digest = hashlib.sha256()
-        for file in sorted([*folder.glob("*.safetensors"), folder / "config.json", *folder.glob("*token*.json")]):
+        for file in sorted({file for pattern in hub.NEEDED for file in folder.glob(pattern)}):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
         return f"{folder.name}@{digest.hexdigest()[:24]}"
 
@@ -94,6 +90,8 @@ def _head(task: Task) -> Any:
 
 def _model(module: nn.Module, tokens: Any, identity: str, task: Task, name: str | None) -> Model:
     config: Any = module.config
+    if task.head == "classification":
+        _check_classifier(config)
     facts = {
         "name": name,
         "model_type": config.model_type,
@@ -106,15 +104,32 @@ def _model(module: nn.Module, tokens: Any, identity: str, task: Task, name: str 
     return Model(prepared, tokens, identity, longest(module, tokens), classes, facts)
 
 
+def _check_classifier(config: Any) -> None:
+    """Raise ValueError for a head whose outputs are no classes, or are not named."""
+    if getattr(config, "is_encoder_decoder", False):
+        raise ValueError(
+            f"model type {config.model_type!r} is an encoder-decoder, and Assay explains encoders: {REMEDY}"
+        )
+    if not getattr(config, "return_dict", True):
+        raise ValueError("the model's configuration says return_dict=False: set model.config.return_dict = True")
+    if config.problem_type == "regression" or config.num_labels < 2:
+        raise ValueError(
+            f"the model's head is a regression (problem_type {config.problem_type}, {config.num_labels} output"
+            f"{'s' * (config.num_labels != 1)}), and Assay explains classes: {REMEDY}"
+        )
+    if sorted(config.id2label) != list(range(config.num_labels)):
+        raise ValueError(
+            f"id2label in config.json numbers the classes {', '.join(map(str, sorted(config.id2label)))}, and the "
+            f"model numbers them 0 to {config.num_labels - 1}: correct config.json"
+        )
+
+
 def _loaded(folder: Path, head: Any) -> tuple[Any, Any]:
     """Model and tokenizer from a folder; a head that would be randomly initialised is refused."""
-    if not any(folder.glob("*.safetensors")):
-        raise FileNotFoundError(
-            f"{folder} holds no safetensors weights, and weights in other formats can run code: save the model with "
-            "save_pretrained(folder), which writes them"
-        )
+    check_folder(folder)
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        config.return_dict = True  # whatever the file says: results are read by name
         module, report = head.from_pretrained(
             folder,
             config=config,
@@ -122,9 +137,15 @@ def _loaded(folder: Path, head: Any) -> tuple[Any, Any]:
             attn_implementation="eager",
             use_safetensors=True,
             local_files_only=True,
+            trust_remote_code=False,
             output_loading_info=True,
         )
-        tokens = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokens = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except ImportError as error:
+        raise ValueError(
+            f"{folder} needs a package that is not installed: {_short(error)}. Install it (sentencepiece or tiktoken for "
+            "most tokenizers), or save the model with a fast tokenizer (tokenizer.json)"
+        ) from error
     except Exception as error:  # the library raises many kinds of errors for a user's files
         raise ValueError(
             f"{folder} cannot be loaded as {head.__name__} ({type(error).__name__}: {_short(error)}): {REMEDY}"
@@ -135,6 +156,13 @@ def _loaded(folder: Path, head: Any) -> tuple[Any, Any]:
         raise ValueError(
             f"{folder} has no weights of the right shape for {', '.join([*missing, *mismatched][:4])}, which would be "
             f"random numbers: {REMEDY}"
+        )
+    unused = sorted(key for key in report["unexpected_keys"] if not any(re.search(one, key) for one in UNUSED))
+    if unused:
+        raise ValueError(
+            f"{folder} has weights that {head.__name__} leaves unused ({', '.join(unused[:4])}"
+            f"{', ...' if len(unused) > 4 else ''}), so it would be another model than the one that was trained: check "
+            "config.json, merge adapters such as LoRA into the model, or take the version of transformers it was made with"
         )
     if not tokens.is_fast:
         raise ValueError(f"{folder} has no fast tokenizer (tokenizer.json), which says where words begin: {REMEDY}")

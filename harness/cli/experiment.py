@@ -14,7 +14,7 @@ from uuid import uuid4
 import pandas as pd
 import torch
 
-from harness.cli.chosen_examples import check_examples, limited
+from harness.cli.chosen_examples import check_examples, clustered, limited, sharded
 from harness.cli.errors import CellsFailedError, Stopped, Terminated, print_warning
 from harness.cli.progress import SCREEN, bar
 from harness.cli.record import Record, counted, head_size, recorded
@@ -23,7 +23,7 @@ from harness.contracts import Model, Source, Task
 from harness.measure import processor
 from harness.measure.evaluate import evaluate_batches
 from harness.measure.maps import maps
-from harness.measure.methods import Methods
+from harness.measure.methods import Methods, able
 from harness.measure.protocol import EvaluationProtocol
 from harness.report import write
 from harness.report.run_tables import RunTables
@@ -31,9 +31,10 @@ from harness.results.ownership import owned
 from harness.results.provenance import code_digest, peak_memory, surroundings
 from harness.results.run_folder import RunFolder
 from harness.results.shell import argument
-from harness.tables import METHOD_GROUPS, STORED, Costs, Manifest, Part, RecordedProtocol
+from harness.statistics.accuracy import below_chance
+from harness.tables import METHOD_GROUPS, NO_GOLD, STORED, Costs, Manifest, Part, RecordedProtocol
 from harness.tracing.batch import Example, pack
-from harness.tracing.run import Inexact, Notice, RoundingNoise
+from harness.tracing.run import Inexact, Notice, RoundingNoise, exclusive_classes
 
 
 @dataclass(frozen=True)
@@ -132,16 +133,24 @@ class Experiment:
         """Read the data, load or train the model, and choose the methods that can serve it."""
         phases: dict[str, float] = {}
         protocol = self.protocol.of(self.task)
+        with noticed() as caught:
+            loaded = self._load(phases, protocol)
+        for text in sorted(caught):
+            print_warning(text)
+        return replace(loaded, manifest=replace(loaded.manifest, warnings=sorted(caught)))
+
+    def _load(self, phases: dict[str, float], protocol: EvaluationProtocol) -> "Loaded":
         with _timed(phases, "data"):
             digest = self.task.digest
         with _timed(phases, "model"), bar("training", "steps") as progress:
             model = self.source(self.task, progress)
         model.module.to(self.settings.device, getattr(torch, self.settings.dtype))
-        examples = limited(self.task.examples(model), self.settings.limit)
-        shard, shards = self.settings.shard_of
-        examples = examples[shard - 1 :: shards]
+        every = clustered(self.task.examples(model))
+        examples = sharded(limited(every, self.settings.limit), *self.settings.shard_of)
         check_examples(examples, model)
         methods, left_out = self.methods.serving(model.module)
+        methods, refused = able(methods, protocol, model, examples, self.task.classes, self.settings.device)
+        left_out |= refused
         for name, reason in left_out.items():
             text = f"left out: {name} cannot serve this model: {reason}"
             SCREEN.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
@@ -155,6 +164,7 @@ class Experiment:
             **{group: recorded(getattr(self.methods, group)) for group in METHOD_GROUPS},
             left_out=left_out,
             classes=list(self.task.classes),
+            exclusive_classes=exclusive_classes(model.module),
             examples=len(examples),
             facts=dict(model.facts),
             data_facts=dict(self.task.facts),
@@ -250,7 +260,9 @@ def explain_batches(loaded: Loaded, record: Record) -> KeyboardInterrupt | None:
         except KeyboardInterrupt as interrupt:
             stopped = interrupt
     status = record.manifest.status if stopped is None else "stopped"  # at once: a second signal may kill the process
-    record.change(status=status, costs=folder.costs(), warnings=sorted({*caught, *folder.problems}))
+    record.change(
+        status=status, costs=folder.costs(), warnings=sorted({*record.manifest.warnings, *caught, *folder.problems})
+    )
     if stopped is not None and not folder.finished():
         raise Stopped(
             f"stopped before a batch was finished: start again with assay {argument('resume', folder.path)}"
@@ -277,10 +289,24 @@ def complete(loaded: Loaded, record: Record, stopped: bool) -> RunTables:
         status="stopped" if stopped else "complete",
         phases=phases,
         peak_memory_mib=round(peak_memory()),
-        warnings=warned,
+        warnings=[*warned, *misjudged(record.manifest, tables["examples"])],
         counts=counted(tables, record.earlier),
     )
     return RunTables(folder, tables)
+
+
+def misjudged(manifest: Manifest, examples: pd.DataFrame) -> list[str]:
+    """A sentence where the model is right less often than guessing would be."""
+    known = examples[(examples["gold"] != NO_GOLD) & (examples["predicted"] != NO_GOLD)]
+    correct, classes = int((known["predicted"] == known["gold"]).sum()), len(manifest.classes)
+    if not (manifest.exclusive_classes and classes > 1 and below_chance(correct, len(known), classes)):
+        return []
+    text = (
+        f"the model is right on {correct} of {len(known)} explained examples, significantly less than chance: the "
+        "data's classes are probably in another order than the model's. Check task.labels and task.values"
+    )
+    print_warning(text, style="bold red")
+    return [text]
 
 
 def in_memory(experiment: Experiment) -> tuple[Manifest, dict[str, pd.DataFrame]]:
@@ -295,7 +321,7 @@ def in_memory(experiment: Experiment) -> tuple[Manifest, dict[str, pd.DataFrame]
         status="complete",
         costs=sum((part.costs for part in parts), start=Costs()),
         peak_memory_mib=round(peak_memory()),
-        warnings=sorted(caught),
+        warnings=[*loaded.manifest.warnings, *sorted(caught), *misjudged(loaded.manifest, tables["examples"])],
         counts=counted(tables),
     )
     return manifest, tables

@@ -44,6 +44,7 @@ class Record:
         manifest = replace(manifest, run=(before or self.manifest).run)
         if before is not None:
             check_same(folder, before, manifest)
+            manifest = replace(manifest, warnings=sorted({*before.warnings, *manifest.warnings}))
             try:
                 if folder.merged:
                     folder.check_tables()

@@ -34,7 +34,7 @@ def run_notes(runs: Sequence[NotedRun]) -> list[str]:
         *_unfinished(runs),
         *_reductions(manifests),
         *_accuracy(manifests),
-        *_correct(examples),
+        *(_correct(examples) if all(manifest.exclusive_classes for manifest in manifests) else []),
         *dict.fromkeys(f"LEFT OUT {name}: {why}" for one in manifests for name, why in one.left_out.items()),
         "gradient at the input: |sum| / norm over hidden dimensions, median over examples: "
         f"{examples['gradient_sum_over_norm'].median():.1e}",
@@ -113,7 +113,7 @@ def _accuracy(manifests: Iterable[Manifest]) -> list[str]:
 
 
 def _correct(examples: pd.DataFrame) -> list[str]:
-    labelled = examples[examples["gold"] != NO_GOLD]
+    labelled = examples[(examples["gold"] != NO_GOLD) & (examples["predicted"] != NO_GOLD)]
     if labelled.empty:
         return []
     correct = int((labelled["predicted"] == labelled["gold"]).sum())

@@ -25,6 +25,7 @@ TARGETS = ("predicted", "gold")
 
 
 NEGLIGIBLE = 1e-6  # of what the head reads
+TURNED = ("xlnet",)  # model types that embed [token, batch]
 OPTIONAL = ("attention_mask", "token_type_ids", "output_attentions")  # FNet takes no mask, XLM no token types
 
 
@@ -100,6 +101,12 @@ class Trace:
                 "because gradients are taken at that one place"
             )
         self.embedding = seen[0]  # [batch, token, hidden]
+        if self.embedding.shape[:2] != batch.input_ids.shape:
+            raise ValueError(
+                f"{type(model).__name__} embeds {self.embedding.shape[1]} tokens where the text has "
+                f"{batch.input_ids.shape[1]}, as it pads texts itself, so gradients do not fall on the text's tokens: "
+                "choose another model"
+            )
         self.logits = finite(result.logits.detach())  # [batch, class]
         self._live_logits: Tensor = result.logits
         self._attentions: tuple[Tensor, ...] = getattr(result, "attentions", None) or ()
@@ -387,9 +394,12 @@ class Trace:
         """
         seen: list[Tensor] = []
 
+        turned = getattr(getattr(self.model, "config", None), "model_type", None) in TURNED
+
         def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            seen.append(output.detach().requires_grad_(True) if replacement is None else replacement)
-            return seen[-1]
+            own = output.detach().transpose(0, 1) if turned else output.detach()
+            seen.append(own.requires_grad_(True) if replacement is None else replacement)
+            return seen[-1].transpose(0, 1) if turned else seen[-1]
 
         handle = self.model.get_input_embeddings().register_forward_hook(hook)  # pyright: ignore[reportCallIssue]
         try:
@@ -400,7 +410,17 @@ class Trace:
 
 def called(model: nn.Module, inputs: Mapping[str, Tensor], **options: bool) -> Any:
     """What the model returns for inputs; those of `OPTIONAL` are left out where it does not take them."""
-    return model(**{name: value for name, value in {**inputs, **options}.items() if takes(model, name)})
+    given = {name: value for name, value in {**inputs, **options}.items() if takes(model, name)}
+    try:
+        return model(**given)
+    except (ValueError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # the library raises many kinds of errors for what a model type cannot do
+        shape = tuple(inputs["input_ids"].shape)
+        raise ValueError(
+            f"{type(model).__name__} fails on input of shape {shape} ({type(error).__name__}: {error}): choose another "
+            "model, or texts that it can take"
+        ) from error
 
 
 def takes(model: nn.Module, name: str) -> bool:

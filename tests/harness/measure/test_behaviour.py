@@ -14,6 +14,7 @@ from harness.contracts import Model
 from harness.measure.evaluate import evaluate_batches
 from harness.measure.protocol import EvaluationProtocol
 from harness.measure.watch import MisbehavedError
+from harness.tracing.batch import collate
 from harness.tracing.run import Notice, Trace
 from methods.explainers.attention import Attention
 from methods.explainers.position import Position
@@ -43,7 +44,10 @@ def tiny(kind: str = "bert") -> Model:
 EXAMPLES = [architectures.example(length, seed) for length, seed in ((6, 0), (6, 1), (9, 2), (4, 3))]
 
 
-def run(model: Model, examples=EXAMPLES, protocol=EvaluationProtocol(), metrics=None, **explainers) -> pd.DataFrame:
+PROTOCOL = EvaluationProtocol()
+
+
+def run(model: Model, examples=EXAMPLES, protocol=PROTOCOL, metrics=None, **explainers) -> pd.DataFrame:
     """The rows, and in their attribute `notices` what was noticed."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", Notice)
@@ -303,8 +307,6 @@ def test_a_head_that_reads_all_positions_is_read_out_as_it_reads():
         "the model's head reads several positions (the first special token has 1" in text
         for text in rows.attrs["notices"]
     )
-    from harness.tracing.batch import collate
-
     trace = Trace(model.module, collate(EXAMPLES, "all", model.blank_ids))
     real = trace.batch.attention_mask.double()
     assert trace.head_weights is not None
@@ -318,9 +320,7 @@ def test_a_head_that_reads_all_positions_is_read_out_as_it_reads():
 def test_classes_that_do_not_exclude_each_other_have_sigmoids():
     module = fresh().module
     module.config.problem_type = "multi_label_classification"
-    from harness.tracing.batch import collate
-
-    batch = collate(EXAMPLES[:2], "content", Tokens_ids())
+    batch = collate(EXAMPLES[:2], "content", tiny().blank_ids)
     values = {}
     for output in ("probability", "logit", "difference", "logit_difference"):
         trace = Trace(module, batch, output=output)
@@ -342,7 +342,3 @@ def test_classes_that_do_not_exclude_each_other_have_sigmoids():
     top = gone.batch.ranked.double()[:, None] * torch.arange(gone.batch.ranked.shape[1]).flip(0)
     assert torch.isfinite(Comprehensiveness()(gone, top)).all()
     assert torch.isfinite(InputGradient()(gone)).all()
-
-
-def Tokens_ids():
-    return Model(architectures.tiny("bert"), Tokens(), "x").blank_ids
