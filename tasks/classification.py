@@ -17,6 +17,8 @@ from harness.tracing.batch import Example
 from tasks import table
 from tasks.encoded_text import Row, check_classes, encoded
 
+MISSING = ("", "-1", "-1.0")  # in place of a class, unless they are named as one
+
 
 @dataclass(frozen=True)
 class Classification:
@@ -87,17 +89,24 @@ class Classification:
         if not texts:
             raise ValueError(f"the {self.split} part of {source} has no rows: expected at least one")
         return [
-            Row(str(text), None if pair is None else str(pair), self._class(gold, number))
+            Row(
+                table.text(text, number, self.text, source),
+                None if self.pair is None else table.text(pair, number, self.pair, source),
+                self._class(gold, number),
+            )
             for number, (text, pair, gold) in enumerate(zip(texts, pairs, golds, strict=True), start=1)
         ]
 
     def _class(self, value: Any, number: int) -> int:
-        if self.label is None or value in (None, -1, ""):
+        if self.label is None:
             return NO_GOLD
         values = list(range(len(self.labels))) if self.values is None else list(self.values)
-        for index, known in enumerate(values):
-            if value == known or str(value).strip() == str(known):
-                return index
+        for same in (_same_text, _same_number):
+            for index, known in enumerate(values):
+                if same(value, known):
+                    return index
+        if value is None or str(value) in MISSING:
+            return NO_GOLD
         raise ValueError(
             f"row {number} of {self.path or self.name}, column {self.label!r}: expected one of {values}, "
             f"got {value!r}: set task.values to the data's own values, in the order of task.labels"
@@ -126,3 +135,21 @@ class Classification:
         if self.shuffle:
             order = np.random.default_rng(self.seed).permutation(order)
         return encoded((self.rows[index] for index in order), model, self.truncate)
+
+
+def _same_text(value: object, known: object) -> bool:
+    """Whether a value of the data is, letter for letter, one that the configuration names."""
+    if value is None or known is None:
+        return value is known
+    names = (str(known).lower(), str(known)) if isinstance(known, bool) else (str(known),)
+    return isinstance(value, str) and (value in names or value.strip() in names)
+
+
+def _same_number(value: object, known: object) -> bool:
+    """Whether both are the same number, as 1 and 1.0."""
+    if isinstance(known, bool) or not isinstance(known, int | float) or not isinstance(value, str):
+        return False
+    try:
+        return float(value) == known
+    except ValueError:
+        return False

@@ -143,8 +143,8 @@ def _loaded(folder: Path, head: Any) -> tuple[Any, Any]:
         tokens = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except ImportError as error:
         raise ValueError(
-            f"{folder} needs a package that is not installed: {_short(error)}. Install it (sentencepiece or tiktoken for "
-            "most tokenizers), or save the model with a fast tokenizer (tokenizer.json)"
+            f"{folder} needs a package that is not installed: {_short(error)}. Install it (sentencepiece or tiktoken "
+            "for most tokenizers), or save the model with a fast tokenizer (tokenizer.json)"
         ) from error
     except Exception as error:  # the library raises many kinds of errors for a user's files
         raise ValueError(

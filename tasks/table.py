@@ -1,15 +1,14 @@
-"""Rows of a data set on the hub, or of a local CSV, TSV, JSON lines or parquet file, through `datasets`."""
+"""Rows of a data set on the hub, or of a local file."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
 import datasets
-from datasets.exceptions import DatasetsError
 
 from tasks import hub
+from tasks.local_table import Columns, Literal, plain_columns, read
 
-FORMATS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+FORMATS = {".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 SPLIT_NAMES = {
     "train": ("train", "training"),
     "validation": ("validation", "dev", "valid", "val"),
@@ -17,18 +16,19 @@ SPLIT_NAMES = {
 }
 
 
-def columns(path: str | None, name: str | None, subset: str | None, split: str, revision: str | None) -> Any:
+def columns(path: str | None, name: str | None, subset: str | None, split: str, revision: str | None) -> Columns:
     """The split's columns by name, from a local path or, without one, from a data set on the hub."""
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # its errors are reported once, by us
     if path is not None:
-        return _local(split_file(Path(path).expanduser(), split))
+        file = split_file(Path(path).expanduser(), split)
+        return read(file, _format(file))
     if name is None:
         raise ValueError("no data are named: set task.path=<file or folder> or task.name=<owner/name of a data set>")
-    return hub.data(name, subset, split, revision)
+    return plain_columns(hub.data(name, subset, split, revision))
 
 
-def column(rows: Any, name: str, setting: str, source: str | None) -> list[Any]:
+def column(rows: Columns, name: str, setting: str, source: str | None) -> list[Any]:
     """One column; where it is missing, a ValueError that lists the columns that exist."""
     if name not in rows.column_names:
         more = "; task.label=null where the data have no labels" if setting == "label" else ""
@@ -69,37 +69,16 @@ def _stem(file: Path) -> str:
 
 def _format(file: Path) -> str:
     if _suffix(file) not in FORMATS:
-        raise ValueError(f"{file}: expected a file that ends in {', '.join(FORMATS)}, or such with .gz behind it")
+        raise ValueError(f"{file}: expected a file that ends in {', '.join(FORMATS)}, or such with .gz after it")
     return FORMATS[_suffix(file)]
 
 
-def _local(file: Path) -> datasets.Dataset:
-    kind = _format(file)
-    options: dict[str, Any] = {}
-    if kind == "csv":
-        options["keep_default_na"] = False  # a text may be the word "null"
-    if _suffix(file) == ".tsv":
-        options |= {"sep": "\t", "quoting": csv.QUOTE_NONE}  # tab-separated texts may contain quotation marks
-    try:
-        with file.open("rb") as stream:
-            if not stream.read(1):
-                raise ValueError(f"{file} is empty: expected a line with the columns' names, then rows")
-        loaded = datasets.load_dataset(kind, data_files=str(file), split="train", **options)
-    except DatasetsError as error:
-        cause = error.__cause__ or error
-        raise ValueError(
-            f"{file} cannot be read as {_suffix(file).removeprefix('.')} ({_sentence(cause)}): expected a line with "
-            "the columns' names and rows with as many fields each"
-        ) from error
-    except ValueError as error:
-        if "corresponds to no data" not in str(error):  # the message of `datasets` for a table without rows
-            raise
-        raise ValueError(f"{file} has no rows: expected a line with the columns' names, then rows") from error
-    except OSError as error:
-        raise OSError(f"{file} cannot be read ({error.strerror or error}): check task.path") from error
-    assert isinstance(loaded, datasets.Dataset)
-    return loaded
-
-
-def _sentence(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")
+def text(value: object, number: int, name: str, source: str | None) -> str:
+    """A value of a column of texts; ValueError, with the row's number, for anything else."""
+    if isinstance(value, str) and not isinstance(value, Literal):
+        return value
+    what = "none" if value is None else f"{value!s}" if isinstance(value, Literal) else f"a {type(value).__name__}"
+    raise ValueError(
+        f"row {number} of {source}, column {name!r}: expected a text, got {what}: correct the row or leave it out; a "
+        "number or a date that is meant as text must stand in quotation marks, or in a column of texts"
+    )

@@ -74,7 +74,9 @@ def test_bad_tables_say_what_to_do(tmp_path):
     with pytest.raises(ValueError, match=r"task.label=null where the data have no labels"):
         _ = classification(path, label="answer").rows
     path.write_text("text\tlabel\nok\tpos\nbroken\tpos\tmore\tfields\n")
-    with pytest.raises(ValueError, match=r"validation.tsv cannot be read as tsv .* line 3"):
+    with pytest.raises(
+        ValueError, match=r"validation.tsv cannot be read as tsv \(row 2, line 3\): expected 2 fields.*got 4"
+    ):
         _ = classification(path).rows
     path.write_text("")
     with pytest.raises(ValueError, match="is empty"):
