@@ -165,6 +165,14 @@ class Floor(Protocol):
 
 
 @runtime_checkable
+class Layerless(Protocol):
+    """An explainer whose one row of scores belongs to no layer; a model of one layer does not tell it from others."""
+
+    @property
+    def layerless(self) -> bool: ...
+
+
+@runtime_checkable
 class SplitsHalves(Protocol):
     """A method that draws random numbers, and can score from either half of its draws."""
 

@@ -162,7 +162,7 @@ def _loaded(folder: Path, head: Any) -> tuple[Any, Any]:
         raise ValueError(
             f"{folder} has weights that {head.__name__} leaves unused ({', '.join(unused[:4])}"
             f"{', ...' if len(unused) > 4 else ''}), so it would be another model than the one that was trained: check "
-            "config.json, merge adapters such as LoRA into the model, or take the version of transformers it was made with"
+            "config.json, merge adapters such as LoRA into the model, or take the transformers version it was made with"
         )
     if not tokens.is_fast:
         raise ValueError(f"{folder} has no fast tokenizer (tokenizer.json), which says where words begin: {REMEDY}")

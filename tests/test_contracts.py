@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 import conf
-from harness.contracts import HasUpperBound, Model, SplitsHalves
+from harness.contracts import HasUpperBound, Layerless, Model, SplitsHalves
 from harness.tracing.batch import Batch, Example, Role, collate
 from harness.tracing.run import Trace
 from tests.conftest import BLANKS
@@ -92,6 +92,7 @@ def test_scores_have_the_shape_in_the_contract_and_are_finite(group: str, name: 
         assert scores.shape == (batch, token)
     else:
         assert tuple(scores.shape) in {(batch, 1, token), (batch, layers, token), (batch, layers, heads, token)}
+        assert (isinstance(method, Layerless) and method.layerless) == (scores.shape[1] == 1)
     ranked = trace.batch.ranked.view(batch, *[1] * (scores.dim() - 2), token).expand_as(scores)
     ranked = ranked & scored(scores, trace, group)
     assert torch.isfinite(scores[ranked]).all()

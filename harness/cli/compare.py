@@ -30,6 +30,7 @@ def main() -> None:
 def _compare(folders: Sequence[Path], explainers: Sequence[str] | None, out: Path | None) -> None:
     # here, so that --help and a wrong option answer at once
     from harness.report.comparison import comparison_of_explainers, comparison_of_runs
+    from harness.report.formats.csv import csv
     from harness.report.layouts.comparison import comparison_grid
     from harness.report.write import NotedGrid, print_grids, write_tables
     from harness.results.files import write_atomically
@@ -45,7 +46,7 @@ def _compare(folders: Sequence[Path], explainers: Sequence[str] | None, out: Pat
     grid = NotedGrid(comparison_grid(table, title))
     if out is not None:
         write_tables([grid], out, "comparison")
-        write_atomically(out / "comparison.csv", table.to_csv(index=False))
+        write_atomically(out / "comparison.csv", csv(table))
     print_grids([grid])
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from harness import check
 from harness.cli.errors import print_error
 from harness.cli.groups import choices
+from harness.report.formats.screen import Screen
 
 GROUPS = {
     "explainers": "explainers",
@@ -23,9 +23,9 @@ GROUPS = {
 
 def print_list(arguments: Sequence[str]) -> int:
     """Print what one group, or every group, holds; the exit status."""
-    screen = Console()
+    screen = Screen()
     if not screen.is_terminal:
-        screen = Console(width=160)
+        screen = Screen(width=160)
     try:
         if len(arguments) > 1:
             raise ValueError(f"assay list takes one group, one of {', '.join(GROUPS)}, got {' '.join(arguments)}")
@@ -39,13 +39,13 @@ def print_list(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _print_names(screen: Console) -> None:
+def _print_names(screen: Screen) -> None:
     for title, group in GROUPS.items():
         screen.print(f"[bold]{title}[/bold]: {escape(', '.join(choices(group)))}", soft_wrap=False, highlight=False)
     screen.print("\nassay list GROUP describes each of a group's choices.", highlight=False)
 
 
-def _print_group(screen: Console, group: str) -> None:
+def _print_group(screen: Screen, group: str) -> None:
     from harness.cli.described import METHODS, described
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)

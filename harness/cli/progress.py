@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from harness.contracts import Progress as Report
+from harness.report.formats.screen import Screen, printable
 
-SCREEN = Console(stderr=True)
+SCREEN = Screen(stderr=True)
 EVERY = 15.0  # seconds between lines on a pipe
 
 
@@ -29,11 +29,15 @@ def bar(name: str, unit: str) -> Iterator[Report]:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=SCREEN) as shown:
         task = shown.add_task(name, total=None, note="", visible=False)
-        yield lambda done, total, note: shown.update(task, completed=done, total=total, note=note, visible=True)
+
+        def update(done: int, total: int, note: str) -> None:
+            shown.update(task, completed=done, total=total, note=printable(note), visible=True)
+
+        yield update
 
 
 @contextmanager
@@ -95,5 +99,6 @@ class Account:
         SCREEN.print(
             f"{self.name}: {self.done} of {self.total} {self.unit}, {now - self.start:.0f} s{left}{end}",
             highlight=False,
+            markup=False,
             soft_wrap=True,
         )

@@ -31,11 +31,11 @@ class Sweep(Callback):
 
     folder: ClassVar[Path | None] = None
 
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+    def on_run_start(self, config: DictConfig, **kwargs: object) -> None:
         """Own the folder of a run."""
         _own(config.hydra.run)
 
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+    def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
         """Own the folder of a sweep, unless it holds runs; let submitit outlive a job that is killed."""
         folder = _own(config.hydra.sweep)
         if any(folder.rglob(MANIFEST)):

@@ -33,6 +33,7 @@ class Scored:
         kind: `explainer`, `floor` (an explainer that knows nothing about the model) or `reference`.
         values: `[batch, layer, (head,) token]`, of a reference `[batch, token]`; or why it failed.
         halves: the same from either half of the draws, for a method that draws random numbers.
+        layerless: whether a single row of scores belongs to no layer.
         saturated: `[batch, layer(, head)]`, the share of tokens at their upper bound, for a method that has one.
     """
 
@@ -41,6 +42,7 @@ class Scored:
     values: Values | str
     halves: tuple[Values, Values] | None = None
     saturated: Values | None = None
+    layerless: bool = True
 
     def layered(self) -> Values:
         """`[batch, layer, (head,) token]`."""
@@ -88,7 +90,7 @@ def tidy(batch: Batch, one: Scored, scores: Values, cells: Mapping[str, NDArray]
             "example": names[index // (layers * heads)],
             "kind": one.kind,
             "explainer": one.name,
-            "layer": index // heads % layers + 1 if layers > 1 or by_head else 0,
+            "layer": index // heads % layers + 1 if layers > 1 or by_head or not one.layerless else 0,
             "head": index % heads + 1 if by_head else 0,
             **{name: cell.flatten() for name, cell in cells.items()},
         }
@@ -216,7 +218,8 @@ def score_table(trace: Trace, scored: Mapping[tuple[str, str], Scored]) -> pd.Da
                 columns["example"].append(example.id)
                 columns["kind"].append(kind)
                 columns["method"].append(name)
-                columns["layer"].append(cell // heads + 1 if layered.shape[1] > 1 or by_head else 0)
+                in_layer = layered.shape[1] > 1 or by_head or not one.layerless
+                columns["layer"].append(cell // heads + 1 if in_layer else 0)
                 columns["head"].append(cell % heads + 1 if by_head else 0)
                 columns["scores"].append(flat[index, cell, : lengths[index]])
     return pd.DataFrame(columns, columns=list(SCORES.columns))

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.contracts import AsksExplainer, Explainer, Floor, HasUpperBound, Metric, Reference, SplitsHalves
+from harness.contracts import AsksExplainer, Explainer, Floor, HasUpperBound, Layerless, Metric, Reference, SplitsHalves
 from harness.measure.rows import Scored, failed, tidy
 from harness.tracing.meter import Meter
 from harness.tracing.run import Trace
@@ -33,7 +33,8 @@ def scored(name: str, method: Explainer | Reference, kind: str, trace: Trace, sm
         if isinstance(error, torch.OutOfMemoryError) and not smallest:
             raise
         return Scored(name, row_kind(kind, method), f"{type(error).__name__}: {error}")
-    return Scored(name, row_kind(kind, method), values, halves, saturated)
+    layerless = trace.layers > 1 or kind == "reference" or (isinstance(method, Layerless) and method.layerless)
+    return Scored(name, row_kind(kind, method), values, halves, saturated, layerless)
 
 
 def row_kind(kind: str, method: Explainer | Reference) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 from rich.console import Console
 
 from harness.report.figures.draw import FIGURES, write_figures
+from harness.report.formats.csv import csv
 from harness.report.formats.latex import latex
 from harness.report.formats.markdown import markdown
 from harness.report.formats.terminal import print_grid, print_notes, terminal
@@ -16,6 +17,7 @@ from harness.report.pool_tables import PoolTables
 from harness.report.run_tables import RunTables
 from harness.results.files import write_atomically
 from harness.results.pooled import found, pooled
+from harness.results.shell import pasted
 
 FILES = (
     *("leaderboard.md", "leaderboard.tex", "leaderboard.csv", "ranking.csv", "pairs.csv", "pairs_by_length.csv"),
@@ -97,7 +99,7 @@ def print_grids(tables: Sequence[NotedGrid], console: Console | None = None) -> 
 
 
 def _write_csv(table: pd.DataFrame, path: Path) -> None:
-    write_atomically(path, table.to_csv(index=False))
+    write_atomically(path, csv(table))
 
 
 def _write_pairs(runs: Sequence[RunTables], out: Path) -> None:
@@ -123,7 +125,7 @@ def _with_run(run: RunTables, table: pd.DataFrame) -> pd.DataFrame:
 def _print_files(console: Console, folder: Path) -> None:
     files = [name for name in FILES if (folder / name).is_file()]
     holds_runs = any(folder.glob("manifest.json")) or any(folder.glob("*/manifest.json"))
-    again = f"   assay-report {folder}" if holds_runs else ""
+    again = f"   assay-report {pasted(folder)}" if holds_runs else ""
     console.print()
     print_notes(
         console,

@@ -445,7 +445,7 @@ def _last_state(model: nn.Module) -> Iterator[list[Tensor]]:
     seen: list[Tensor] = []
     body = getattr(model, "base_model", model)
 
-    def hook(_module: nn.Module, _inputs: object, output: Any) -> None:
+    def hook(_module: nn.Module, _inputs: object, output: object) -> None:
         state = output[0] if isinstance(output, tuple) else getattr(output, "last_hidden_state", None)
         if isinstance(state, Tensor) and state.dim() == 3 and state.requires_grad:
             seen.append(state)

@@ -43,5 +43,10 @@ class AttnLRP:
         """How hidden dimensions become one number per token."""
         return self.reduce
 
+    @property
+    def layerless(self) -> bool:
+        """Whether there is one row for the whole model."""
+        return self.at == "word"
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
         return scores(trace, "gradient", self.at, self.reduce)

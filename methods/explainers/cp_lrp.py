@@ -44,5 +44,10 @@ class CPLRP:
         """How hidden dimensions become one number per token."""
         return self.reduce
 
+    @property
+    def layerless(self) -> bool:
+        """Whether there is one row for the whole model."""
+        return self.at == "word"
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
         return scores(trace, "constant", self.at, self.reduce)

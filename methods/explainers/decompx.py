@@ -55,6 +55,11 @@ class DecompX:
         if self.at == "classifier":
             logit_steps(model)
 
+    @property
+    def layerless(self) -> bool:
+        """Whether there is one row for the whole model."""
+        return self.at == "classifier"
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token], or [batch, 1, token] at the classifier
         return self.shares(trace) if self.at == "classifier" else self._norms(trace)
 

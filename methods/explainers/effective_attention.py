@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import check
-from harness.contracts import ChecksModel, Explainer, Reduces
+from harness.contracts import ChecksModel, Explainer, Layerless, Reduces
 from harness.tracing.model_parts import layer_parts
 from harness.tracing.run import READ_OUTS, Trace
 
@@ -54,6 +54,11 @@ class EffectiveAttention:
     def reduction(self) -> str | None:
         """The reduction of the explainer it runs, if any."""
         return self.of.reduction if isinstance(self.of, Reduces) else None
+
+    @property
+    def layerless(self) -> bool:
+        """As the explainer it runs."""
+        return isinstance(self.of, Layerless) and self.of.layerless
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, (head,) token]
         effective = trace.once(effective_attention)  # [batch, layer, head, query, key]

@@ -38,6 +38,7 @@ class GradientShap:
     """
 
     cost: ClassVar[str] = "passes by step"
+    layerless: ClassVar[bool] = True
 
     baseline: str = "unk"
     samples: int = 50

@@ -21,6 +21,7 @@ class InputXGradient:
     """
 
     cost: ClassVar[str] = "few passes"
+    layerless: ClassVar[bool] = True
 
     reduce: str = "abs_sum"
 

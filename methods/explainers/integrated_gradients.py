@@ -30,6 +30,7 @@ class IntegratedGradients:
     """
 
     cost: ClassVar[str] = "passes by step"
+    layerless: ClassVar[bool] = True
 
     baseline: str = "unk"
     steps: int = 20

@@ -33,6 +33,7 @@ class KernelShap:
     """
 
     cost: ClassVar[str] = "passes by step"
+    layerless: ClassVar[bool] = True
 
     samples: int = 200
     baseline: str = "unk"

@@ -41,6 +41,7 @@ class Lime:
     """
 
     cost: ClassVar[str] = "passes by step"
+    layerless: ClassVar[bool] = True
 
     samples: int = 200
     width: float = 25.0

@@ -30,6 +30,7 @@ class Occlusion:
     """
 
     cost: ClassVar[str] = "passes by token"
+    layerless: ClassVar[bool] = True
 
     window: int = 3
     baseline: str = "unk"

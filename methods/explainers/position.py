@@ -14,6 +14,7 @@ class Position:
     """Minus the token's index in the sentence, from CLS on. A table it leads says nothing about models."""
 
     cost: ClassVar[str] = "no pass"
+    layerless: ClassVar[bool] = True
     floor: ClassVar[bool] = True
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]

@@ -15,6 +15,7 @@ class Random:
     """Uniform scores that depend on the seed and the example's id: the same in any batch, order or shard."""
 
     cost: ClassVar[str] = "no pass"
+    layerless: ClassVar[bool] = True
     floor: ClassVar[bool] = True
 
     seed: int = 0

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from harness.contracts import ChecksModel, Explainer, Reduces
+from harness.contracts import ChecksModel, Explainer, Layerless, Reduces
 from harness.tracing.run import Trace
 from methods.explainers.attention import Attention
 
@@ -50,6 +50,11 @@ class RandomisedWeights:
     def reduction(self) -> str | None:
         """The reduction of the explainer it runs, if any."""
         return self.of.reduction if isinstance(self.of, Reduces) else None
+
+    @property
+    def layerless(self) -> bool:
+        """As the explainer it runs."""
+        return isinstance(self.of, Layerless) and self.of.layerless
 
     def __call__(self, trace: Trace) -> Tensor:  # as `of`
         return self.of(trace.on(self.randomised(trace.model)))

@@ -20,6 +20,7 @@ class Saliency:
     """
 
     cost: ClassVar[str] = "few passes"
+    layerless: ClassVar[bool] = True
 
     reduce: str = "l2"
 

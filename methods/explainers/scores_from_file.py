@@ -52,6 +52,11 @@ class ScoresFromFile:
         """Raise where the file can no longer be read; its layers are compared with the model's in each batch."""
         self._scores()
 
+    @property
+    def layerless(self) -> bool:
+        """Whether the file has layer 0 alone."""
+        return {layer for layer, _ in next(iter(self._scores().values()))} == {0}
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, (head,) token]
         known, batch = self._scores(), trace.batch
         if unknown := [example.id for example in batch.examples if example.id not in known]:

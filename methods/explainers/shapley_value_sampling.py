@@ -31,6 +31,7 @@ class ShapleyValueSampling:
     """
 
     cost: ClassVar[str] = "passes by step and token"
+    layerless: ClassVar[bool] = True
 
     samples: int = 25
     baseline: str = "unk"

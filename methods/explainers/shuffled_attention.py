@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.contracts import ChecksModel, Explainer, Reduces
+from harness.contracts import ChecksModel, Explainer, Layerless, Reduces
 from harness.tracing.run import Trace
 from methods.explainers.attention import Attention
 from methods.seeded import generator
@@ -42,6 +42,11 @@ class ShuffledAttention:
     def reduction(self) -> str | None:
         """The reduction of the explainer it runs, if any."""
         return self.of.reduction if isinstance(self.of, Reduces) else None
+
+    @property
+    def layerless(self) -> bool:
+        """As the explainer it runs."""
+        return isinstance(self.of, Layerless) and self.of.layerless
 
     def __call__(self, trace: Trace) -> Tensor:  # as `of`
         changed = copy.copy(trace)

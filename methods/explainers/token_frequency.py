@@ -25,6 +25,7 @@ class TokenFrequency:
     """
 
     cost: ClassVar[str] = "no pass"
+    layerless: ClassVar[bool] = True
 
     path: str
     floor: ClassVar[bool] = True

@@ -148,7 +148,7 @@ def test_a_folder_that_is_not_a_model_says_what_is_expected(tmp_path, task):
     for path in [broken, *broken.iterdir()]:
         path.chmod(0o755)
     (broken / "model.safetensors").write_bytes(b"no weights")
-    with pytest.raises(ValueError, match="model.safetensors is damaged"):
+    with pytest.raises(ValueError, match=r"model\.safetensors is damaged"):
         load(broken)
     (broken / "model.safetensors").unlink()
     (broken / "pytorch_model.bin").write_bytes(b"pickled")

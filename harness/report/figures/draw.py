@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from harness.report.run_tables import RunTables
 
+NAMES = ("explainer", "measure", "method", *PAIR)
 FIGURES = "figures"  # the folder, inside that of the tables
 
 
@@ -25,7 +28,8 @@ def write_figures(run: RunTables, out: Path, pictured: int) -> int:
 
     `pictured` is the number of first examples to draw individually.
     """
-    from harness.report.figures.drawing import save  # matplotlib takes longer to load than a small report takes to make
+    with _no_backend():
+        from harness.report.figures.drawing import save  # matplotlib takes longer to load than a small report to make
 
     count = 0
     for name, figure in _figures(run, pictured):
@@ -35,8 +39,19 @@ def write_figures(run: RunTables, out: Path, pictured: int) -> int:
     return count
 
 
+@contextmanager
+def _no_backend() -> Iterator[None]:
+    """Without the backend of a notebook, which need not be installed here: figures go to files."""
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        yield
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+
+
 def _figures(run: RunTables, pictured: int) -> Iterator[tuple[str, Figure | None]]:
-    title = f"{run.manifest.task}, {run.manifest.model_name}"
+    title = lettered(f"{run.manifest.task}, {run.manifest.model_name}")
     yield from _references(run, title)
     yield from _pairs(run, title)
     yield from _examples(run, title, pictured)
@@ -47,13 +62,14 @@ def _references(run: RunTables, title: str) -> Iterator[tuple[str, Figure | None
     from harness.report.figures.critical_difference import critical_difference
     from harness.report.figures.rho_by_layer import rho_by_layer
 
-    board = run.board[run.board["higher"].isna()]
+    board, ranking, scores = (_lettered(table) for table in (run.board, run.ranking, run.scores))
+    board = board[board["higher"].isna()]
     order = board["explainer"].drop_duplicates().tolist()
     for name, lines in board[board["kind"] != "reliability"].groupby("measure", sort=False):
         reference = str(name)
         figure = rho_by_layer(lines, title=title, reference=reference, order=order)
         yield f"rho_by_layer_{reference}", figure
-        ranked = run.ranking[run.ranking["measure"] == reference]
+        ranked = ranking[ranking["measure"] == reference]
         if len(ranked):
             groups = tied_groups(ranked)
             competing = ranked.dropna(subset="mean_rank")
@@ -62,7 +78,7 @@ def _references(run: RunTables, title: str) -> Iterator[tuple[str, Figure | None
             )
             n = f"{title}, {reference}, n = {competing['n'].max()} examples"
             yield f"critical_difference_{reference}", critical_difference(table, title=n)
-            agreement = explainer_agreement(run.examples, run.scores, ranked)
+            agreement = explainer_agreement(run.examples, scores, ranked)
             best = f"{title}, layers that are best for {reference}"
             yield f"explainer_agreement_{reference}", agreement_matrix(agreement, title=best)
     between = reference_agreement(board)
@@ -74,11 +90,11 @@ def _pairs(run: RunTables, title: str) -> Iterator[tuple[str, Figure | None]]:
     from harness.report.figures.pair_by_layer import MOST_PAIRS, pair_by_layer
     from harness.report.figures.pair_by_length import pair_by_length
 
-    parts = [part for _, part in run.pair_board.groupby(PAIR, sort=False)]
+    parts = [part for _, part in _lettered(run.pair_board).groupby(PAIR, sort=False)]
     for number, start in enumerate(range(0, len(parts), MOST_PAIRS), start=1):
         some = pd.concat(parts[start : start + MOST_PAIRS])
         yield f"pair_by_layer{f'_{number}' if number > 1 else ''}", pair_by_layer(some, title=title)
-    for (first, second), lines in run.pair_lengths.groupby(PAIR, sort=False):
+    for (first, second), lines in _lettered(run.pair_lengths).groupby(PAIR, sort=False):
         figure = pair_by_length(lines, title=f"{title}, {first} vs. {second}", head_size=run.manifest.head_size)
         yield f"pair_by_length_{first}_{second}", figure
 
@@ -89,14 +105,31 @@ def _examples(run: RunTables, title: str, pictured: int) -> Iterator[tuple[str, 
     from harness.report.figures.row_by_layer import row_by_layer
 
     maps = run.folder.maps()
-    scores = run.scores[run.scores["kind"] == "explainer"]
+    maps = None if maps is None else _lettered(maps)
+    scores = _lettered(run.scores[run.scores["kind"] == "explainer"])
     for number, (_, example) in enumerate(run.examples.head(pictured).iterrows(), start=1):
-        tokens, position = list(example["tokens"]), int(example["position"])
+        tokens, position = [lettered(token) for token in example["tokens"]], int(example["position"])
         own = scores[scores["example"] == example["example"]]
         named = f"{title}, example {number}"
         yield f"row_by_layer_{number}", row_by_layer(tokens, own, position=position, title=named)
-        referents = mask_to_referents(example, own, run.manifest.classes, title=title)
+        classes = [lettered(name) for name in run.manifest.classes]
+        shown = example.copy()
+        shown["tokens"] = tokens
+        referents = mask_to_referents(shown, own, classes, title=title)
         yield f"mask_to_referents_{number}", referents
         if maps is not None:
             mapped = maps[maps["example"] == example["example"]]
             yield f"layer_graph_{number}", layer_graph(tokens, mapped, position=position, title=named)
+
+
+def _lettered(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose names can be set in one line of a figure."""
+    names = [name for name in NAMES if name in table]
+    return table.assign(**{name: table[name].map(lettered) for name in names})
+
+
+def lettered(text: str) -> str:
+    """A text as it can be set in one line of a figure."""
+    from harness.report.figures.lettering import label
+
+    return label(text, 60)

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -16,6 +17,8 @@ from scipy.optimize import isotonic_regression
 from harness.report.figures.lettering import LARGE, PLAIN, SMALL, wrapped
 from harness.results.files import write_atomically
 
+UNSAFE = re.compile(r"[^\w .,=()\[\]+-]|^\.")  # in the name of a file, such as a slash in the name of an explainer
+LONGEST = 150  # characters of such a name
 WIDTH = 6.3  # inches: both columns of a conference paper
 FORMATS: dict[str, dict[str, Any]] = {
     "svg": {"metadata": {"Date": None}},
@@ -92,6 +95,7 @@ def finished(figure: Figure) -> Figure:
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write `name`.svg, .pdf and .png, each as a whole; the same figure gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
+    name = UNSAFE.sub("_", name)[:LONGEST]
     paths = []
     for kind, options in FORMATS.items():
         content = io.BytesIO()

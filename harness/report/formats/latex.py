@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from harness.report.formats.plain import plain_lines
+from harness.report.formats.screen import printable
 from harness.report.grid import Grid
 
 WIDE = 80  # characters of a line from which a LaTeX table is set small
@@ -35,7 +36,7 @@ def latex(grid: Grid, notes: Sequence[str]) -> str:
     """A grid as a LaTeX table that needs no package except booktabs; all notes are above it as comments."""
     texts = plain_lines(grid)
     wide = max(sum(map(len, line)) + 2 * len(line) for line in [grid.headers, *texts]) > WIDE
-    comments = [f"% {line}" for note in [*grid.notes, *notes] for line in note.splitlines()]
+    comments = [f"% {printable(line)}" for note in [*grid.notes, *notes] for line in note.splitlines()]
     return "\n".join(
         [
             *comments,
@@ -68,4 +69,4 @@ def _body(grid: Grid, texts: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _escaped(text: str) -> str:
-    return text.translate(ESCAPED)
+    return printable(" ".join(text.splitlines())).translate(ESCAPED)

@@ -8,13 +8,14 @@ from rich.table import Table
 from rich.text import Text as Styled
 
 from harness.report.formats.plain import plain
+from harness.report.formats.screen import Screen, printable
 from harness.report.grid import Grid
 
 
 def terminal(width: int = 200) -> Console:
     """Standard output; `width` characters wide where that is not a terminal, so that no table is folded there."""
-    console = Console()
-    return console if console.is_terminal else Console(width=width)
+    console = Screen()
+    return console if console.is_terminal else Screen(width=width)
 
 
 def terminal_tables(grid: Grid, width: int) -> list[Table]:
@@ -31,7 +32,7 @@ def terminal_tables(grid: Grid, width: int) -> list[Table]:
         tables = [_table(grid, part, between) for part in parts]
         if all(Console(width=1000).measure(table).maximum <= width for table in tables):
             break
-    tables[0].title = Styled(grid.title, style="bold")
+    tables[0].title = Styled(printable(grid.title), style="bold")
     return tables
 
 
@@ -46,17 +47,19 @@ def print_grid(console: Console, grid: Grid) -> None:
 def print_notes(console: Console, notes: Sequence[str], wrap: bool = False) -> None:
     """Print sentences, one a line, just as they are; with `wrap`, broken at the width of the terminal."""
     for note in notes:
-        console.print(note, highlight=False, markup=False, soft_wrap=not wrap)
+        console.print(printable(note), highlight=False, markup=False, soft_wrap=not wrap)
 
 
 def _table(grid: Grid, columns: Sequence[int], between: str) -> Table:
     table = Table(title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index in columns:
         column = grid.columns[index]
-        table.add_column(Styled(column.header), justify="left" if column.role == "name" else "right", no_wrap=True)
+        table.add_column(
+            Styled(printable(column.header)), justify="left" if column.role == "name" else "right", no_wrap=True
+        )
     for number, line in enumerate(grid.lines):
         texts = [
-            Styled(plain(line[index], between), style="bold" if (number, index) in grid.bold else "")
+            Styled(printable(plain(line[index], between)), style="bold" if (number, index) in grid.bold else "")
             for index in columns
         ]
         table.add_row(*texts, end_section=number + 1 in grid.rules)

@@ -190,7 +190,7 @@ def _folder_of(model) -> Path:
         (["model.path=/not/there"], "holds no agreement model that can be read"),
         (["task.path=/not/there"], "/not/there"),
         (["+explainers.mine={_target_:mine.Mine}"], "explainers.mine: mine.Mine cannot be imported"),
-        (["explainers=[flow"], "quote overrides with brackets, e.g. 'explainers=[attention,flow]'"),
+        (["explainers=[flow"], "quote it for the shell where it has brackets, as in 'explainers=[attention,flow]'"),
         (["resume=/not/there"], "/not/there holds no manifest.json, so it is not a run folder"),
         (["hydra.run.dir=/proc/run"], "choose another with hydra.run.dir=<folder>"),
     ],

@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from harness.results.run_folder import RunFolder
 from harness.results.shell import argument
 from tests.conftest import ROOT, SMALL
+from tests.tasks.folders import bert
 
 FEW = [*SMALL, "limit=12", "token_budget=60", "explainers=[random,attention]", "references=[blank_out]"]
 
@@ -111,7 +112,7 @@ def test_a_damaged_part_is_computed_again_and_said(assay, tmp_path: Path, model,
     folder, write = tmp_path / "run", RunFolder.write_part
 
     def third_fails(self: RunFolder, part, run) -> None:
-        if part.number == 2:
+        if len(self.finished()) == 2:
             raise OSError(28, "No space left on device", str(self.parts.path))
         write(self, part, run)
 
@@ -120,14 +121,15 @@ def test_a_damaged_part_is_computed_again_and_said(assay, tmp_path: Path, model,
     assert status == 1
     assert f"{folder} cannot be written any more (No space left on device); finished batches are saved" in err
     monkeypatch.setattr(RunFolder, "write_part", write)
-    (folder / "parts" / "metrics-00001.parquet").unlink()
+    number = min(RunFolder(folder).finished())
+    (folder / "parts" / f"metrics-{number:05d}.parquet").unlink()
     (folder / "parts" / "mine.txt").write_text("a note")
     status, _, err = assay(f"resume={folder}")
     assert status == 0, err
-    assert "part 1 is damaged (metrics) and does not count" in err
+    assert f"part {number} is damaged (metrics) and does not count" in err
     assert "mine.txt is no file of this run and is left alone" in err
     assert (folder / "parts" / "mine.txt").read_text() == "a note"
-    assert "WARNING part 1 is damaged (metrics)" in (folder / "leaderboard.md").read_text()
+    assert f"WARNING part {number} is damaged (metrics)" in (folder / "leaderboard.md").read_text()
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     assert assay(*FEW, folder="whole")[0] == 0
@@ -277,3 +279,83 @@ def test_a_method_in_the_current_folder_is_found(tmp_path: Path, model):
     )
     assert done.returncode == 0, done.stderr
     assert "mine" in board(tmp_path / "out")
+
+
+SURROUNDINGS = {
+    "a terminal that knows ASCII alone": {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"},
+    "the backend of a notebook": {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+    "no such backend": {"MPLBACKEND": "nonsense"},
+}
+
+
+@pytest.mark.parametrize("name", list(SURROUNDINGS))
+def test_work_is_not_lost_to_the_screen(tmp_path: Path, model, name: str):
+    arguments = [one for one in FEW if one != "figures=false"]
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", *arguments, "hydra.run.dir=out", "pictured=1"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | SURROUNDINGS[name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "rollout" in done.stdout or "attention" in done.stdout
+    assert list((tmp_path / "out" / "figures").glob("*.svg"))
+    assert (tmp_path / "out" / "leaderboard.md").read_text().count("±") > 1
+
+
+@pytest.mark.parametrize("command", ["assay", "assay-report"])
+def test_a_reader_that_leaves_early_is_no_failure(tmp_path: Path, model, command: str, assay):
+    assert assay(*FEW)[0] == 0
+    program = {
+        "assay": "from harness.cli.assay import main; main()",
+        "assay-report": "from harness.cli.report import main; main()",
+    }[command]
+    arguments = [f"resume={tmp_path / 'run'}"] if command == "assay" else [str(tmp_path / "run"), "--no-figures"]
+    (tmp_path / "run" / "leaderboard.csv").unlink()
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        running.stdout.close()
+        assert running.stderr is not None
+        said = running.stderr.read()
+    assert running.returncode == 0, said
+    assert "Broken" not in said
+    assert (tmp_path / "run" / "leaderboard.csv").is_file()
+
+
+def test_an_empty_shard_is_refused_in_a_sentence(assay, model):
+    status, _, err = assay(*SMALL, "limit=5", "shard=8/8", "explainers=[random]")
+    assert status == 1
+    assert "shard=8/8 has no example, as there are only 5: take at most 5 shards" in err
+
+
+def test_classes_may_be_numbers(assay, tmp_path: Path):
+    folder = bert(tmp_path / "model", id2label={0: "1", 1: "2"}, label2id={"1": 0, "2": 1})
+    (tmp_path / "data.csv").write_text("text,label\na dull film,1\nmoving and funny,2\nnot very good,1\n")
+    given = ["task=classification", "task.path=data.csv", "task.labels=[1,2]", "task.values=[1,2]", "figures=false"]
+    status, _, err = assay(*given, f"model.path={folder}", "target=1", "explainers=[random,attention]", "threads=1")
+    assert status == 0, err
+    protocol = RunFolder(tmp_path / "run").manifest.protocol
+    assert protocol is not None
+    assert protocol.target == "1"
+
+
+def test_copies_of_a_text_are_one_cluster(assay, tmp_path: Path):
+    folder = bert(tmp_path / "model")
+    texts = ["a dull film", "moving and funny", "not very good"]
+    rows = [f"{text},{index % 2}" for index in range(4) for text in texts]
+    (tmp_path / "data.csv").write_text("\n".join(["text,label", *rows]))
+    given = ["task=classification", "task.path=data.csv", "task.labels=[a,b]", "figures=false", "threads=1"]
+    status, _, err = assay(*given, f"model.path={folder}", "explainers=[random,attention]")
+    assert status == 0, err
+    examples = RunFolder(tmp_path / "run").table("examples")
+    assert len(examples) == 12
+    assert examples["cluster"].nunique() == 3

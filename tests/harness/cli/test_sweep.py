@@ -229,7 +229,7 @@ def test_a_killed_submitit_job_is_reported_and_can_be_resumed(assay, assay_repor
         if json.loads(path.read_text())["status"] == "failed"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    status, _, err = assay(f"resume={killed}")
+    status, _, err = assay(f"resume={killed}", "allow=[deadly]")
     assert status == 0, err
     assert assay_report("swept")[0] == 0
     text = (tmp_path / "swept" / "leaderboard.md").read_text()

@@ -19,6 +19,7 @@ from harness.tracing.run import Notice, Trace
 from methods.explainers.attention import Attention
 from methods.explainers.position import Position
 from methods.explainers.saliency import Saliency
+from methods.explainers.shuffled_attention import ShuffledAttention
 from methods.metrics.comprehensiveness import Comprehensiveness
 from methods.references.blank_out import BlankOut
 from methods.references.input_gradient import InputGradient
@@ -342,3 +343,19 @@ def test_classes_that_do_not_exclude_each_other_have_sigmoids():
     top = gone.batch.ranked.double()[:, None] * torch.arange(gone.batch.ranked.shape[1]).flip(0)
     assert torch.isfinite(Comprehensiveness()(gone, top)).all()
     assert torch.isfinite(InputGradient()(gone)).all()
+
+
+def test_layers_of_a_one_layer_model_are_layers():
+    model = of_type("bert", **architectures.SIZES | {"num_hidden_layers": 1})
+    rows = run(model, attention=Attention(), saliency=Saliency(), shuffled=ShuffledAttention(of=Saliency()))
+    layers = rows.groupby("explainer")["layer"].unique().map(list).to_dict()
+    assert layers == {"attention": [1], "saliency": [0], "shuffled": [0], "position": [0]}
+    scores = pd.concat([part.scores for part in rows.attrs["parts"]])
+    assert scores.groupby("method")["layer"].unique().map(list)["attention"] == [1]
+
+
+def test_an_example_without_a_ranked_token_is_rows_that_say_so():
+    empty = architectures.example(0, 9)
+    rows = run(fresh(), [*EXAMPLES, empty], attention=Attention(), saliency=Saliency())
+    assert set(rows.loc[rows["example"] == empty.id, "status"]) == {"fewer than 3 tokens"}
+    assert set(rows.loc[rows["example"] != empty.id, "status"]) == {"ok"}
