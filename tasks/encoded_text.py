@@ -40,6 +40,9 @@ def encoded(rows: Iterable[Row], model: Model, truncate: bool = False) -> list[E
 
 def _example(row: Row, occurrence: int, model: Model, truncate: bool) -> Example:
     tokens: Any = model.tokens
+    for text in (row.text, row.pair or ""):
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            raise ValueError(f"the text {text!r} holds half of a surrogate pair, which is no character: correct it")
     cut = {"truncation": True, "max_length": model.longest} if truncate else {}
     encoding = tokens(row.text, row.pair, return_special_tokens_mask=True, verbose=False, **cut)
     ids = encoding["input_ids"]

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 from torch import nn
 
@@ -36,8 +37,12 @@ class Texts:
     def __post_init__(self):
         if isinstance(self.texts, str):
             raise ValueError(f"texts are a list of texts, got the text {self.texts!r}: put it into a list")
+        if isinstance(self.texts, Mapping):
+            raise ValueError(
+                f"texts are a list of texts, got a mapping with the keys {', '.join(map(str, self.texts))}"
+            )
         for text in self.texts:
-            parts = [text] if isinstance(text, str) else list(text)
+            parts = [text] if isinstance(text, str) or not isinstance(text, Sequence) else list(text)
             if len(parts) not in (1, 2) or not all(isinstance(part, str) for part in parts):
                 raise ValueError(f"a text is a string, or a pair of strings, got {text!r}")
         if self.labels is not None and len(self.labels) != len(self.texts):
@@ -56,8 +61,12 @@ class Texts:
 
     def _class(self, label: str | int) -> int:
         names = [str(name) for name in self.classes]
+        if isinstance(label, str) and names.count(label) > 1:
+            raise ValueError(f"the model calls several classes {label!r}: give labels as indices, from 0")
         if isinstance(label, str) and label in names:
             return names.index(label)
+        if isinstance(label, Integral) and not isinstance(label, bool):
+            label = int(label)
         if isinstance(label, int) and not isinstance(label, bool) and 0 <= label < (len(names) or label + 1):
             return label
         known = f"one of {', '.join(names)}, or an index from 0 to {len(names) - 1}" if names else "an index from 0"

@@ -21,6 +21,8 @@ def as_task(data: Data, model: Model, labels: Sequence[object] | None = None) ->
     """
     if isinstance(data, Task):
         return data
+    if isinstance(data, Mapping):
+        raise ValueError(f"the data are texts, pairs of texts, examples or a task, got a {type(data).__name__}")
     items: list[Any] = [data] if isinstance(data, str) or _is_pair(data) else list(data)
     classes = tuple(map(str, model.classes or ()))
     if items and all(isinstance(item, Example) for item in items):

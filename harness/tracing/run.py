@@ -95,6 +95,11 @@ class Trace:
         leaf = None if embedding is None else embedding.detach().requires_grad_(True)
         with torch.enable_grad(), self._word_embedding(leaf) as seen, _last_state(model) as last:
             result = called(model, batch.inputs, output_attentions=True, output_hidden_states=True)
+        if not hasattr(result, "logits"):
+            raise ValueError(
+                f"{type(model).__name__} returns no logits, as it is a model without a head: load it with one, such as "
+                "AutoModelForSequenceClassification"
+            )
         if len(seen) != 1:
             raise ValueError(
                 f"the model called its word embedding {len(seen)} times in one run; expected once, "

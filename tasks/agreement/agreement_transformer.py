@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -85,7 +85,14 @@ class AgreementTransformer:
                 f"the model cache {folder.parent} cannot be written ({error.strerror}): "
                 "set the environment variable ASSAY_CACHE to a folder that can"
             ) from error
-        with FileLock(folder.with_suffix(".lock")):
+        lock = FileLock(folder.with_suffix(".lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            progress(0, 1, "waiting for another process, which trains this model")
+            lock.acquire()
+        with lock:
+            lock.release()  # once less: it is held by `with`
             if not folder.is_dir():
                 temporary = folder.with_suffix(f".{os.getpid()}")
                 shutil.rmtree(temporary, ignore_errors=True)

@@ -147,6 +147,8 @@ def test_a_query_whose_contributions_are_all_clipped_is_undefined():
         token_budget = 4
         layer_runs = (layer_run(identity_layer(), torch.ones(1, 3, 2), torch.full((1, 1, 3, 3), 1 / 3)),) * 2
         read_out = Trace.read_out
+        head_weights = None
+        by_position = False
 
     def measure(run, rows, vectors):
         return (rows[:, :, None] > 0) * torch.ones(1, 1, 3)  # the explained position's own row is empty

@@ -184,7 +184,9 @@ def test_two_processes_may_request_the_model_at_once(monkeypatch, tmp_path: Path
         subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
     printed = sorted(process.communicate(timeout=120)[0].split() for process in running)
-    assert sorted(int(calls) for calls, _ in printed) == [0, 7]  # one trained for seven steps; the other waited
+    waited, trained = sorted(int(calls) for calls, _ in printed)
+    assert waited <= 1  # it says so where it came second
+    assert trained == 7  # steps
     assert printed[0][1] == printed[1][1]
     assert len([path for path in (tmp_path / "models").iterdir() if path.is_dir()]) == 1
 

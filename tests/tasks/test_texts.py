@@ -1,5 +1,8 @@
 """Texts given as parameters, and a model that is already in memory."""
 
+from typing import Any
+
+import numpy as np
 import pytest
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -83,3 +86,22 @@ def test_classes_in_another_order_are_refused_with_the_right_parameter(loaded):
     names = [str(name) for name in reversed(module.config.id2label.values())]
     with pytest.raises(ValueError, match=r"set task\.classes in the model's order"):
         Pretrained.of(*loaded, Texts(classes=names))
+
+
+@pytest.mark.parametrize("odd", [None, float("nan"), 7, b"bytes", ("one", "two", "three")])
+def test_what_is_no_text_is_refused_in_a_sentence(odd: Any):
+    with pytest.raises(ValueError, match="a text is a string, or a pair of strings"):
+        Texts(["fine", odd])
+
+
+def test_a_mapping_is_no_list_of_texts():
+    given: Any = {"a": "b"}
+    with pytest.raises(ValueError, match="got a mapping with the keys a"):
+        Texts(given)
+
+
+def test_labels_may_be_numpy_numbers_and_must_be_clear():
+    given: Any = list(np.array([1, 0]))
+    assert [row.gold for row in Texts(["a", "b"], labels=given, classes=["x", "y"]).rows] == [1, 0]
+    with pytest.raises(ValueError, match="calls several classes 'x'"):
+        Texts(["a"], labels=["x"], classes=["x", "x"])

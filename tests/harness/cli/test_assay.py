@@ -52,7 +52,7 @@ def test_a_run_leaves_tables_scores_and_a_manifest(assay, model, tmp_path: Path)
     assert manifest["status"] == "complete"
     assert manifest["config"]["limit"] == 12
     rollout = manifest["explainers"]["rollout"]
-    assert rollout["description"] == "Rollout(residual=0.5, heads='mean', read_out='row')"
+    assert rollout["description"] == "Rollout(residual=0.5, heads='mean', read_out='head')"
     assert rollout["source"] == "Attention rollout (Abnar & Zuidema 2020, equation 1)"
     assert manifest["model"] == model.identity
     assert manifest["counts"]["failed"] == 0
