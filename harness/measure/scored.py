@@ -1,5 +1,7 @@
 """One method on one trace: its scores or values, or the error that takes their place."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import torch
@@ -9,7 +11,7 @@ from torch import Tensor
 from harness.contracts import AsksExplainer, Explainer, Floor, HasUpperBound, Layerless, Metric, Reference, SplitsHalves
 from harness.measure.rows import Scored, failed, tidy
 from harness.tracing.meter import Meter
-from harness.tracing.run import Trace
+from harness.tracing.run import Notice, Trace
 
 
 def scored(name: str, method: Explainer | Reference, kind: str, trace: Trace, smallest: bool, meter: Meter) -> Scored:
@@ -19,11 +21,11 @@ def scored(name: str, method: Explainer | Reference, kind: str, trace: Trace, sm
     """
     try:
         with meter.of(kind, name, alone=True):
-            values = _array(_checked(method(trace), kind, trace))
+            values = _array(_checked(method(trace), kind, trace, name))
         halves = saturated = None
         with meter.of("phase", "reliability"):
             if isinstance(method, SplitsHalves):
-                first, second = (_array(_checked(half, kind, trace)) for half in method.halves(trace))
+                first, second = (_array(_checked(half, kind, trace, name)) for half in method.halves(trace))
                 halves = first, second
             if isinstance(method, HasUpperBound):
                 saturated = _array(method.saturated(trace))
@@ -42,7 +44,7 @@ def row_kind(kind: str, method: Explainer | Reference) -> str:
     return "floor" if kind == "explainer" and isinstance(method, Floor) and method.floor else kind
 
 
-def _checked(scores: Tensor, kind: str, trace: Trace) -> Tensor:
+def _checked(scores: Tensor, kind: str, trace: Trace, name: str) -> Tensor:
     batch, token = trace.batch.input_ids.shape
     layers = trace.layers
     shapes: list[tuple[int, ...]] = [(batch, token)]
@@ -55,7 +57,17 @@ def _checked(scores: Tensor, kind: str, trace: Trace) -> Tensor:
         raise ValueError(f"the {kind} returned scores of shape {tuple(scores.shape)}, expected {expected}")
     if scores.dtype.is_complex or scores.dtype == torch.bool:
         raise ValueError(f"the {kind} returned scores of type {scores.dtype}, expected real numbers")
+    if scores.device != trace.logits.device:
+        _notice(f"the {kind} {name} returns scores on {scores.device}, where the model is on {trace.logits.device}")
+    if scores.dtype.is_floating_point and scores.dtype.itemsize < trace.logits.dtype.itemsize:
+        _notice(
+            f"the {kind} {name} returns {scores.dtype}, coarser than the model's {trace.logits.dtype}: scores may tie"
+        )
     return scores.detach()
+
+
+def _notice(text: str) -> None:
+    warnings.warn(text, Notice, stacklevel=3)
 
 
 def _array(values: Tensor) -> NDArray[np.float64]:

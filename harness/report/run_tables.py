@@ -100,7 +100,9 @@ class RunTables:
     @cached_property
     def notes(self) -> list[str]:
         """The notes under the tables."""
-        return run_notes([NotedRun(self.folder.path, self.manifest, self.examples, self.measured)])
+        problems = [] if self.folder.merged else [f"WARNING {text}" for text in self.folder.problems]
+        notes = run_notes([NotedRun(self.folder.path, self.manifest, self.examples, self.measured)])
+        return list(dict.fromkeys([*notes, *problems]))
 
     @cached_property
     def main_grids(self) -> list[Grid]:

@@ -26,4 +26,4 @@ class Random:
         for row, example in enumerate(batch.examples):
             n = len(example.input_ids)
             scores[row, :n] = torch.from_numpy(generator(self.seed, example.id).random(n))
-        return scores[:, None]
+        return scores[:, None].to(batch.input_ids.device)

@@ -170,12 +170,17 @@ def infinite(trace):
     return scores(trace).masked_fill(trace.batch.ranked[:, None] & (trace.batch.input_ids[:, None] % 2 == 0), torch.inf)
 
 
+def coarse(trace):
+    return scores(trace).half()
+
+
 NOTICED = {
     draws_from_torch: "draws from a global random generator",
     draws_from_numpy: "draws from a global random generator",
     draws_from_random: "draws from a global random generator",
     sees_padding: "depends on padding",
     infinite: "gives infinite scores",
+    coarse: "returns torch.float16, coarser than the model's torch.float32",
 }
 
 
