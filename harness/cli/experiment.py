@@ -251,6 +251,7 @@ def explain_batches(loaded: Loaded, record: Record) -> KeyboardInterrupt | None:
     """Write a part for each batch that has none yet; what cut it short, if anything did."""
     folder, stopped = record.folder, None
     folder.parts.keep(loaded.batches)
+    record.earlier = sum(folder.finished().values())
     for problem in folder.problems:
         print_warning(problem)
     with noticed() as caught:

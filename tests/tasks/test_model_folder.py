@@ -200,6 +200,7 @@ def test_big_bird_has_attention_weights_for_short_texts(tmp_path: Path):
     assert statuses(folder) <= {"ok", "constant reference"}
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # ModernBERT under transformers 4
 def test_a_head_of_several_positions_leaves_out_what_follows_one(tmp_path: Path):
     options = SIZES | {"classifier_pooling": "mean", "num_labels": 2, "cls_token_id": 2, "sep_token_id": 3}
     folder = saved(tmp_path / "model", "modernbert", **options | {"bos_token_id": 2, "eos_token_id": 3})

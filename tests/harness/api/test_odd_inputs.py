@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import transformers
 from transformers import (
     AutoModel,
     AutoModelForQuestionAnswering,
@@ -111,6 +112,9 @@ def spoilt(new: Path, **weights: torch.Tensor) -> Path:
 @pytest.mark.parametrize("name", list(MODELS))
 def test_a_model_that_cannot_be_explained_is_refused_in_a_sentence(folder: Path, tmp_path: Path, name: str):
     make, sentence = MODELS[name]
+    if name == "with sdpa" and transformers.__version__ < "5":  # which computes attention weights all the same
+        assert statuses(LINES, make(folder, tmp_path / "model")) == {"ok"}
+        return
     with pytest.raises(ValueError, match=sentence):
         evaluated(LINES, make(folder, tmp_path / "model"))
 

@@ -306,6 +306,7 @@ MEAN = architectures.SIZES | {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # ModernBERT under transformers 4
 def test_a_head_that_reads_all_positions_is_read_out_as_it_reads():
     model = of_type("modernbert", **MEAN)
     rows = run(model, attention=Attention())
