@@ -81,7 +81,8 @@ class Classification:
     @cached_property
     def rows(self) -> list[Row]:
         """The chosen part of the data, in its own order."""
-        columns = table.columns(self.path, self.name, self.subset, self.split, self.revision)
+        needed = (self.text, self.pair, self.label)
+        columns = table.columns(self.path, self.name, self.subset, self.split, self.revision, needed)
         source = self.path or self.name
         texts = table.column(columns, self.text, "text", source)
         pairs = table.column(columns, self.pair, "pair", source) if self.pair else [None] * len(texts)

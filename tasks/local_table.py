@@ -176,6 +176,8 @@ def _plain(value: object) -> object:
     return value
 
 
-def plain_columns(rows: Any) -> Columns:
-    """The columns of a data set of the hub."""
-    return Columns({name: [_plain(value) for value in rows[name]] for name in rows.column_names})
+def plain_columns(rows: Any, names: Sequence[str | None]) -> Columns:
+    """The named columns of a data set of the hub; the others stay unread, as they may hold pictures or sound."""
+    return Columns(
+        {name: [_plain(value) for value in rows[name]] if name in names else () for name in rows.column_names}
+    )

@@ -1,5 +1,6 @@
 """Rows of a data set on the hub, or of a local file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,15 @@ SPLIT_NAMES = {
 }
 
 
-def columns(path: str | None, name: str | None, subset: str | None, split: str, revision: str | None) -> Columns:
-    """The split's columns by name, from a local path or, without one, from a data set on the hub."""
+def columns(
+    path: str | None,
+    name: str | None,
+    subset: str | None,
+    split: str,
+    revision: str | None,
+    needed: Sequence[str | None],
+) -> Columns:
+    """The split's columns by name, from a local path or, without one, those `needed` from a data set on the hub."""
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # its errors are reported once, by us
     if path is not None:
@@ -25,7 +33,7 @@ def columns(path: str | None, name: str | None, subset: str | None, split: str, 
         return read(file, _format(file))
     if name is None:
         raise ValueError("no data are named: set task.path=<file or folder> or task.name=<owner/name of a data set>")
-    return plain_columns(hub.data(name, subset, split, revision))
+    return plain_columns(hub.data(name, subset, split, revision), needed)
 
 
 def column(rows: Columns, name: str, setting: str, source: str | None) -> list[Any]:

@@ -290,7 +290,7 @@ def complete(loaded: Loaded, record: Record, stopped: bool) -> RunTables:
         status="stopped" if stopped else "complete",
         phases=phases,
         peak_memory_mib=round(peak_memory()),
-        warnings=[*warned, *misjudged(record.manifest, tables["examples"])],
+        warnings=list(dict.fromkeys([*warned, *misjudged(record.manifest, tables["examples"])])),
         counts=counted(tables, record.earlier),
     )
     return RunTables(folder, tables)
