@@ -30,7 +30,7 @@ OLDEST ?= tests/test_contracts.py tests/test_architectures.py tests/harness/trac
 	tests/tasks/test_pretrained.py tests/tasks/test_masked_word_model.py
 
 test-oldest: .oldest/installed  ## what touches a model, under the oldest supported transformers
-	PYTHONPATH=.oldest $(BIN)/pytest --numprocesses=2 -W ignore::pytest.PytestUnraisableExceptionWarning $(OLDEST)
+	PYTHONPATH=.oldest $(BIN)/pytest --numprocesses=2 -W ignore::pytest.PytestUnraisableExceptionWarning -W ignore::DeprecationWarning $(OLDEST)
 
 check: setup  ## style and types
 	$(BIN)/ruff check .
