@@ -27,7 +27,7 @@ test: setup  ## the whole test suite
 
 OLDEST ?= tests/test_contracts.py tests/test_architectures.py tests/harness/tracing/test_run.py \
 	tests/harness/measure/test_behaviour.py tests/tasks/test_model_folder.py tests/harness/api/test_odd_inputs.py \
-	tests/tasks/test_pretrained.py tests/tasks/test_masked_word_model.py
+	tests/tasks/test_pretrained.py tests/tasks/test_word_choice_model.py
 
 test-oldest: .oldest/installed  ## what touches a model, under the oldest supported transformers
 	PYTHONPATH=.oldest $(BIN)/pytest --numprocesses=2 -W ignore::pytest.PytestUnraisableExceptionWarning -W ignore::DeprecationWarning $(OLDEST)

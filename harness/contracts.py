@@ -61,6 +61,11 @@ class Model:
         return architecture_of(self.module)
 
     @property
+    def causal(self) -> bool:
+        """Whether each token sees only itself and earlier ones, as the module declares in its attribute `causal`."""
+        return bool(getattr(self.module, "causal", False))
+
+    @property
     def blank_ids(self) -> Mapping[str, int | None]:
         """The ids that can replace a removed token, None where the vocabulary has none."""
         tokens = self.tokens
@@ -106,7 +111,7 @@ class Task(Protocol):
         ...
 
 
-HEADS = ("classification", "masked_lm")
+HEADS = ("classification", "masked_lm", "causal_lm")
 
 
 class Source(Protocol):

@@ -15,7 +15,7 @@ from torch import nn
 from harness import check
 from harness.contracts import Model
 from harness.tracing.batch import Example
-from tasks.masked_word_model import MaskedWordModel
+from tasks.word_choice_model import WordChoiceModel
 from tasks.pronouns import marked
 from tasks.pronouns.embedded import Embedded
 from tasks.pronouns.encoding import encoded
@@ -116,9 +116,9 @@ class MaskedWord:
             examples.append(encoded(sentence, model.tokens, name if seen[name] == 1 else f"{name}-{seen[name]}"))
         return examples
 
-    def prepare_model(self, module: nn.Module) -> MaskedWordModel:
+    def prepare_model(self, module: nn.Module) -> WordChoiceModel:
         """A masked language model as one that chooses between the candidates."""
-        return MaskedWordModel(module)
+        return WordChoiceModel(module)
 
 
 def content(sentence: MaskedSentence) -> tuple:

@@ -9,14 +9,24 @@ from typing import Any
 import torch
 import transformers
 from torch import nn
-from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 
 from harness.contracts import Model, PreparesModel, Progress, Task
 from harness.tracing.model_parts import first_position
 from tasks import hub
 from tasks.model_folder import UNUSED, check_folder
 
-HEADS = {"classification": AutoModelForSequenceClassification, "masked_lm": AutoModelForMaskedLM}
+HEADS = {
+    "classification": AutoModelForSequenceClassification,
+    "masked_lm": AutoModelForMaskedLM,
+    "causal_lm": AutoModelForCausalLM,
+}
 REMEDY = "choose a checkpoint that was trained for this task, with model.name=<owner/name> or model.path=<folder>"
 
 

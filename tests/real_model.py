@@ -11,7 +11,7 @@ from transformers.utils import logging
 
 from harness.tracing.batch import Batch, Example, Role, collate
 from harness.tracing.run import Trace
-from tasks.masked_word_model import MaskedWordModel
+from tasks.word_choice_model import WordChoiceModel
 from tests.conftest import shared
 
 SST2, MASKED = "distilbert-minilm-sst2", "bert-minilm-mlm"
@@ -41,7 +41,7 @@ def real_model(name: str, dtype: torch.dtype = torch.float32) -> tuple[nn.Module
             place = ids.index(tokens.mask_token_id)
             examples.append(Example(text, ids, roles, place, 0, candidates=words))
     if name == MASKED:
-        module = MaskedWordModel(module)
+        module = WordChoiceModel(module)
     blanks = {"unk": tokens.unk_token_id, "mask": tokens.mask_token_id, "pad": tokens.pad_token_id}
     return module.eval(), collate(examples, "all", blanks)
 

@@ -19,7 +19,7 @@ class EvaluationProtocol:
     Args:
         target: the class that is explained: `predicted`, `gold`, or the name of one of the task's classes.
         output: its scalar: `probability`, `logit`, `difference` or `logit_difference`; `task` for the task's own.
-        include: the ranked tokens: `all`, `no_cls` or `content`.
+        include: the ranked tokens: `all`, `no_cls`, `prompt` or `content`; see `collate`.
         ranks: how ties are ranked, `average` or `dense`.
         token_budget: tokens in one run of the model, padding counted; it changes no number.
     """

@@ -9,12 +9,16 @@ from torch import Tensor
 
 from harness import check
 
-INCLUDE = ("all", "no_cls", "content")
+INCLUDE = ("all", "no_cls", "prompt", "content")
 TEXT_WIDE = ("input_ids", "attention_mask", "token_type_ids")  # inputs with an entry for each token
 
 
 class Role(IntEnum):
-    """What a token is: part of the text, the classifier's, the end, between two texts, the mask, or padding."""
+    """What a token is: part of the text, the classifier's, the end, between two texts, the mask, or padding.
+
+    `PREDICTS` is the last token of a causal model's text, whose state the next word is predicted from. `CLS` is the
+    first token, which belongs to no text: a causal model's start of text too.
+    """
 
     PADDING = -1
     CONTENT = 0
@@ -22,6 +26,10 @@ class Role(IntEnum):
     FINAL = 2
     SEPARATOR = 3
     MASK = 4
+    PREDICTS = 5
+
+
+TEXT = (Role.CONTENT, Role.PREDICTS)  # the roles of the text's own tokens
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,8 @@ class Example:
         candidates: vocabulary ids, one per class, among which the model chooses at `position`; None for a classifier.
         points_to: for a class, the name of the planted tokens that a model choosing it is taken to rely on.
         referents: names in `planted` that are the candidates of referent agreement.
+        swaps: other texts of the same length, `[draw, token]`, whose tokens can replace this text's one by one; a task
+            that knows a counterfactual gives it here, and a run draws them from other examples where it gives none.
         cluster: what it shares with other examples that makes them dependent, e.g. a template: statistics resample
             clusters; None for an independent example.
     """
@@ -56,6 +66,7 @@ class Example:
     points_to: Mapping[int, str] = field(default_factory=dict)
     cluster: str | None = None
     referents: Sequence[str] = ()
+    swaps: Sequence[Sequence[int]] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,11 @@ class Batch:
     position: Tensor  # [batch]
     gold: Tensor  # [batch]
     blank_ids: Mapping[str, int | None]  # unk, mask, pad: the ids that can replace a removed token
+
+    @property
+    def text(self) -> Tensor:
+        """Whether a token is one of the text's own, `[batch, token]`."""
+        return torch.isin(self.role, torch.tensor(TEXT, device=self.role.device))
 
     @property
     def input_ids(self) -> Tensor:
@@ -100,7 +116,8 @@ def collate(
 ) -> Batch:
     """Put examples side by side; `include` says which tokens are ranked.
 
-    `all` of them, all except CLS (`no_cls`), or those of the text alone (`content`).
+    `all` of them, all except CLS (`no_cls`), those of the text alone (`prompt`), or those without the token that
+    predicts the next word (`content`): in a causal model the residual connection makes it the strongest.
     """
     check.choice("include", include, INCLUDE)
     width = max(len(example.input_ids) for example in examples)
@@ -111,6 +128,8 @@ def collate(
 
     role = padded((example.roles for example in examples), Role.PADDING)
     ranked = role == Role.CONTENT if include == "content" else role != Role.PADDING
+    if include == "prompt":
+        ranked = torch.isin(role, torch.tensor(TEXT, device=device))
     if include == "no_cls":
         ranked &= role != Role.CLS
     position = torch.tensor([example.position for example in examples], device=device)

@@ -55,7 +55,7 @@ class Trace:
         output: its scalar: `probability`, `logit`, `difference` (its probability minus that of the strongest other
             class), or `logit_difference` (the same with logits).
         token_budget: tokens in one re-run, at most.
-        causal: whether the model's queries see only earlier keys; checked.
+        causal: whether the model's queries see only earlier keys, which is checked; None for what the model declares.
         padded: whether inputs of different lengths may run together; not where a model's numbers depend on padding.
         embedding: `[batch, token, hidden]`, replaces the word embedding's output; see `moved`.
 
@@ -78,7 +78,7 @@ class Trace:
         target: str | int | Tensor = "predicted",
         output: str = "difference",
         token_budget: int = 8192,
-        causal: bool = False,
+        causal: bool | None = None,
         embedding: Tensor | None = None,
         padded: bool = True,
     ):
@@ -90,7 +90,8 @@ class Trace:
                 "the model is in train mode, where dropout makes every run different: call model.eval() first"
             )
         self.model, self.batch, self.kind, self.token_budget = model, batch, output, token_budget
-        self.causal, self.moves_embedding, self.padded = causal, embedding is not None, padded
+        self.causal = bool(getattr(model, "causal", False)) if causal is None else causal
+        self.moves_embedding, self.padded = embedding is not None, padded
         self.exclusive = exclusive_classes(model)
         leaf = None if embedding is None else embedding.detach().requires_grad_(True)
         with torch.enable_grad(), self._word_embedding(leaf) as seen, _last_state(model) as last:
@@ -119,7 +120,7 @@ class Trace:
         real = batch.attention_mask.bool()
         self._padded_pairs = ~(real[:, :, None] & real[:, None, :])[:, None, None]  # [batch, 1, 1, query, key]
         if self.lacks is None:
-            check_attentions(self._attentions, batch, causal)
+            check_attentions(self._attentions, batch, self.causal)
             stacked = torch.stack([layer.detach() for layer in self._attentions], dim=1)
             self._attention = stacked.masked_fill(self._padded_pairs, 0.0)  # [batch, layer, head, query, key]
         self.states: tuple[Tensor, ...] = result.hidden_states

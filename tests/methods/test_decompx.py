@@ -11,7 +11,7 @@ from harness.tracing.architectures import known
 from harness.tracing.batch import Example, collate
 from harness.tracing.run import Trace
 from methods.explainers.decompx import DecompX, add_bias, through_activation, vectors
-from tasks.masked_word_model import MaskedWordModel
+from tasks.word_choice_model import WordChoiceModel
 from tests.architectures import KINDS, MASK, blanks, example, tiny
 from tests.real_model import MASKED, SST2, Parts, parts, plain, real_model, real_trace
 
@@ -125,7 +125,7 @@ def test_vectors_add_up_to_the_state_and_shares_to_the_logit(name, dtype, tolera
 @pytest.mark.parametrize("kind", KNOWN)
 @pytest.mark.parametrize("head", ["classifier", "masked word"])
 def test_shares_add_up_to_the_logit_through_every_head(kind: str, head: str):
-    module = copy.deepcopy(tiny(kind) if head == "classifier" else MaskedWordModel(tiny(kind, AutoModelForMaskedLM)))
+    module = copy.deepcopy(tiny(kind) if head == "classifier" else WordChoiceModel(tiny(kind, AutoModelForMaskedLM)))
     generator = torch.Generator().manual_seed(4)
     for name, weight in module.named_parameters():
         if name.endswith("bias"):  # which is zero in a fresh model

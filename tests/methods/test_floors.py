@@ -28,7 +28,7 @@ from methods.explainers.shuffled_attention import ShuffledAttention
 from methods.seeded import generator
 from tasks.agreement.encoder import Encoder, Sizes
 from tasks.classification import Classification
-from tasks.masked_word_model import MaskedWordModel
+from tasks.word_choice_model import WordChoiceModel
 from tasks.pretrained import Pretrained
 from tests.architectures import KINDS, SIZES, blanks, example, tiny
 from tests.conftest import shared
@@ -225,7 +225,7 @@ def test_no_weight_of_any_model_is_kept(kind: str, masked: bool):
     else:
         model = tiny(kind, AutoModelForMaskedLM) if masked else tiny(kind)
     if masked and kind != "agreement":
-        model = MaskedWordModel(model)
+        model = WordChoiceModel(model)
     model = copy.deepcopy(model).requires_grad_(False)
     with torch.no_grad():
         for value in model.parameters():  # norms and biases are trained values too, not initial ones
@@ -250,8 +250,8 @@ def test_no_weight_of_any_model_is_kept(kind: str, masked: bool):
 
 @deberta_warns
 @pytest.mark.parametrize("kind", ["bert", "deberta-v2"])
-def test_a_masked_word_model_can_be_randomised(kind: str):
-    model = MaskedWordModel(tiny(kind, AutoModelForMaskedLM))
+def test_a_word_choice_model_can_be_randomised(kind: str):
+    model = WordChoiceModel(tiny(kind, AutoModelForMaskedLM))
     ones = [replace(example(n), position=2, candidates=[7, 9]) for n in (4, 7)]
     trace = Trace(model, collate(ones, "all", blanks(kind)))
     for of in (Rollout(), Saliency()):

@@ -14,7 +14,7 @@ from harness.tables import NO_GOLD
 from harness.tracing.batch import Batch, Example, Role, collate, pack, without
 from harness.tracing.run import Trace
 from tasks.masked_word import MaskedWord
-from tasks.masked_word_model import MaskedWordModel
+from tasks.word_choice_model import WordChoiceModel
 from tasks.pronouns.gap import Gap
 from tasks.pronouns.marked import Marked
 from tasks.pronouns.winobias import WinoBias
@@ -151,7 +151,7 @@ def test_the_trace_explains_the_mask(bert: Model):
     trace = Trace(bert.module, batch, output=MaskedWord.output)
     assert trace.logits.shape == (4, 2)
     assert trace.attention.shape[:3] == (4, 6, 12)
-    assert isinstance(bert.module, MaskedWordModel)
+    assert isinstance(bert.module, WordChoiceModel)
     whole = bert.module.inner(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
     expected = whole[torch.arange(4), batch.position].gather(1, batch.inputs["candidates"])
     torch.testing.assert_close(trace.logits, expected, atol=1e-4, rtol=0)

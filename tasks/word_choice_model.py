@@ -1,28 +1,29 @@
-"""A masked language model as a classifier that chooses between a few words at one token."""
+"""A language model as a classifier that chooses between a few words at one token: a masked word or the next one."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.modeling_outputs import SequenceClassifierOutputWithPast
 
 from harness.tracing.architecture import Architecture
 from harness.tracing.architectures import architecture_of
 from harness.tracing.run import called
 
 
-class MaskedWordModel(nn.Module):
+class WordChoiceModel(nn.Module):
     """The logits of each example's candidate words at its explained position.
 
     Args:
-        inner: a transformers model with a masked-language-model head, `...ForMaskedLM`.
+        inner: a transformers model with a language-model head, `...ForMaskedLM` or `...ForCausalLM`.
+        causal: whether it predicts the next word, from the tokens up to the explained position.
     """
 
     exclusive_classes = True
 
-    def __init__(self, inner: nn.Module):
+    def __init__(self, inner: nn.Module, causal: bool = False):
         super().__init__()
-        self.inner = inner
+        self.inner, self.causal = inner, causal
         self.training = inner.training  # a new module starts in train mode, even if nothing below it is
 
     @property
@@ -52,18 +53,18 @@ class MaskedWordModel(nn.Module):
         candidates: Tensor,
         output_attentions: bool = False,
         output_hidden_states: bool = False,
-        **more: Tensor,
-    ) -> SequenceClassifierOutput:
+        **more: Any,
+    ) -> SequenceClassifierOutputWithPast:
         """Logits `[batch, class]`, with the hidden states and attentions of all tokens where requested.
 
         Args:
             input_ids: `[batch, token]`.
-            attention_mask: `[batch, token]`.
+            attention_mask: `[batch, token]`; of a causal model that continues a prefix, `[batch, prefix + token]`.
             position: `[batch]`, the token at which the word is chosen.
             candidates: `[batch, class]`, vocabulary ids.
             output_attentions: whether to return them.
             output_hidden_states: whether to return them.
-            more: what else the inner model takes, e.g. `token_type_ids`.
+            more: what else the inner model takes, e.g. `token_type_ids`, or a causal model's `past_key_values`.
         """
 
         # Vocabulary logits are some 40 times as large as a hidden state: the head runs on the explained token alone.
@@ -72,6 +73,10 @@ class MaskedWordModel(nn.Module):
             rows = torch.arange(len(position), device=position.device)
             return type(output)(**{**output, "last_hidden_state": states[rows, position][:, None]})
 
+        if self.causal:
+            more.setdefault("use_cache", False)
+            if "position_ids" not in more:  # OPT would count them by the mask, and a masked token move all later ones
+                more["position_ids"] = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
         handle = self.base_model.register_forward_hook(keep_position)
         try:
             output = called(
@@ -84,4 +89,9 @@ class MaskedWordModel(nn.Module):
         finally:
             handle.remove()
         logits = output.logits[:, 0].gather(1, candidates)  # [batch, class]
-        return SequenceClassifierOutput(logits=logits, hidden_states=output.hidden_states, attentions=output.attentions)
+        return SequenceClassifierOutputWithPast(
+            logits=logits,
+            hidden_states=output.hidden_states,
+            attentions=output.attentions,
+            past_key_values=getattr(output, "past_key_values", None),
+        )

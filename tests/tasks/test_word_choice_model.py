@@ -5,7 +5,7 @@ from torch import nn
 
 from harness.tracing.batch import Batch, Example, Role, collate
 from harness.tracing.run import Trace
-from tasks.masked_word_model import MaskedWordModel
+from tasks.word_choice_model import WordChoiceModel
 
 SMALL = {
     "vocab_size": 50,
@@ -56,7 +56,7 @@ def test_the_logits_are_those_of_the_inner_model_at_the_position(inner: nn.Modul
     whole = inner(**inputs, output_hidden_states=True, output_attentions=True)
     rows = torch.arange(3)
     expected = whole.logits[rows, batch.position].gather(1, batch.inputs["candidates"])
-    seen = MaskedWordModel(inner)(**batch.inputs, output_hidden_states=True, output_attentions=True)
+    seen = WordChoiceModel(inner)(**batch.inputs, output_hidden_states=True, output_attentions=True)
     assert seen.logits.shape == (3, 2)
     torch.testing.assert_close(seen.logits, expected, atol=1e-6, rtol=0)
     assert len(seen.hidden_states) == len(whole.hidden_states) == 3
@@ -66,7 +66,7 @@ def test_the_logits_are_those_of_the_inner_model_at_the_position(inner: nn.Modul
 
 
 def test_the_head_sees_one_token(inner: nn.Module, batch: Batch):
-    model = MaskedWordModel(inner)
+    model = WordChoiceModel(inner)
     with torch.no_grad():
         assert model(**batch.inputs).logits.shape == (3, 2)
     widths = []
@@ -83,7 +83,7 @@ def test_the_head_sees_one_token(inner: nn.Module, batch: Batch):
 
 
 def test_no_hook_is_left_behind(inner: nn.Module, batch: Batch):
-    model = MaskedWordModel(inner)
+    model = WordChoiceModel(inner)
     model(**batch.inputs)
     assert not model.base_model._forward_hooks
     with pytest.raises(ValueError, match="fails on input of shape"):
@@ -92,7 +92,7 @@ def test_no_hook_is_left_behind(inner: nn.Module, batch: Batch):
 
 
 def test_gradients_reach_the_word_embedding(inner: nn.Module, batch: Batch):
-    model = MaskedWordModel(inner)
+    model = WordChoiceModel(inner)
     trace = Trace(model, batch, output="logit_difference")
     assert trace.attention.shape == (3, 2, 2, 9, 9)
     gradient = trace.gradient.norm(dim=-1)  # [batch, token]
@@ -104,7 +104,7 @@ def test_gradients_reach_the_word_embedding(inner: nn.Module, batch: Batch):
 
 
 def test_what_methods_read_from_a_model_comes_from_the_inner_model(inner: nn.Module):
-    model = MaskedWordModel(inner)
+    model = WordChoiceModel(inner)
     assert model.config is inner.config
     assert model.base_model is inner.base_model
     assert model.get_input_embeddings() is inner.get_input_embeddings()
