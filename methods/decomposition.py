@@ -7,7 +7,7 @@ plus the projection's bias (Kobayashi et al. 2020, equation 3). https://arxiv.or
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from harness.tracing.layer import LayerRun
 from harness.tracing.run import Trace
@@ -20,7 +20,7 @@ def summands(run: LayerRun, transformed: Tensor, rows: Tensor) -> Tensor:
     """Each key's summand of attention's output at queries `rows`, `[batch, row]` -> `[batch, row, key, hidden]`.
 
     `transformed` is `f^h(x_j)`, `[batch, key, head, hidden]`. The parts and the bias of the output projection add up
-    to the attention's output.
+    to the attention's output, `LayerRun.mixed`.
     """
     weights = at_rows(run.attention.transpose(1, 2), rows)  # [batch, row, head, key]
     return (weights.permute(0, 3, 1, 2) @ transformed).transpose(1, 2)
@@ -35,20 +35,27 @@ def transformed(run: LayerRun) -> Tensor:
     return torch.einsum("bhje,dhe->bjhd", run.value, projection)
 
 
+def written(run: LayerRun, rows: Tensor, parts: Tensor) -> Tensor:
+    """What the summands write to the residual stream: their shares of a norm of attention's output, if there is one."""
+    norm = run.layer.attention_output_norm
+    return parts if norm is None else norm.shares(parts, at_rows(run.mixed, rows))
+
+
+def without(run: LayerRun, rows: Tensor, parts: Tensor) -> Tensor:
+    """The layer's output at queries `rows` where one summand is taken away, `[batch, row, key, hidden]`."""
+    state = at_rows(run.state, rows)[:, :, None]
+    if run.layer.attention_output_norm is None:
+        attended = at_rows(run.attended, rows)[:, :, None] - parts
+    else:
+        attended = run.layer.attended(state, at_rows(run.mixed, rows)[:, :, None] - parts)
+    return run.layer.rest(attended, state)
+
+
 def add_residual(run: LayerRun, rows: Tensor, parts: Tensor) -> Tensor:
-    """The same summands, x_i added where the key is the query itself."""
+    """What the summands write, x_i added where the key is the query itself."""
+    parts = written(run, rows, parts)
     own = rows[:, :, None] == torch.arange(parts.shape[2], device=rows.device)  # [batch, row, key]
     return parts + own[..., None] * at_rows(run.state, rows)[:, :, None]
-
-
-def linear_norm(norm: nn.LayerNorm, parts: Tensor, total: Tensor) -> Tensor:
-    """Each summand's share of a LayerNorm, `[..., key, hidden]`, with the deviation of `total`, `[..., hidden]`.
-
-    The shares and the LayerNorm's bias add up to its output. Kobayashi et al. 2021, equation 7.
-    https://arxiv.org/abs/2109.07152
-    """
-    deviation = (total.var(dim=-1, correction=0) + norm.eps).sqrt()[..., None, None]
-    return (parts - parts.mean(dim=-1, keepdim=True)) / deviation * norm.weight
 
 
 def explained_rows(trace: Trace, measure: Measure) -> Tensor:

@@ -11,7 +11,8 @@ def positive_product(relevance: Tensor, gradient: Tensor) -> Tensor:
 
     `[batch, layer, head, query, key]` twice `-> [batch, layer, query, key]`.
     """
-    return (relevance.double() * gradient.double()).relu().mean(dim=2)
+    layers = zip(relevance.unbind(dim=1), gradient.unbind(dim=1), strict=True)
+    return torch.stack([(one.double() * other.double()).relu().mean(dim=1) for one, other in layers], dim=1)
 
 
 def without_own_entry(trace: Trace, rows: Tensor) -> Tensor:

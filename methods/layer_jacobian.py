@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import vjp
 
-from harness.tracing.layer import Layer
+from harness.tracing.layer import Layer, Norm
 
 AT_ONCE = 128  # cotangents per product: fewer are slow, more only take memory
 
@@ -146,7 +146,7 @@ def through_rest(layer: Layer, attended: Tensor) -> Tensor:
     return through_norm_(layer.attention_norm, attended, jacobian)
 
 
-def through_norm_(norm: nn.LayerNorm, state: Tensor, rows: Tensor) -> Tensor:
+def through_norm_(norm: Norm, state: Tensor, rows: Tensor) -> Tensor:
     """Cotangents `[token, row, hidden]` at a LayerNorm's output pulled to its input, in place.
 
     The derivative is `diag(gain) (1 - P)`, with `P` the projection on the unit state and on the vector of ones.
@@ -156,16 +156,15 @@ def through_norm_(norm: nn.LayerNorm, state: Tensor, rows: Tensor) -> Tensor:
     return rows.baddbmm_(rows @ plane.mT, plane, alpha=-1 / state.shape[-1])
 
 
-def _from_norm_(norm: nn.LayerNorm, state: Tensor, tangents: Tensor) -> None:
+def _from_norm_(norm: Norm, state: Tensor, tangents: Tensor) -> None:
     """Tangents `[token, hidden, column]` at a LayerNorm's input pushed to its output, in place."""
     gain, plane = _norm_parts(norm, state)
     tangents.baddbmm_(plane.mT, plane @ tangents, alpha=-1 / state.shape[-1])
     tangents.mul_(gain.mT)
 
 
-def _norm_parts(norm: nn.LayerNorm, state: Tensor) -> tuple[Tensor, Tensor]:
+def _norm_parts(norm: Norm, state: Tensor) -> tuple[Tensor, Tensor]:
     """The factor of each dimension, `[token, 1, hidden]`, and the two unit vectors: the normalised state, and ones."""
-    variance, mean = torch.var_mean(state, dim=-1, correction=0, keepdim=True)
-    deviation = (variance + norm.eps).sqrt()
-    unit = (state - mean) / deviation
-    return (norm.weight / deviation)[:, None], torch.stack([unit, torch.ones_like(unit)], dim=1)
+    deviation = norm.scale(state)
+    unit = (state - state.mean(dim=-1, keepdim=True)) / deviation
+    return (norm.gain / deviation)[:, None], torch.stack([unit, torch.ones_like(unit)], dim=1)

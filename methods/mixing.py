@@ -19,17 +19,19 @@ def check_parameters(residual: float, heads: str, read_out: str) -> None:
     check.choice("read_out", read_out, READ_OUTS)
 
 
+def _over_heads(trace: Trace, heads: str) -> Tensor:
+    """Heads aggregated layer by layer, so that no more than one layer's heads are held in float64."""
+    aggregate = {"mean": Tensor.mean, "max": Tensor.amax, "min": Tensor.amin}[heads]
+    return torch.stack([aggregate(layer.double(), dim=1) for layer in trace.attention_layers()], dim=1)
+
+
 def mixing(trace: Trace, residual: float, heads: str = "mean") -> Tensor:
     """`residual * I + (1 - residual) * A`, float64, rows summing to 1 (0 on padding).
 
     A is the mean, maximum or minimum over heads with its rows normalised (the mean's already are), or `each` head.
     `[batch, layer, query, key]`, for `each` head `[batch, layer, head, query, key]`.
     """
-    attention = trace.attention.double()
-    if heads == "mean":
-        attention = attention.mean(dim=2)
-    elif heads != "each":
-        attention = attention.amax(dim=2) if heads == "max" else attention.amin(dim=2)
+    attention = trace.attention.double() if heads == "each" else _over_heads(trace, heads)
     total = attention.sum(dim=-1, keepdim=True)
     attention = attention / total.where(total > 0, 1.0)
     real = trace.batch.attention_mask.double()  # [batch, token]

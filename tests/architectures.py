@@ -4,9 +4,10 @@ from functools import cache
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from harness.tracing.batch import Example, Role
+from tasks.word_choice_model import WordChoiceModel
 
 SIZES = {
     "vocab_size": 60,
@@ -38,6 +39,28 @@ KINDS: dict[str, dict] = {
     "albert": SIZES | {"embedding_size": 16},
     "deberta-v2": SIZES | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False},
     "mpnet": SIZES | {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2},  # a type that is in none of our tables
+    "modernbert": SIZES
+    | {"bos_token_id": 50, "cls_token_id": 50, "eos_token_id": 51, "sep_token_id": 51}
+    | {"local_attention": 6, "global_attn_every_n_layers": 2, "reference_compile": False},
+}
+DECODER = SIZES | {"bos_token_id": 50, "eos_token_id": 51, "tie_word_embeddings": False}
+GROUPED = DECODER | {"num_key_value_heads": 2, "head_dim": 8}
+WINDOWS = {"sliding_window": 5, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
+DECODERS: dict[str, dict] = {
+    "gpt2": DECODER | {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 40, "n_inner": 48},
+    "opt": DECODER | {"ffn_dim": 48, "word_embed_proj_dim": 32, "activation_function": "relu"},
+    "opt post-LN": DECODER | {"ffn_dim": 48, "word_embed_proj_dim": 16, "do_layer_norm_before": False},
+    "gpt_neox": DECODER | {"rotary_pct": 0.5},
+    "gpt_neox serial": DECODER | {"use_parallel_residual": False},
+    "llama": GROUPED,
+    "mistral": GROUPED | {"sliding_window": 5},
+    "qwen2": GROUPED,
+    "qwen3": GROUPED,
+    "gemma": GROUPED | {"hidden_activation": "gelu_pytorch_tanh"},
+    "gemma2": GROUPED
+    | WINDOWS
+    | {"attn_logit_softcapping": 5.0, "final_logit_softcapping": 8.0, "query_pre_attn_scalar": 8},
+    "gemma3_text": GROUPED | WINDOWS | {"query_pre_attn_scalar": 8},
 }
 CLS, SEP, UNK, MASK = 50, 51, 52, 53
 
@@ -47,18 +70,26 @@ def tiny(kind: str, head: type = AutoModelForSequenceClassification) -> nn.Modul
     """The model, in eval mode, eager attention, frozen."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        model = head.from_config(AutoConfig.for_model(kind, **KINDS[kind]), attn_implementation="eager")
-    return model.eval().requires_grad_(False)
+        head = AutoModelForCausalLM if kind in DECODERS else head
+        model = head.from_config(AutoConfig.for_model(kind.split()[0], **(KINDS | DECODERS)[kind]), attn_implementation="eager")
+        for name, parameter in model.named_parameters():  # biases and gains of a new model would hide a missing one
+            if kind in DECODERS and parameter.dim() == 1:
+                torch.nn.init.normal_(parameter, mean=float("norm" in name and "bias" not in name), std=0.2)
+    model = model.eval().requires_grad_(False)
+    return WordChoiceModel(model, causal=True) if kind in DECODERS else model
 
 
 def blanks(kind: str) -> dict[str, int | None]:
     """Ids that replace a removed token."""
-    return {"unk": UNK, "mask": MASK, "pad": KINDS[kind]["pad_token_id"]}
+    return {"unk": UNK, "mask": MASK, "pad": (KINDS | DECODERS)[kind]["pad_token_id"]}
 
 
-def example(length: int, seed: int = 0, pair: bool = False) -> Example:
-    """CLS, random words, perhaps a separator and more words, and the end token."""
+def example(length: int, seed: int = 0, pair: bool = False, kind: str = "bert") -> Example:
+    """CLS, random words, perhaps a separator and more words, and the end token; of a decoder CLS and words."""
     words = torch.randint(3, 50, (length,), generator=torch.Generator().manual_seed(seed)).tolist()
+    if kind in DECODERS:
+        roles = [Role.CLS, *[Role.CONTENT] * (length - 1), Role.PREDICTS]
+        return Example(f"{length}-{seed}", [CLS, *words], roles, length, 0, candidates=[7 + seed, 30])
     ids = [CLS, *words, SEP]
     roles = [Role.CLS, *[Role.CONTENT] * length, Role.FINAL]
     if pair:

@@ -12,24 +12,32 @@ HeadSteps = tuple[str | Callable[[Tensor], Tensor], ...]  # dotted paths, and fu
 class Architecture:
     """Dotted paths: to the layers inside the model's body, to a layer's parts inside it, to heads inside the model.
 
+    A linear map that is a part of a fused one has its number after the path: `path:0` is the first of three, `path:1/2`
+    the second of two, and `path:2/3/head` the third of each head's three. A layer lacks a part
+    that is an identity or None.
+
     Args:
         layers: the list of layers, under the body: `base_model` of a transformers model, or the model itself.
-        query: a linear map; `path:0` is the first third of a fused one.
-        key: a linear map.
         value: a linear map.
         attention_output: the projection of the heads' outputs.
-        attention_norm: the LayerNorm after attention and its residual, or before attention (`pre_norm`).
-        inner: the feed-forward's first linear map.
+        attention_norm: the norm after attention and its residual, or before attention (`pre_norm`).
+        inner: the feed-forward's first linear map; where there is a gate, the one that is multiplied by it.
         activation: the feed-forward's activation.
-        outer: the feed-forward's second linear map.
-        feed_forward_norm: the LayerNorm after the feed-forward and its residual, or before it (`pre_norm`).
+        outer: the feed-forward's last linear map.
+        feed_forward_norm: the norm after the feed-forward and its residual, or before it (`pre_norm`).
         logits: for each kind of head, the steps from the explained token's last state to the logits.
-        pre_norm: whether the LayerNorms come before attention and feed-forward.
+        pre_norm: whether the norms come before attention and feed-forward.
+        query: a linear map, and `key` another, where attention is the softmax of their product over all tokens alone:
+            no rotation, no window, no causal mask. None elsewhere.
+        key: see `query`.
+        attention_output_norm: the norm of attention's output, before it joins the residual stream.
+        gate: the linear map before the activation, whose result multiplies `inner`'s.
+        feed_forward_output_norm: the norm of the feed-forward's output, before it joins the residual stream.
+        parallel: whether the feed-forward reads the layer's input.
+        added_gain: what is added to a norm's stored gain: 1 where it is stored as its difference from 1.
     """
 
     layers: str
-    query: str
-    key: str
     value: str
     attention_output: str
     attention_norm: str
@@ -39,6 +47,13 @@ class Architecture:
     feed_forward_norm: str
     logits: tuple[HeadSteps, ...]
     pre_norm: bool = False
+    query: str | None = None
+    key: str | None = None
+    attention_output_norm: str | None = None
+    gate: str | None = None
+    feed_forward_output_norm: str | None = None
+    parallel: bool = False
+    added_gain: float = 0.0
 
     def inside(self, name: str) -> "Architecture":
         """The same of a module that holds such a model as its attribute `name`, and its body as `base_model`."""

@@ -1,16 +1,16 @@
-"""A Transformer layer taken apart: its linear maps, and the states that a run computes between them."""
+"""A Transformer layer taken apart: its linear maps and norms, and the states that a run computes between them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear map, whatever kind of module holds it."""
+    """A linear map, whatever kind of module holds it; one without a bias has a bias of zeros."""
 
     weight: Tensor  # [out, in]
     bias: Tensor  # [out]
@@ -25,58 +25,134 @@ class Linear:
 
 
 @dataclass(frozen=True)
+class Norm:
+    """LayerNorm, or RMSNorm, which neither centres a state nor has a bias (then zeros)."""
+
+    gain: Tensor  # [hidden]
+    bias: Tensor  # [hidden]
+    epsilon: float
+    centred: bool
+
+    def __call__(self, state: Tensor) -> Tensor:
+        """`[..., hidden] -> [..., hidden]`."""
+        if self.centred:
+            return functional.layer_norm(state, self.gain.shape, self.gain, self.bias, self.epsilon)
+        return state / self.scale(state) * self.gain
+
+    def scale(self, state: Tensor) -> Tensor:
+        """What a state is divided by: its deviation, or its root mean square, `[..., hidden] -> [..., 1]`."""
+        if self.centred:
+            return (state.var(dim=-1, correction=0, keepdim=True) + self.epsilon).sqrt()
+        return (state.square().mean(dim=-1, keepdim=True) + self.epsilon).sqrt()
+
+    def shares(self, parts: Tensor, total: Tensor) -> Tensor:
+        """Each part's share of the output, `[..., part, hidden]`, with the scale of `total`, `[..., hidden]`.
+
+        The shares of parts that add up to the total, and the bias, add up to the norm's output.
+        """
+        return self._centred(parts) / self.scale(total)[..., None, :] * self.gain
+
+    def _centred(self, state: Tensor) -> Tensor:
+        return state - state.mean(dim=-1, keepdim=True) if self.centred else state
+
+
+@dataclass(frozen=True)
 class Layer:
-    """One encoder layer; its methods are the layer's own arithmetic, differentiable, without dropout.
+    """One layer; its methods are the layer's own arithmetic, differentiable, without dropout.
 
     Post-LN: `middle = norm(state + attended)`, `output = norm(middle + feed_forward(middle))`. Pre-LN (`pre_norm`):
-    the LayerNorms come before attention and feed-forward, and the residual stream bypasses both.
+    the norms come before attention and feed-forward, and the residual stream bypasses both. In a `parallel` layer the
+    feed-forward reads the layer's input instead of `middle`.
+
+    Rotations, norms of queries and keys, caps and windows change only attention's weights, which every method takes
+    from the model's own run, so that a layer does not describe them.
+
+    Attributes:
+        heads: of queries; `value_heads` may be fewer, each shared by a group of them.
+        query: None, with `key`, where the weights are not the softmax of their product alone.
+        attention_norm: before attention, or after it and its residual; None where the layer has none there.
+        attention_output_norm: of attention's output, before it joins the residual stream.
+        gate: multiplies, after the activation, what the `inner` map gives; None for a plain feed-forward.
+        feed_forward_output_norm: of the feed-forward's output, before it joins the residual stream.
     """
 
     heads: int
     pre_norm: bool
-    query: Linear
-    key: Linear
     value: Linear
     attention_output: Linear
-    attention_norm: nn.LayerNorm
+    attention_norm: Norm | None
     inner: Linear
     activation: Callable[[Tensor], Tensor]
     outer: Linear
-    feed_forward_norm: nn.LayerNorm
+    feed_forward_norm: Norm | None
+    query: Linear | None = None
+    key: Linear | None = None
+    value_heads: int | None = None
+    attention_output_norm: Norm | None = None
+    gate: Linear | None = None
+    feed_forward_output_norm: Norm | None = None
+    parallel: bool = False
 
     def read(self, state: Tensor) -> Tensor:
         """What queries, keys and values are computed from, `[..., token, hidden]`."""
-        return self.attention_norm(state) if self.pre_norm else state
+        return normed(self.attention_norm, state) if self.pre_norm else state
 
     def by_head(self, state: Tensor) -> Tensor:
         """`[..., token, hidden] -> [..., head, token, size]`."""
         return state.unflatten(-1, (self.heads, -1)).transpose(-3, -2)
 
+    def repeated(self, values: Tensor, dim: int) -> Tensor:
+        """Values of the value heads, along `dim`, as those of the heads that share them."""
+        groups = self.heads // (self.value_heads or self.heads)
+        return values if groups == 1 else values.repeat_interleave(groups, dim=dim)
+
+    def values(self, state: Tensor) -> Tensor:
+        """Each head's value vectors with their bias, `[..., token, hidden] -> [..., head, token, size]`."""
+        values = self.value(self.read(state)).unflatten(-1, (self.value_heads or self.heads, -1))
+        return self.repeated(values, -2).transpose(-3, -2)
+
     def attention(self, state: Tensor) -> Tensor:
         """Weights where no token is masked, `[..., token, hidden] -> [..., head, query, key]`."""
+        if self.query is None or self.key is None:
+            raise ValueError("this layer's attention is not the softmax of its queries and keys alone")
         read = self.read(state)
         query, key = self.by_head(self.query(read)), self.by_head(self.key(read))
         return (query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5).softmax(dim=-1)
 
     def heads_output(self, state: Tensor, attention: Tensor) -> Tensor:
         """The heads' outputs side by side, before the output projection, `[..., query, hidden]`."""
-        mixed = attention @ self.by_head(self.value(self.read(state)))  # [..., head, query, size]
-        return mixed.transpose(-3, -2).flatten(-2)
+        return (attention @ self.values(state)).transpose(-3, -2).flatten(-2)
 
-    def rest(self, attended: Tensor) -> Tensor:
-        """From the state plus attention's output to the layer's output, token by token, `[..., hidden]`."""
-        middle = self.middle(attended)
-        summed = middle + self.feed_forward(middle)
-        return summed if self.pre_norm else self.feed_forward_norm(summed)
+    def attended(self, state: Tensor, mixed: Tensor) -> Tensor:
+        """The state plus attention's output `mixed`, after the norm of that output if there is one, `[..., hidden]`."""
+        return state + (mixed if self.attention_output_norm is None else self.attention_output_norm(mixed))
 
     def middle(self, attended: Tensor) -> Tensor:
         """Where the feed-forward's residual branches off, `[..., hidden]`."""
-        return attended if self.pre_norm else self.attention_norm(attended)
+        return attended if self.pre_norm else normed(self.attention_norm, attended)
 
     def feed_forward(self, middle: Tensor) -> Tensor:
         """The feed-forward's output without its residual, `[..., hidden]`."""
-        inner = self.inner(self.feed_forward_norm(middle) if self.pre_norm else middle)
-        return self.outer(self.activation(inner))
+        read = normed(self.feed_forward_norm, middle) if self.pre_norm else middle
+        inner = self.inner(read)
+        inner = self.activation(inner) if self.gate is None else self.activation(self.gate(read)) * inner
+        outer = self.outer(inner)
+        return outer if self.feed_forward_output_norm is None else self.feed_forward_output_norm(outer)
+
+    def summed(self, attended: Tensor, state: Tensor) -> Tensor:
+        """The middle plus the feed-forward's output, before a post-LN layer's last norm, `[..., hidden]`."""
+        middle = self.middle(attended)
+        return middle + self.feed_forward(state if self.parallel else middle)
+
+    def rest(self, attended: Tensor, state: Tensor) -> Tensor:
+        """From the layer's input and what attention has made of it to its output, token by token, `[..., hidden]`."""
+        summed = self.summed(attended, state)
+        return summed if self.pre_norm else normed(self.feed_forward_norm, summed)
+
+
+def normed(norm: Norm | None, state: Tensor) -> Tensor:
+    """The norm of a state, or the state where there is none."""
+    return state if norm is None else norm(state)
 
 
 @dataclass(frozen=True)
@@ -87,7 +163,8 @@ class LayerRun:
         state: the layer's input, `[batch, token, hidden]`.
         attention: `[batch, head, query, key]`, zero on padding.
         value: value vectors with their bias, `[batch, head, token, size]`.
-        attended: state plus attention's output, bias included, `[batch, token, hidden]`.
+        mixed: attention's output, bias included, before a norm of its own, `[batch, token, hidden]`.
+        attended: state plus attention's output, `[batch, token, hidden]`.
         middle: the same after its LayerNorm where the layer is post-LN.
         summed: middle plus the feed-forward's output, before the last LayerNorm of a post-LN layer.
         output: `[batch, token, hidden]`.
@@ -97,6 +174,7 @@ class LayerRun:
     state: Tensor
     attention: Tensor
     value: Tensor
+    mixed: Tensor
     attended: Tensor
     middle: Tensor
     summed: Tensor
@@ -106,9 +184,10 @@ class LayerRun:
 @torch.no_grad()
 def layer_run(layer: Layer, state: Tensor, attention: Tensor) -> LayerRun:
     """Run a layer from its true input `[batch, token, hidden]` under attention `[batch, head, query, key]`."""
-    value = layer.by_head(layer.value(layer.read(state)))
-    attended = state + layer.attention_output((attention @ value).transpose(1, 2).flatten(2))
+    value = layer.values(state)
+    mixed = layer.attention_output((attention @ value).transpose(1, 2).flatten(2))
+    attended = layer.attended(state, mixed)
     middle = layer.middle(attended)
-    summed = middle + layer.feed_forward(middle)
-    output = summed if layer.pre_norm else layer.feed_forward_norm(summed)
-    return LayerRun(layer, state, attention, value, attended, middle, summed, output)
+    summed = middle + layer.feed_forward(state if layer.parallel else middle)
+    output = summed if layer.pre_norm else normed(layer.feed_forward_norm, summed)
+    return LayerRun(layer, state, attention, value, mixed, attended, middle, summed, output)

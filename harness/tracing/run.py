@@ -17,7 +17,7 @@ from harness.tracing.batch import TEXT_WIDE, Batch
 from harness.tracing.guards import REMEDY, check_attentions, finite, lacking
 from harness.tracing.layer import LayerRun, layer_run
 from harness.tracing.meter import Made, made_once, metered, uncounted
-from harness.tracing.model_parts import layer_parts
+from harness.tracing.model_parts import layer_parts, model_layers
 
 OUTPUTS = ("probability", "logit", "difference", "logit_difference")
 READ_OUTS = ("head", "row", "max", "mean", "sum")
@@ -26,7 +26,10 @@ TARGETS = ("predicted", "gold")
 
 NEGLIGIBLE = 1e-6  # of what the head reads
 TURNED = ("xlnet",)  # model types that embed [token, batch]
-OPTIONAL = ("attention_mask", "token_type_ids", "output_attentions")  # FNet takes no mask, XLM no token types
+OPTIONAL = (  # FNet takes no mask, XLM no token types, Bloom no positions
+    *("attention_mask", "token_type_ids", "position_ids"),
+    *("output_attentions", "use_cache", "past_key_values"),
+)
 
 
 class RoundingNoise(UserWarning):
@@ -65,7 +68,8 @@ class Trace:
         hidden: `[batch, layer + 1, token, hidden]`; 0 is the first layer's input.
         exclusive: whether the classes exclude each other, so that probabilities are a softmax; otherwise each class is
             a question of its own, and its probability a sigmoid.
-        states: the hidden states as the model returned them, on the graph.
+        states: the hidden states, on the graph: the first layer's input, and each layer's output, the last one's
+            before a norm that follows it (where the layers can be found).
         lacks: why the model has no attention weights; None where it has them.
         embedding: `[batch, token, hidden]`, the word embedding's output, a leaf of the graph.
         target: `[batch]`, the explained class.
@@ -94,7 +98,7 @@ class Trace:
         self.moves_embedding, self.padded = embedding is not None, padded
         self.exclusive = exclusive_classes(model)
         leaf = None if embedding is None else embedding.detach().requires_grad_(True)
-        with torch.enable_grad(), self._word_embedding(leaf) as seen, _last_state(model) as last:
+        with torch.enable_grad(), self._word_embedding(leaf) as seen, _last_state(model) as last, _output(model) as own:
             result = called(model, batch.inputs, output_attentions=True, output_hidden_states=True)
         if not hasattr(result, "logits"):
             raise ValueError(
@@ -121,9 +125,10 @@ class Trace:
         self._padded_pairs = ~(real[:, :, None] & real[:, None, :])[:, None, None]  # [batch, 1, 1, query, key]
         if self.lacks is None:
             check_attentions(self._attentions, batch, self.causal)
-            stacked = torch.stack([layer.detach() for layer in self._attentions], dim=1)
-            self._attention = stacked.masked_fill(self._padded_pairs, 0.0)  # [batch, layer, head, query, key]
+        self._attention: Tensor | None = None  # stacked when it is first asked for
         self.states: tuple[Tensor, ...] = result.hidden_states
+        if own and own[-1].shape == self.states[-1].shape:  # the model's own last state is its final norm's
+            self.states = (*self.states[:-1], own[-1])
         self._first_state: Tensor = result.hidden_states[0]
         self._last_state = last[0] if last else result.hidden_states[-1]
         self.by_position = False  # whether the explained position's row is read, whatever the head reads
@@ -141,11 +146,22 @@ class Trace:
         """`[batch, layer, head, query, key]`; ValueError for a model without attention weights."""
         if self.lacks is not None:
             raise ValueError(self.lacks)
+        if self._attention is None:
+            stacked = torch.stack([layer.detach() for layer in self._attentions], dim=1)
+            self._attention = stacked.masked_fill(self._padded_pairs, 0.0)
         return self._attention
 
     @attention.setter
     def attention(self, attention: Tensor) -> None:
         self._attention = attention
+
+    def attention_layers(self) -> Iterator[Tensor]:
+        """Each layer's attention, `[batch, head, query, key]`: as `attention`, without holding all layers' at once."""
+        if self._attention is not None or self.lacks is not None:
+            yield from self.attention.unbind(dim=1)
+            return
+        for layer in self._attentions:
+            yield layer.detach().masked_fill(self._padded_pairs[:, 0], 0.0)
 
     @cached_property
     def hidden(self) -> Tensor:
@@ -276,8 +292,8 @@ class Trace:
         """
         real = self.batch.attention_mask.bool()
         runs = []
-        for index, layer in enumerate(layer_parts(self.model)):
-            runs.append(layer_run(layer, self.hidden[:, index], self.attention[:, index]))
+        for index, (layer, attention) in enumerate(zip(layer_parts(self.model), self.attention_layers(), strict=True)):
+            runs.append(layer_run(layer, self.hidden[:, index], attention))
             ours, theirs = runs[-1].output[real], self.hidden[:, index + 1][real]
             if (ours - theirs).norm() > (1e-3 if ours.dtype.itemsize > 2 else 5e-2) * theirs.norm():
                 raise ValueError(
@@ -443,6 +459,28 @@ def exclusive_classes(model: nn.Module) -> bool:
     if declared is not None:
         return bool(declared)
     return getattr(getattr(model, "config", None), "problem_type", None) != "multi_label_classification"
+
+
+@contextmanager
+def _output(model: nn.Module) -> Iterator[list[Tensor]]:
+    """The last layer's own output; nothing for a model type that is not known."""
+    seen: list[Tensor] = []
+    try:
+        last = model_layers(model)[-1]
+    except (ValueError, AttributeError):
+        yield seen
+        return
+
+    def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+        state = output[0] if isinstance(output, tuple) else output
+        if isinstance(state, Tensor):
+            seen.append(state)
+
+    handle = last.register_forward_hook(hook)
+    try:
+        yield seen
+    finally:
+        handle.remove()
 
 
 @contextmanager

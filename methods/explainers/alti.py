@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from harness.tracing.layer import LayerRun
 from harness.tracing.model_parts import layer_parts
 from harness.tracing.run import Trace
-from methods.decomposition import add_residual, at_rows, linear_norm, rolled_out
+from methods.decomposition import add_residual, at_rows, rolled_out
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,9 @@ class Alti:
 
 def _contribution(run: LayerRun, rows: Tensor, parts: Tensor) -> Tensor:
     parts = add_residual(run, rows, parts)
-    if not run.layer.pre_norm:
-        parts = linear_norm(run.layer.attention_norm, parts, at_rows(run.attended, rows))
+    norm = run.layer.attention_norm
+    if norm is not None and not run.layer.pre_norm:
+        parts = norm.shares(parts, at_rows(run.attended, rows))
     output = at_rows(run.middle, rows)[:, :, None].double()  # [batch, row, 1, hidden]
     # Norm minus distance, dimension by dimension: the difference of two nearly equal sums would lose digits
     return (output.abs() - (output - parts).abs()).sum(dim=-1).clamp(min=0)

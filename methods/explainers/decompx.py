@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import check
-from harness.tracing.layer import Layer, Linear
+from harness.tracing.layer import Layer, Linear, Norm
 from harness.tracing.model_parts import Step, layer_parts, logit_steps
 from harness.tracing.run import Trace
 
@@ -26,8 +26,8 @@ class DecompX:
     """Each token's part of the explained logit, or of the explained position's state after each layer.
 
     From the first layer's input on, a state is the sum of one vector per input token. Linear maps act on each vector
-    separately, and so does a LayerNorm, with its actual deviation; an activation multiplies all of them by its output
-    over its input. A bias is split between the vectors in proportion to their absolute dot products with it (evenly
+    separately, and so does a norm, with its actual scale; an activation multiplies all of them by its output over its
+    input. The paper has no gated feed-forward; here the two factors of its product share it equally. A bias is split between the vectors in proportion to their absolute dot products with it (evenly
     where all are zero). So the parts of a logit add up to it, and the vectors to the state.
 
     No passes beyond the trace's; memory a few times tokens^2 x hidden, for one sentence and layer at a time.
@@ -65,12 +65,13 @@ class DecompX:
 
     def shares(self, trace: Trace) -> Tensor:
         """Parts of the explained logit or difference of logits, float64, `[batch, 1, token]`, zero on padding."""
-        steps = logit_steps(trace.model)
+        words = trace.batch.inputs.get("candidates")
         width = trace.batch.input_ids.shape[1]
         rows = []
         for index, vectors in enumerate(self._explained(trace)):
             with torch.no_grad():
-                parts = through_steps(_with_classes(steps, trace, index), vectors[-1])  # [source, class]
+                steps = logit_steps(trace.model, None if words is None else words[index])
+                parts = through_steps(steps, vectors[-1])  # [source, class]
             off = (parts.sum(dim=0) - trace.logits[index]).norm() / trace.logits[index].norm()
             if off > (1e-2 if parts.dtype.itemsize > 2 else 0.1):
                 raise ValueError(
@@ -125,25 +126,45 @@ def through_layer(layer: Layer, attention: Tensor, parts: Tensor, width: int, bi
     With `bias_with_key` the value's bias stays with the source that is the key itself.
     """
     n = len(parts)
-    read = through_norm(layer.attention_norm, parts) if layer.pre_norm else parts
-    value = layer.value.without_bias(read)
+    value = layer.value.without_bias(through_norm(layer.attention_norm, parts) if layer.pre_norm else parts)
     bias = layer.attention_output.bias
     if bias_with_key:
         own = torch.arange(n, device=parts.device)
         value[own, own] += layer.value.bias
-    else:
-        bias = bias + layer.attention_output.without_bias(layer.value.bias)  # attention's rows sum to 1
-    value = value.unflatten(-1, (layer.heads, -1)).permute(2, 0, 1, 3).flatten(2)  # [head, key, source * size]
+    else:  # attention's rows sum to 1
+        value_bias = layer.value.bias.unflatten(0, (layer.value_heads or layer.heads, -1))
+        bias = bias + layer.attention_output.without_bias(layer.repeated(value_bias, 0).flatten())
+    value = layer.repeated(value.unflatten(-1, (layer.value_heads or layer.heads, -1)), -2)
+    value = value.permute(2, 0, 1, 3).flatten(2)  # [head, key, source * size]
     pieces = []
     for rows in torch.arange(n, device=parts.device).split(width):
         mixed = (attention[:, rows] @ value).unflatten(-1, (n, -1))  # [head, row, source, size]
         mixed = mixed.permute(1, 2, 0, 3).flatten(2)  # [row, source, hidden]
-        attended = add_bias(parts[rows] + layer.attention_output.without_bias(mixed), bias)
+        mixed = layer.attention_output.without_bias(mixed)
+        if layer.attention_output_norm is None:
+            attended = add_bias(parts[rows] + mixed, bias)
+        else:
+            attended = parts[rows] + through_norm(layer.attention_output_norm, add_bias(mixed, bias))
         middle = attended if layer.pre_norm else through_norm(layer.attention_norm, attended)
-        inner = through_norm(layer.feed_forward_norm, middle) if layer.pre_norm else middle
-        summed = middle + through_steps([layer.inner, layer.activation, layer.outer], inner)
+        summed = middle + through_feed_forward(layer, parts[rows] if layer.parallel else middle)
         pieces.append(summed if layer.pre_norm else through_norm(layer.feed_forward_norm, summed))
     return torch.cat(pieces)
+
+
+def through_feed_forward(layer: Layer, parts: Tensor) -> Tensor:
+    """Vectors `[..., source, hidden]` through a feed-forward and its norms.
+
+    A gate multiplies two sums of vectors. Of a pair of vectors, one from each sum, either gets half of the product, so
+    that a source's part is half its gate times the whole of the other, and half the other way round.
+    """
+    read = through_norm(layer.feed_forward_norm, parts) if layer.pre_norm else parts
+    if layer.gate is None:
+        inner = through_steps([layer.inner, layer.activation], read)
+    else:
+        gate, inner = through_steps([layer.gate, layer.activation], read), through_steps([layer.inner], read)
+        inner = (gate * inner.sum(dim=-2, keepdim=True) + gate.sum(dim=-2, keepdim=True) * inner) / 2
+    outer = through_steps([layer.outer], inner)
+    return outer if layer.feed_forward_output_norm is None else through_norm(layer.feed_forward_output_norm, outer)
 
 
 def through_steps(steps: list[Step], parts: Tensor) -> Tensor:
@@ -151,17 +172,16 @@ def through_steps(steps: list[Step], parts: Tensor) -> Tensor:
     for step in steps:
         if isinstance(step, Linear):
             parts = add_bias(step.without_bias(parts), step.bias)
-        elif isinstance(step, nn.LayerNorm):
+        elif isinstance(step, Norm):
             parts = through_norm(step, parts)
         else:
             parts = through_activation(step, parts)
     return parts
 
 
-def through_norm(norm: nn.LayerNorm, parts: Tensor) -> Tensor:
-    """Vectors `[..., source, hidden]` through a LayerNorm with the deviation of their sum."""
-    deviation = (parts.sum(dim=-2).var(dim=-1, correction=0) + norm.eps).sqrt()[..., None, None]
-    return add_bias((parts - parts.mean(dim=-1, keepdim=True)) / deviation * norm.weight, norm.bias)
+def through_norm(norm: Norm | None, parts: Tensor) -> Tensor:
+    """Vectors `[..., source, hidden]` through a norm with the scale of their sum."""
+    return parts if norm is None else add_bias(norm.shares(parts, parts.sum(dim=-2)), norm.bias)
 
 
 def through_activation(activation: Callable[[Tensor], Tensor], parts: Tensor) -> Tensor:
@@ -177,12 +197,3 @@ def add_bias(parts: Tensor, bias: Tensor) -> Tensor:
     total = weights.sum(dim=-1, keepdim=True)
     weights = torch.where(total > 0, weights / total, 1 / parts.shape[-2])
     return parts + weights[..., None] * bias
-
-
-def _with_classes(steps: list[Step], trace: Trace, index: int) -> list[Step]:
-    """The words that the model chooses between, out of the whole vocabulary."""
-    last = steps[-1]
-    if "candidates" not in trace.batch.inputs or not isinstance(last, Linear):
-        return steps
-    words = trace.batch.inputs["candidates"][index]
-    return [*steps[:-1], Linear(last.weight[words], last.bias[words])]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from harness.tracing.layer import LayerRun
 from harness.tracing.model_parts import layer_parts
 from harness.tracing.run import Trace
-from methods.decomposition import add_residual, at_rows, linear_norm, rolled_out
+from methods.decomposition import add_residual, at_rows, rolled_out
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,6 @@ class GlobEnc:
 def _norm(run: LayerRun, rows: Tensor, parts: Tensor) -> Tensor:
     parts = add_residual(run, rows, parts)
     if not run.layer.pre_norm:
-        parts = linear_norm(run.layer.attention_norm, parts, at_rows(run.attended, rows))
-        parts = linear_norm(run.layer.feed_forward_norm, parts, at_rows(run.summed, rows))
+        for norm, total in ((run.layer.attention_norm, run.attended), (run.layer.feed_forward_norm, run.summed)):
+            parts = parts if norm is None else norm.shares(parts, at_rows(total, rows))
     return parts.norm(dim=-1)

@@ -4,7 +4,7 @@ https://arxiv.org/abs/1908.04211; for single heads: Pascual et al. 2021, section
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -14,11 +14,13 @@ from torch.linalg import vector_norm
 
 from harness import check
 from harness.tracing.layer import Layer
+from harness.tracing.layer_calls import layer_calls
 from harness.tracing.model_parts import layer_parts
 from harness.tracing.run import Trace
 from methods.layer_jacobian import Heads, LayerJacobian, Workspace, through_rest
 
 OUTPUTS = ("layer", "head")
+Call = Callable[[Tensor], tuple[Tensor, Tensor]]  # a layer's input -> its heads' outputs side by side, and its output
 
 
 class Squares(NamedTuple):
@@ -36,7 +38,9 @@ class HiddenTokenAttribution:
     model has one there. A row whose derivatives are all zero is NaN.
 
     Memory for the exact Jacobian grows as tokens x (layers + 15) x hidden^2, whatever the token budget. The states of
-    layers and of heads come from one computation.
+    layers and of heads come from one computation. Where attention is more than the softmax of queries and keys (in a
+    decoder, or with rotations), the model's own layers are differentiated instead, whose exact Jacobian takes hidden x
+    layers^2 / 2 backward passes through one layer: choose `samples` there.
 
     Args:
         of: the state: each `layer`'s output, or each `head`'s, before the output projection.
@@ -68,45 +72,59 @@ class HiddenTokenAttribution:
 
     def squares(self, trace: Trace) -> Tensor:
         """The squared norms, or their estimates, float64, `[batch, layer, (head,) token]`, zero on padding."""
-        if self.samples is None:
+        layers, rows = [run.layer for run in trace.layer_runs], []
+        closed = all(layer.query is not None for layer in layers)
+        if self.samples is None and closed:
             return getattr(trace.once(jacobian_squares), self.of)
-        layers, rows = _layers(trace), []
         for index, states in enumerate(_states(trace, layers)):
-            directions = self._directions(trace.batch.examples[index].id, layers, states)
-            squares = self._sampled(layers, states, int(trace.position[index]), directions, trace.token_budget)
+            calls: Sequence[Call] = [_call(layer) for layer in layers] if closed else layer_calls(trace, index)
+            sizes = [layer.attention_output.weight.shape[1] if self.of == "head" else states.shape[-1] for layer in layers]
+            directions = self._directions(trace.batch.examples[index].id, layers[0].heads, sizes).to(states)
+            squares = self._pulled_back(calls, states, int(trace.position[index]), directions, trace.token_budget)
+            squares = squares.sum(dim=2) if self.samples is None else squares.mean(dim=2)
             rows.append(_padded(squares if self.of == "head" else squares[:, 0], trace))
         return torch.stack(rows)
 
-    def _directions(self, example: str, layers: Sequence[Layer], states: Tensor) -> Tensor:
+    def _directions(self, example: str, heads: int, sizes: Sequence[int]) -> Tensor:
         """Cotangents at the explained state, `[layer, group, direction, hidden]`; a group is a head, or all of it."""
-        groups = layers[0].heads if self.of == "head" else 1
+        groups, size = heads if self.of == "head" else 1, sizes[0]
+        if self.samples is None:
+            unit = torch.eye(size).unflatten(0, (groups, -1))
+            return unit.expand(len(sizes), -1, -1, -1)
         digest = hashlib.sha256(f"{self.seed}:{example}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
-        shape = (len(layers), groups, self.samples or 1, states.shape[-1] // groups)
+        shape = (len(sizes), groups, self.samples, size // groups)
         drawn = torch.randn(shape, dtype=torch.float64, generator=generator)
         own = torch.eye(groups, dtype=torch.float64)[:, None, :, None]  # a head's directions are zero in the others
-        return (drawn[:, :, :, None] * own).flatten(-2).to(states)
+        return (drawn[:, :, :, None] * own).flatten(-2)
 
-    def _sampled(
-        self, layers: Sequence[Layer], states: Tensor, position: int, directions: Tensor, token_budget: int
+    def _pulled_back(
+        self, calls: Sequence[Call], states: Tensor, position: int, directions: Tensor, token_budget: int
     ) -> Tensor:
-        """One example's mean squares, `[layer, group, token]`; all layers' cotangents are pulled back together."""
+        """One example's squares, `[layer, group, direction, token]`; all layers' cotangents are pulled back together."""
         pending = states.new_empty(0, *states.shape[1:])  # [row, token, hidden], the last layer's first
-        for layer, state, start in reversed(list(zip(layers, states, directions, strict=False))):
+        for call, state, start in reversed(list(zip(calls, states, directions, strict=False))):
             rows = start.flatten(0, 1)
-            at_end = state.new_zeros(len(rows), *state.shape)
+            at_end = state.new_zeros(len(rows), len(state), rows.shape[-1])
             at_end[:, position] = rows
             with torch.enable_grad():
                 leaf = state.detach().requires_grad_(True)
-                heads = layer.heads_output(leaf, layer.attention(leaf))
-                output = layer.rest(leaf + layer.attention_output(heads))
+                heads, output = call(leaf)
             if self.of == "head":
                 above, own = _pulled(output, leaf, pending, token_budget), _pulled(heads, leaf, at_end, token_budget)
                 pending = torch.cat([above, own])
             else:
                 pending = _pulled(output, leaf, torch.cat([pending, at_end]), token_budget)
         squares = pending.square().sum(dim=-1).double().unflatten(0, directions.shape[:3])
-        return squares.flip(0).mean(dim=2)
+        return squares.flip(0)
+
+
+def _call(layer: Layer) -> Call:
+    def run(state: Tensor) -> tuple[Tensor, Tensor]:
+        heads = layer.heads_output(state, layer.attention(state))
+        return heads, layer.rest(layer.attended(state, layer.attention_output(heads)), state)
+
+    return run
 
 
 def _pulled(output: Tensor, leaf: Tensor, rows: Tensor, token_budget: int) -> Tensor:
@@ -123,7 +141,7 @@ def _pulled(output: Tensor, leaf: Tensor, rows: Tensor, token_budget: int) -> Te
 @torch.no_grad()
 def jacobian_squares(trace: Trace) -> Squares:
     """Squared Frobenius norms of the Jacobians of the explained position's states w.r.t. every token's input."""
-    layers = _layers(trace)
+    layers = [run.layer for run in trace.layer_runs]
     of_layers, of_heads = [], []
     for index, states in enumerate(_states(trace, layers)):
         position = int(trace.position[index])
@@ -162,10 +180,6 @@ def _jacobians(layers: Sequence[Layer], states: Tensor, position: int) -> list[T
     return jacobians
 
 
-def _layers(trace: Trace) -> list[Layer]:
-    return [run.layer for run in trace.layer_runs]
-
-
 def _states(trace: Trace, layers: Sequence[Layer]) -> list[Tensor]:
     """Each example's layer inputs, and the last one's output, `[layer + 1, token, hidden]`.
 
@@ -174,6 +188,9 @@ def _states(trace: Trace, layers: Sequence[Layer]) -> list[Tensor]:
     examples = []
     for index, n in enumerate(trace.batch.length.tolist()):
         states = trace.hidden[index, :, :n]
+        examples.append(states)
+        if any(layer.query is None for layer in layers):
+            continue
         for number, (layer, state) in enumerate(zip(layers, states, strict=False), start=1):
             gap = (layer.attention(state) - trace.attention[index, number - 1, :, :n, :n]).abs().max()
             if gap > 1e-3:
@@ -181,7 +198,6 @@ def _states(trace: Trace, layers: Sequence[Layer]) -> list[Tensor]:
                     f"attention of layer {number} is not the softmax of its queries and keys alone (off by "
                     f"{gap:.1e}), so that its derivative is not known"
                 )
-        examples.append(states)
     return examples
 
 

@@ -12,7 +12,8 @@ from captum.attr import LayerIntegratedGradients as CaptumLayerIntegratedGradien
 from torch import Tensor, nn
 
 from harness import check
-from harness.tracing.model_parts import layer_parts, model_layers
+from harness.tracing.architectures import architecture_of
+from harness.tracing.model_parts import model_layers
 from harness.tracing.run import Inexact, Trace
 from methods.blanks import BASELINES, baseline_embedding
 from methods.completeness import GAP, completeness_gap, difference
@@ -49,7 +50,7 @@ class LayerIntegratedGradients:
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError for a model whose layers cannot be found."""
-        layer_parts(model)
+        model_layers(model)
 
     @property
     def reduction(self) -> str:
@@ -77,10 +78,10 @@ class LayerIntegratedGradients:
         baseline = baseline_embedding(trace, self.baseline)
         index = torch.arange(len(inputs), device=inputs.device)
         scores = []
-        parts = layer_parts(trace.model)
-        for layer, part in zip(model_layers(trace.model), parts, strict=True):
+        architecture = architecture_of(trace.model)
+        for layer in model_layers(trace.model):
             # where a LayerNorm ends the layer, its output is the layer's; the layer module may return attention too
-            place = layer if part.pre_norm else part.feed_forward_norm
+            place = layer if architecture.pre_norm else layer.get_submodule(architecture.feed_forward_norm)
             found: Any = CaptumLayerIntegratedGradients(trace.forward_from, place).attribute(
                 inputs,
                 baselines=baseline,

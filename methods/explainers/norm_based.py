@@ -12,7 +12,7 @@ from harness import check
 from harness.tracing.layer import LayerRun
 from harness.tracing.model_parts import layer_parts
 from harness.tracing.run import Trace
-from methods.decomposition import add_residual, at_rows, explained_rows, linear_norm
+from methods.decomposition import add_residual, at_rows, explained_rows, written
 
 BLOCKS = ("attention", "residual", "layer_norm")
 
@@ -44,8 +44,8 @@ class NormBased:
         return explained_rows(trace, self._norm)
 
     def _norm(self, run: LayerRun, rows: Tensor, parts: Tensor) -> Tensor:
-        if self.block != "attention":
-            parts = add_residual(run, rows, parts)
-        if self.block == "layer_norm" and not run.layer.pre_norm:
-            parts = linear_norm(run.layer.attention_norm, parts, at_rows(run.attended, rows))
+        norm = run.layer.attention_norm
+        parts = written(run, rows, parts) if self.block == "attention" else add_residual(run, rows, parts)
+        if self.block == "layer_norm" and norm is not None and not run.layer.pre_norm:
+            parts = norm.shares(parts, at_rows(run.attended, rows))
         return parts.norm(dim=-1)

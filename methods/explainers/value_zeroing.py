@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from harness.tracing.layer import LayerRun
 from harness.tracing.model_parts import layer_parts
 from harness.tracing.run import Trace
-from methods.decomposition import at_rows, explained_rows, normalised, rolled_out
+from methods.decomposition import at_rows, explained_rows, normalised, rolled_out, without
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ValueZeroing:
 
 
 def _turn(run: LayerRun, rows: Tensor, parts: Tensor) -> Tensor:
-    changed = run.layer.rest(at_rows(run.attended, rows)[:, :, None] - parts)  # [batch, row, key, hidden]
+    changed = without(run, rows, parts)  # [batch, row, key, hidden]
     plain = at_rows(run.output, rows)[:, :, None]
     # 1 - cos as half the squared distance of unit vectors: subtracting two numbers near 1 would lose digits
     apart = plain / plain.norm(dim=-1, keepdim=True) - changed / changed.norm(dim=-1, keepdim=True)

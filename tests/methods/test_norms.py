@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from harness.tracing.batch import collate
-from harness.tracing.layer import Layer, Linear, layer_run
+from harness.tracing.layer import Layer, Linear, Norm, layer_run
 from harness.tracing.run import Trace
-from methods.decomposition import add_residual, linear_norm, mixed, normalised, rolled_out, summands, transformed
+from methods.decomposition import add_residual, mixed, normalised, rolled_out, summands, transformed
 from methods.explainers.alti import Alti
 from methods.explainers.globenc import GlobEnc
 from methods.explainers.norm_based import NormBased
@@ -114,14 +114,15 @@ def test_the_summands_add_up_to_the_outputs_of_the_models_own_modules(name: str)
     for run, part, (summed, normed) in zip(trace.layer_runs, parts(name, module), seen, strict=True):
         vectors = add_residual(run, rows, summands(run, transformed(run), rows))
         assert torch.allclose((vectors.sum(dim=2) + part.projection.bias)[real], summed[real], atol=2e-5)
-        shares = linear_norm(part.first_norm, vectors, run.attended).sum(dim=2)
-        shares += linear_norm(part.first_norm, part.projection.bias.expand_as(summed)[:, :, None], summed)[:, :, 0]
+        norm = run.layer.attention_norm
+        shares = norm.shares(vectors, run.attended).sum(dim=2)
+        shares += norm.shares(part.projection.bias.expand_as(summed)[:, :, None], summed)[:, :, 0]
         assert torch.allclose((shares + part.first_norm.bias)[real], normed[real], atol=2e-5)
 
 
 def identity_layer(**changes) -> Layer:
     """Two dimensions, one head, and every map the identity without bias."""
-    same, norm = Linear(torch.eye(2), torch.zeros(2)), nn.LayerNorm(2).requires_grad_(False)
+    same, norm = Linear(torch.eye(2), torch.zeros(2)), Norm(torch.ones(2), torch.zeros(2), 1e-5, centred=True)
     options = {"heads": 1, "pre_norm": False, "query": same, "key": same, "value": same, "attention_output": same}
     options |= {"attention_norm": norm, "inner": same, "activation": torch.relu, "outer": same}
     return Layer(**(options | {"feed_forward_norm": norm} | changes))

@@ -1,15 +1,17 @@
 """The model types that Assay knows, one file for each family: its `MODEL_TYPES` are transformers' names for them.
 
-A task's own model needs no file: its module has an attribute `architecture`.
+Where a type's layers depend on its configuration, a function takes that instead. A task's own model needs no file: its
+module has an attribute `architecture`.
 
 Not here: ALBERT, which runs one layer repeatedly, so that layers have no separate modules, and DeBERTa, whose
 layers pass on more than a state.
 """
 
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 from torch import nn
 
@@ -17,7 +19,7 @@ from harness.tracing.architecture import Architecture
 
 
 @cache
-def known() -> Mapping[str, Architecture]:
+def known() -> Mapping[str, Architecture | Callable[[Any], Architecture]]:
     """Every model type of this folder's files."""
     families = [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
     return {name: architecture for family in families for name, architecture in family.MODEL_TYPES.items()}
@@ -34,4 +36,5 @@ def architecture_of(model: nn.Module) -> Architecture:
             f"it reads inner layers, and Assay does not know where model type {model_type!r} keeps them; "
             f"it knows {', '.join(sorted(known()))}"
         )
-    return known()[model_type]
+    found = known()[model_type]
+    return found if isinstance(found, Architecture) else found(model.config)

@@ -1,0 +1,32 @@
+"""OPT (Zhang et al. 2022): learned positions; the 350m model is post-LN, with maps into and out of its narrower
+embedding. https://arxiv.org/abs/2205.01068
+"""
+
+from typing import Any
+
+from harness.tracing.architecture import Architecture
+
+
+def opt(config: Any) -> Architecture:
+    """The layers that a configuration describes."""
+    pre_norm: bool = config.do_layer_norm_before
+    head = ["lm_head"]
+    if config.word_embed_proj_dim != config.hidden_size:
+        head.insert(0, "model.decoder.project_out")
+    if pre_norm and not getattr(config, "_remove_final_layer_norm", False):
+        head.insert(0, "model.decoder.final_layer_norm")
+    return Architecture(
+        layers="decoder.layers",
+        value="self_attn.v_proj",
+        attention_output="self_attn.out_proj",
+        attention_norm="self_attn_layer_norm",
+        inner="fc1",
+        activation="activation_fn",
+        outer="fc2",
+        feed_forward_norm="final_layer_norm",
+        logits=(tuple(head),),
+        pre_norm=pre_norm,
+    )
+
+
+MODEL_TYPES = {"opt": opt}

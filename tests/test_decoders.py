@@ -1,0 +1,96 @@
+"""What every method reads in a decoder: a tiny, randomly initialised model of every causal type that Assay knows."""
+
+import pytest
+import torch
+
+from harness.tracing.batch import collate
+from harness.tracing.model_parts import logit_steps
+from harness.tracing.run import Trace
+from methods.decomposition import add_residual, summands, transformed
+from tests.architectures import DECODERS, blanks, example, tiny
+from tests.test_contracts import CASES, build, close, left_as_it_was, scored
+
+DECODER = pytest.mark.parametrize("kind", list(DECODERS))
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact"),
+    pytest.mark.filterwarnings("ignore::harness.tracing.run.RoundingNoise"),
+]
+
+
+def traced(kind: str, *lengths: int, **options) -> Trace:
+    examples = [example(length, seed=number, kind=kind) for number, length in enumerate(lengths)]
+    return Trace(tiny(kind), collate(examples, "prompt", blanks(kind)), **options)
+
+
+@DECODER
+def test_logits_equal_the_plain_models_next_word_logits(kind: str):
+    trace = traced(kind, 9, 5)
+    for index, one in enumerate(trace.batch.examples):
+        with torch.no_grad():
+            plain = tiny(kind).inner(torch.tensor([one.input_ids])).logits[0, -1, list(one.candidates)]
+        assert torch.allclose(trace.logits[index], plain, rtol=0, atol=2e-6)
+    index = torch.tensor([1, 0, 1])
+    again = trace.forward_from(trace.embedding[index], index)
+    assert torch.allclose(again, trace.output(trace.logits)[index], atol=1e-5)
+
+
+@DECODER
+def test_the_trace_knows_that_the_model_is_causal_and_so_do_its_copies(kind: str):
+    trace = traced(kind, 7)
+    assert trace.causal and trace.on(tiny(kind)).causal and trace.moved(trace.embedding).causal
+    assert trace.attention.triu(1).max() == 0
+
+
+@DECODER
+def test_a_layers_parts_make_up_the_models_states(kind: str):
+    """Of every layer, its last state before the final norm included; attention's parts and the rest are the state."""
+    trace = traced(kind, 9, 5)
+    real = trace.batch.attention_mask.bool()
+    rows = torch.arange(real.shape[1]).expand(len(real), -1)
+    for number, run in enumerate(trace.layer_runs):
+        state = trace.hidden[:, number + 1]
+        assert ((run.output - state)[real].norm() / state[real].norm()) < 1e-5
+        parts = add_residual(run, rows, summands(run, transformed(run), rows)).sum(dim=2)
+        norm = run.layer.attention_output_norm
+        bias = run.layer.attention_output.bias
+        if norm is not None:
+            bias = norm.shares(bias.expand_as(run.mixed)[:, :, None], run.mixed)[:, :, 0] + norm.bias
+        assert ((parts + bias - run.attended)[real].norm() / run.attended[real].norm()) < 1e-5
+
+
+@DECODER
+def test_the_last_state_leads_to_the_logits(kind: str):
+    trace = traced(kind, 9, 5)
+    for index, one in enumerate(trace.batch.examples):
+        state = trace.hidden[index, -1, one.position]
+        for step in logit_steps(trace.model, torch.tensor(one.candidates)):
+            state = step(state)
+        assert torch.allclose(state, trace.logits[index], atol=1e-5)
+
+
+@DECODER
+def test_every_method_serves_a_decoder_or_says_why_not(kind: str):
+    """Padding, neighbours, order and grad mode change nothing, and no score depends on what comes later."""
+    short, long = traced(kind, 4), traced(kind, 11)
+    both, again = traced(kind, 4, 11), traced(kind, 4, 11)
+    short = Trace(tiny(kind), collate(both.batch.examples[:1], "prompt", blanks(kind)))
+    long = Trace(tiny(kind), collate(both.batch.examples[1:], "prompt", blanks(kind)))
+    refusals, first = {}, {}
+    for case in CASES:
+        method = build(*case)
+        try:
+            getattr(method, "check_model", lambda module: None)(tiny(kind))
+        except ValueError as error:
+            refusals[case] = str(error)
+            continue
+        with left_as_it_was(both):
+            first[case] = method(both)
+        for index, alone in enumerate((short, long)):
+            scores = method(alone)
+            n = len(alone.batch.examples[0].input_ids)
+            assert close(scores[0], first[case][index, ..., :n]), case
+            assert torch.isfinite(scores[scored(scores, alone, case[0])]).all(), case
+    with torch.no_grad():
+        for case in reversed(first):
+            assert close(build(*case)(again), first[case]), case
+    assert {name.split()[0] for _, name in refusals} <= {"transformer_attribution"}, refusals
