@@ -8,12 +8,14 @@ included, except what the softmax absorbs in AttnLRP. A torch function mode appl
 of the forward pass do not change.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+import transformers.activations
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -36,25 +38,55 @@ ACTIVATIONS: dict[Callable, float] = {
     torch.tanh: 1.0,
     Tensor.tanh: 1.0,
 }
-KNOWN = ("gelu", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")  # transformers' names of those
+# transformers' names of those
+KNOWN = ("gelu", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
+# and of those that are made of several steps, in classes of its own
+COMPOSED = ("gelu_new", "gelu_fast", "gelu_accurate", "gelu_python", "gelu_python_tanh", "quick_gelu", "mish", "relu2")
+ACTIVATION_NAMES = ("hidden_act", "hidden_activation", "activation", "activation_function")
+RECIPROCAL_ROOT = (torch.rsqrt, Tensor.rsqrt)
+POWER = (torch.pow, Tensor.pow, Tensor.__pow__)
+TIMES = (torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__)
+
+
+def activation_name(model: nn.Module) -> str | None:
+    """The configuration's name for the feed-forward's activation."""
+    names = [getattr(getattr(model, "config", None), key, None) for key in ACTIVATION_NAMES]
+    return next((name for name in names if name is not None), None)
 
 
 def check_rules(model: nn.Module) -> None:
     """Raise ValueError for a model with steps that the rules do not know, or whose layers cannot be found."""
     model_layers(model)
-    config: Any = model.config
-    names = [getattr(config, key, None) for key in ("hidden_act", "activation", "activation_function")]
-    chosen = next((name for name in names if name is not None), None)
-    if chosen not in KNOWN:
+    known = (*KNOWN, *COMPOSED)
+    if (chosen := activation_name(model)) not in known:
         raise ValueError(
             f"it needs a rule for every step of the model, and has none for the activation {chosen!r}: "
-            f"it knows {', '.join(KNOWN)}"
+            f"it knows {', '.join(known)}"
         )
+
+
+@contextmanager
+def composed_activations(model: nn.Module) -> Iterator[None]:
+    """Make every activation that is a class of transformers' own one step, whatever steps it is made of."""
+
+    def linear(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        return _activation(output.detach(), inputs[0], 0.5)  # as every one of them has at zero, but for relu2
+
+    own = [module for module in model.modules() if type(module).__module__ == transformers.activations.__name__]
+    handles = [module.register_forward_hook(linear) for module in own if not list(module.children())]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @dataclass
 class GradientRules(TorchFunctionMode):
-    """LayerNorm's standard deviation and each activation's factor f(x) / x are constants.
+    """A norm's scale and each activation's factor f(x) / x are constants, and a product's factors share its gradient.
+
+    The products are those of attention's matrices and of a gated feed-forward. RMSNorm's scale is whatever comes out of
+    a reciprocal square root.
 
     Args:
         softmax: `gradient`: both factors of a matrix product get half of their gradient (AttnLRP). `constant`: no
@@ -75,6 +107,11 @@ class GradientRules(TorchFunctionMode):
             return _layer_norm(*args, **kwargs)
         if func in ACTIVATIONS:
             return _activation(func(*args, **kwargs), args[0], ACTIVATIONS[func])
+        if func in RECIPROCAL_ROOT or (func in POWER and len(args) > 1 and args[1] == -0.5):
+            return func(*args, **kwargs).detach()
+        if func in TIMES and all(isinstance(one, Tensor) and one.requires_grad for one in args):
+            if args[0].shape == args[1].shape:
+                return func(_halved(args[0]), _halved(args[1]))
         if func in SOFTMAX and self.softmax == "constant":
             return func(*args, **kwargs).detach()
         if func in PRODUCT and self.softmax == "gradient" and all(factor.requires_grad for factor in args[:2]):
@@ -118,7 +155,7 @@ def gradient_x_input(trace: Trace, softmax: str, at: str) -> Tensor:
 
     handle = model_layers(trace.model)[0].register_forward_pre_hook(keep, with_kwargs=True)
     try:
-        with torch.enable_grad(), GradientRules(softmax):
+        with torch.enable_grad(), GradientRules(softmax), composed_activations(trace.model):
             value = explained.forward_from(inputs, index).sum()
     finally:
         handle.remove()

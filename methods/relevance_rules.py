@@ -11,14 +11,28 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from harness.tracing.model_parts import layer_parts
 from methods.attention_steps import LINEAR, PRODUCT, SOFTMAX, linear_weight
-from methods.gradient_rules import ACTIVATIONS
+from methods.gradient_rules import ACTIVATIONS, KNOWN, activation_name
 
 SUM = (torch.add, Tensor.add, Tensor.__add__, Tensor.__radd__, Tensor.__iadd__)
 SCALING = (torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__, torch.div, Tensor.div, Tensor.__truediv__)
+
+
+def check_plain(model: nn.Module) -> None:
+    """Raise ValueError for a model with steps that the published rules do not have."""
+    for layer in layer_parts(model):
+        norms = [layer.attention_norm, layer.feed_forward_norm]
+        if layer.gate is not None or any(norm is not None and not norm.centred for norm in norms):
+            raise ValueError("its published rules have none for RMSNorm and for gated feed-forwards")
+    if (chosen := activation_name(model)) not in KNOWN:
+        raise ValueError(
+            f"it needs a rule for every step of the model, and has none for the activation {chosen!r}: "
+            f"it knows {', '.join(KNOWN)}"
+        )
 
 
 def _share(part: Tensor, whole: Tensor) -> Tensor:

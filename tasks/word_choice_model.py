@@ -67,17 +67,24 @@ class WordChoiceModel(nn.Module):
             more: what else the inner model takes, e.g. `token_type_ids`, or a causal model's `past_key_values`.
         """
 
+        rows = torch.arange(len(position), device=position.device)
+
         # Vocabulary logits are some 40 times as large as a hidden state: the head runs on the explained token alone.
         def keep_position(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-            states = output.last_hidden_state  # [batch, token, hidden]
-            rows = torch.arange(len(position), device=position.device)
-            return type(output)(**{**output, "last_hidden_state": states[rows, position][:, None]})
+            return type(output)(**{**output, "last_hidden_state": output.last_hidden_state[rows, position][:, None]})
+
+        def pass_position(_module: nn.Module, inputs: Any) -> Any:
+            return (inputs[0][rows, position][:, None],)
 
         if self.causal:
             more.setdefault("use_cache", False)
             if "position_ids" not in more:  # OPT would count them by the mask, and a masked token move all later ones
                 more["position_ids"] = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
-        handle = self.base_model.register_forward_hook(keep_position)
+            # OPT's head calls the inside of its body, which no hook of the body sees
+            vocabulary: Any = self.inner.get_output_embeddings()  # pyright: ignore[reportCallIssue]
+            handle = vocabulary.register_forward_pre_hook(pass_position)
+        else:
+            handle = self.base_model.register_forward_hook(keep_position)
         try:
             output = called(
                 self.inner,

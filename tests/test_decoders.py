@@ -28,7 +28,7 @@ def test_logits_equal_the_plain_models_next_word_logits(kind: str):
     for index, one in enumerate(trace.batch.examples):
         with torch.no_grad():
             plain = tiny(kind).inner(torch.tensor([one.input_ids])).logits[0, -1, list(one.candidates)]
-        assert torch.allclose(trace.logits[index], plain, rtol=0, atol=2e-6)
+        assert torch.allclose(trace.logits[index], plain, atol=1e-5)
     index = torch.tensor([1, 0, 1])
     again = trace.forward_from(trace.embedding[index], index)
     assert torch.allclose(again, trace.output(trace.logits)[index], atol=1e-5)

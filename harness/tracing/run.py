@@ -127,7 +127,7 @@ class Trace:
             check_attentions(self._attentions, batch, self.causal)
         self._attention: Tensor | None = None  # stacked when it is first asked for
         self.states: tuple[Tensor, ...] = result.hidden_states
-        if own and own[-1].shape == self.states[-1].shape:  # the model's own last state is its final norm's
+        if own and own[-1].shape == self.states[0].shape:  # the model's own last state is its final norm's
             self.states = (*self.states[:-1], own[-1])
         self._first_state: Tensor = result.hidden_states[0]
         self._last_state = last[0] if last else result.hidden_states[-1]

@@ -14,8 +14,7 @@ from harness.tracing.model_parts import model_layers
 from harness.tracing.run import Trace
 from methods.explained_output import explaining
 from methods.gradient_attention import positive_product, without_own_entry
-from methods.gradient_rules import check_rules
-from methods.relevance_rules import RelevanceRules
+from methods.relevance_rules import RelevanceRules, check_plain
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,8 @@ class TransformerAttribution:
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError for a model with steps that have no rule, or with fewer layers than `start_layer`."""
-        check_rules(model)
         layers = len(model_layers(model))
+        check_plain(model)
         if self.start_layer > layers:
             raise ValueError(f"start_layer is one of the model's {layers} layers, got {self.start_layer}")
 
