@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NAMES = ("explainer", "measure", "method", *PAIR)
 FIGURES = "figures"  # the folder, inside that of the tables
+MANY_LAYERS = 13  # from which a heat map is drawn: the leaderboard of fewer stands in one piece, with numbers
 
 
 def write_figures(run: RunTables, out: Path, pictured: int) -> int:
@@ -61,6 +62,7 @@ def _references(run: RunTables, title: str) -> Iterator[tuple[str, Figure | None
     from harness.report.figures.agreement_matrix import agreement_matrix
     from harness.report.figures.critical_difference import critical_difference
     from harness.report.figures.rho_by_layer import rho_by_layer
+    from harness.report.figures.rho_heat_map import rho_heat_map
 
     board, ranking, scores = (_lettered(table) for table in (run.board, run.ranking, run.scores))
     board = board[board["higher"].isna()]
@@ -69,6 +71,9 @@ def _references(run: RunTables, title: str) -> Iterator[tuple[str, Figure | None
         reference = str(name)
         figure = rho_by_layer(lines, title=title, reference=reference, order=order)
         yield f"rho_by_layer_{reference}", figure
+        if lines["layer"].max() >= MANY_LAYERS:
+            figure = rho_heat_map(lines, title=title, reference=reference)
+            yield f"rho_heat_map_{reference}", figure
         ranked = ranking[ranking["measure"] == reference]
         if len(ranked):
             groups = tied_groups(ranked)

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from harness.report.run_tables import RunTables
-from harness.report.write import write_runs, write_sweep
+from harness.report.write import write_files, write_runs, write_sweep
 from harness.results.run_folder import RunFolder
 from tests.harness.report.run_folders import write_run
 
@@ -68,3 +68,13 @@ def test_models_of_30_and_80_layers_stand_side_by_side_by_layer_and_by_relative_
     deepest = by_layer.split("L80")[1].split("explainer")[0]
     assert "of_80" in deepest
     assert "of_30" not in deepest
+
+
+def test_a_heat_map_is_drawn_where_the_leaderboard_is_cut_into_blocks(tmp_path: Path):
+    drawn = {}
+    for layers in (12, 13):
+        folder = run(tmp_path / str(layers), layers)
+        write_files([RunTables(folder)], folder.path, 0)
+        tables = (folder.path / "leaderboard.md").read_text().split("\n### ")[0].count("| explainer |")
+        drawn[layers] = (tables > 1, (folder.path / "figures" / "rho_heat_map_blank_out.svg").is_file())
+    assert drawn == {12: (False, False), 13: (True, True)}
