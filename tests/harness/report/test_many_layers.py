@@ -78,3 +78,17 @@ def test_a_heat_map_is_drawn_where_the_leaderboard_is_cut_into_blocks(tmp_path: 
         tables = (folder.path / "leaderboard.md").read_text().split("\n### ")[0].count("| explainer |")
         drawn[layers] = (tables > 1, (folder.path / "figures" / "rho_heat_map_blank_out.svg").is_file())
     assert drawn == {12: (False, False), 13: (True, True)}
+
+
+def test_figures_of_several_runs_can_be_drawn_by_relative_depth(tmp_path: Path, assay_report):
+    folders = [run(tmp_path / str(layers), layers).path for layers in (30, 80)]
+    report = [*map(str, folders), "--pictured", "0", "--out"]
+    assert assay_report(*report, str(tmp_path / "by_layer"))[0] == 0
+    assert assay_report(*report, str(tmp_path / "by_depth"), "--relative-depth")[0] == 0
+    for name in ("rho_by_layer_blank_out.svg", "rho_heat_map_blank_out.svg"):
+        for layers in (30, 80):
+            by_layer, by_depth = (
+                (tmp_path / out / str(layers) / "figures" / name).read_text() for out in ("by_layer", "by_depth")
+            )
+            assert "<!-- layer -->" in by_layer  # matplotlib writes each text beside its outlines
+            assert f"<!-- relative depth: layer / {layers} -->" in by_depth
