@@ -20,19 +20,24 @@ def main() -> None:
     parser.add_argument(
         "--pictured", type=int, default=3, help="number of examples to plot individually (default: %(default)s)"
     )
+    parser.add_argument(
+        "--relative-depth",
+        action="store_true",
+        help="draw rho by layer / number of layers, so that figures of models of different depth can be compared",
+    )
     parser.add_argument("--out", type=Path, help="where to write the files (default: the given folder)")
     chosen = parser.parse_args()
     if chosen.out is None and len(chosen.folder) > 1:
         parser.error("several folders make one report: say where to write it with --out FOLDER")
     try:
-        _report(chosen.folder, chosen.out, None if chosen.no_figures else chosen.pictured)
+        _report(chosen.folder, chosen.out, None if chosen.no_figures else chosen.pictured, chosen.relative_depth)
     except Exception as error:
         from harness.cli.errors import print_error
 
         sys.exit(print_error(error))
 
 
-def _report(folders: Sequence[Path], out: Path | None, pictured: int | None) -> None:
+def _report(folders: Sequence[Path], out: Path | None, pictured: int | None, relative: bool) -> None:
     # here, so that --help and a wrong option answer at once
     from harness.report.run_tables import RunTables
     from harness.report.write import write_runs, write_sweep
@@ -43,11 +48,11 @@ def _report(folders: Sequence[Path], out: Path | None, pictured: int | None) -> 
     target = out or folders[0]
     whole = shards(found(folders)) if out else []
     if whole:
-        write_runs([RunTables(join(whole, target))], target, pictured)
+        write_runs([RunTables(join(whole, target))], target, pictured, relative=relative)
     elif _is_sweep(folders):
         write_sweep(folders, target)
     else:
-        write_runs([RunTables(RunFolder(folder)) for folder in folders], target, pictured)
+        write_runs([RunTables(RunFolder(folder)) for folder in folders], target, pictured, relative=relative)
 
 
 def _is_sweep(folders: Sequence[Path]) -> bool:

@@ -33,14 +33,20 @@ class NotedGrid:
     notes: Sequence[str] = ()
 
 
-def write_runs(runs: Sequence[RunTables], out: Path, pictured: int | None, console: Console | None = None) -> None:
+def write_runs(
+    runs: Sequence[RunTables],
+    out: Path,
+    pictured: int | None,
+    console: Console | None = None,
+    relative: bool = False,
+) -> None:
     """Write the report of each run, then print it.
 
     Files go into the folder `out`, the figures of several runs into a folder each. `pictured` is the number of first
-    examples to draw individually; None for no figures at all.
+    examples to draw individually; None for no figures at all. `relative` is as in `write_figures`.
     """
     console = console or terminal()
-    figures = write_files(runs, out, pictured)
+    figures = write_files(runs, out, pictured, relative)
     for run in runs:
         print_grids([NotedGrid(grid) for grid in run.main_grids], console)
         print_notes(console, run.notes)
@@ -48,7 +54,7 @@ def write_runs(runs: Sequence[RunTables], out: Path, pictured: int | None, conso
     _print_files(console, out)
 
 
-def write_files(runs: Sequence[RunTables], out: Path, pictured: int | None) -> dict[Path, int]:
+def write_files(runs: Sequence[RunTables], out: Path, pictured: int | None, relative: bool = False) -> dict[Path, int]:
     """Write leaderboard.md, .tex and .csv, ranking.csv, tables of pairs, and figures; the number of figures by folder.
 
     Arguments as in `write_runs`.
@@ -64,7 +70,7 @@ def write_files(runs: Sequence[RunTables], out: Path, pictured: int | None) -> d
     if pictured is None:
         return {}
     folders = [out if len(runs) == 1 else out / run.folder.path.name for run in runs]
-    return {folder: write_figures(run, folder, pictured) for run, folder in zip(runs, folders, strict=True)}
+    return {folder: write_figures(run, folder, pictured, relative) for run, folder in zip(runs, folders, strict=True)}
 
 
 def write_sweep(folders: Sequence[Path], out: Path, console: Console | None = None) -> None:

@@ -21,18 +21,20 @@ if TYPE_CHECKING:
 
 NAMES = ("explainer", "measure", "method", *PAIR)
 FIGURES = "figures"  # the folder, inside that of the tables
+MANY_LAYERS = 13  # from which a heat map is drawn: the leaderboard of fewer stands in one piece, with numbers
 
 
-def write_figures(run: RunTables, out: Path, pictured: int) -> int:
+def write_figures(run: RunTables, out: Path, pictured: int, relative: bool = False) -> int:
     """Write every figure as SVG, PDF and PNG into `out`/figures, and count them.
 
-    `pictured` is the number of first examples to draw individually.
+    `pictured` is the number of first examples to draw individually; `relative` puts the layers of the figures of rank
+    correlations at their relative depth.
     """
     with _no_backend():
         from harness.report.figures.drawing import save  # matplotlib takes longer to load than a small report to make
 
     count = 0
-    for name, figure in _figures(run, pictured):
+    for name, figure in _figures(run, pictured, relative):
         if figure is not None:
             save(figure, out / FIGURES, name)
             count += 1
@@ -50,25 +52,29 @@ def _no_backend() -> Iterator[None]:
             os.environ["MPLBACKEND"] = backend
 
 
-def _figures(run: RunTables, pictured: int) -> Iterator[tuple[str, Figure | None]]:
+def _figures(run: RunTables, pictured: int, relative: bool) -> Iterator[tuple[str, Figure | None]]:
     title = lettered(f"{run.manifest.task}, {run.manifest.model_name}")
-    yield from _references(run, title)
+    yield from _references(run, title, relative)
     yield from _pairs(run, title)
     yield from _examples(run, title, pictured)
 
 
-def _references(run: RunTables, title: str) -> Iterator[tuple[str, Figure | None]]:
+def _references(run: RunTables, title: str, relative: bool) -> Iterator[tuple[str, Figure | None]]:
     from harness.report.figures.agreement_matrix import agreement_matrix
     from harness.report.figures.critical_difference import critical_difference
     from harness.report.figures.rho_by_layer import rho_by_layer
+    from harness.report.figures.rho_heat_map import rho_heat_map
 
     board, ranking, scores = (_lettered(table) for table in (run.board, run.ranking, run.scores))
     board = board[board["higher"].isna()]
     order = board["explainer"].drop_duplicates().tolist()
     for name, lines in board[board["kind"] != "reliability"].groupby("measure", sort=False):
         reference = str(name)
-        figure = rho_by_layer(lines, title=title, reference=reference, order=order)
+        figure = rho_by_layer(lines, title=title, reference=reference, order=order, relative=relative)
         yield f"rho_by_layer_{reference}", figure
+        if lines["layer"].max() >= MANY_LAYERS:
+            figure = rho_heat_map(lines, title=title, reference=reference, relative=relative)
+            yield f"rho_heat_map_{reference}", figure
         ranked = ranking[ranking["measure"] == reference]
         if len(ranked):
             groups = tied_groups(ranked)

@@ -151,6 +151,20 @@ def layer_ticks(layers: int, room: int) -> list[int]:
     return list(range(step, layers + 1, step))
 
 
+def layer_axis(axes: Axes, layers: int, room: int, relative: bool, middle: float = 0.0) -> None:
+    """Ticks and label of an axis across: at most `room` layers, each at its number + `middle`.
+
+    A `relative` axis, which starts at 0, has ticks at shares of the depth instead, in the same places for every model.
+    """
+    if relative:
+        axes.set_xticks([layers * share for share in (0.25, 0.5, 0.75, 1)], ["0.25", "0.5", "0.75", "1"])
+        axes.set_xlabel(f"relative depth: layer / {layers}", labelpad=2)
+    else:
+        ticks = layer_ticks(layers, room)
+        axes.set_xticks([tick + middle for tick in ticks], [str(tick) for tick in ticks])
+        axes.set_xlabel("layer", labelpad=2)
+
+
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Places in [low, high], at least `gap` apart and as close as possible to the given ones (least squares)."""
     if not places:

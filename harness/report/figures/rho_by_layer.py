@@ -14,7 +14,7 @@ from harness.report.figures.drawing import (
     LIGHT,
     entitle,
     finished,
-    layer_ticks,
+    layer_axis,
     look,
     spread,
     styled,
@@ -28,7 +28,7 @@ _REFERENCE_DASHES = ((0, (7, 1.5)), (0, (2.5, 1)), (0, (7, 1, 1, 1)))
 
 @styled
 def rho_by_layer(
-    board: pd.DataFrame, *, title: str = "", reference: str = "", order: Sequence[str] = ()
+    board: pd.DataFrame, *, title: str = "", reference: str = "", order: Sequence[str] = (), relative: bool = False
 ) -> Figure | None:
     """Mean rank correlation by layer, with the 95% interval of the mean; None without a defined mean.
 
@@ -41,6 +41,7 @@ def rho_by_layer(
         title: task and model, e.g. `sst2, distilbert`; n is added.
         reference: the name of the reference, for the axis.
         order: all explainers of a report, so that one looks the same in each of its figures.
+        relative: whether the axis is layer / number of layers, so that models of different depth can be compared.
     """
     board = board[board["head"] == 0]
     if board["mean"].isna().all():  # so is an empty column
@@ -82,9 +83,8 @@ def rho_by_layer(
             members = groups[panel.group]
             for name in members:
                 _draw_line(axes, curves[name], name, places[name])
-            axes.set_xlim(0.6, depth + 0.4)
-            axes.set_xticks(layer_ticks(depth, int(panel.width / 0.2)))
-            axes.set_xlabel("layer", labelpad=2)
+            axes.set_xlim(*((0, 1.03 * depth) if relative else (0.6, depth + 0.4)))
+            layer_axis(axes, depth, int(panel.width / 0.2), relative)
             if members:
                 shift = -0.1 / panel.width
                 across = legend_columns(panel.width, legends[panel.group])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from harness.report.formats.blocks import page_blocks
 from harness.report.formats.plain import plain_lines
 from harness.report.formats.screen import printable
 from harness.report.grid import Grid
@@ -33,13 +34,19 @@ ESCAPED = str.maketrans(
 
 
 def latex(grid: Grid, notes: Sequence[str]) -> str:
-    """A grid as a LaTeX table that needs no package except booktabs; all notes are above it as comments."""
+    """A grid as a LaTeX table, or several of some layers each, that need no package except booktabs.
+
+    All notes are above as comments.
+    """
+    comments = [f"% {printable(line)}\n" for note in [*grid.notes, *notes] for line in note.splitlines()]
+    return "".join(comments) + "\n".join(map(_table, page_blocks(grid)))
+
+
+def _table(grid: Grid) -> str:
     texts = plain_lines(grid)
     wide = max(sum(map(len, line)) + 2 * len(line) for line in [grid.headers, *texts]) > WIDE
-    comments = [f"% {printable(line)}" for note in [*grid.notes, *notes] for line in note.splitlines()]
     return "\n".join(
         [
-            *comments,
             r"\begin{table}",
             r"\centering",
             *([r"\scriptsize", r"\setlength{\tabcolsep}{3pt}"] if wide else []),

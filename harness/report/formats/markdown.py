@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from harness.report.formats.blocks import page_blocks
 from harness.report.formats.plain import plain_lines
 from harness.report.formats.screen import printable
 from harness.report.grid import Grid
@@ -11,7 +12,13 @@ TAG = re.compile(r"<(?=[A-Za-z/!?])")
 
 
 def markdown(grid: Grid, notes: Sequence[str]) -> str:
-    """A grid as a Markdown table; its own notes and then the others follow as a list."""
+    """A grid as a Markdown table, or several of some layers each; its own and the other notes follow as a list."""
+    tables = "\n\n".join(map(_table, page_blocks(grid)))
+    listed = "\n".join(f"- {_text(note)}" for note in [*grid.notes, *notes])
+    return f"### {_text(grid.title)}\n\n{tables}\n\n{listed}\n"
+
+
+def _table(grid: Grid) -> str:
     rule = ["---" if column.role == "name" else "---:" for column in grid.columns]
     lines = [
         [
@@ -21,9 +28,7 @@ def markdown(grid: Grid, notes: Sequence[str]) -> str:
         for number, line in enumerate(plain_lines(grid))
     ]
     headers = [_cell(header) for header in grid.headers]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in [headers, rule, *lines])
-    listed = "\n".join(f"- {_text(note)}" for note in [*grid.notes, *notes])
-    return f"### {_text(grid.title)}\n\n{table}\n\n{listed}\n"
+    return "\n".join("| " + " | ".join(line) + " |" for line in [headers, rule, *lines])
 
 
 def _cell(text: str) -> str:

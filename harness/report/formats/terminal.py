@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text as Styled
 
+from harness.report.formats.blocks import layer_blocks
 from harness.report.formats.plain import plain
 from harness.report.formats.screen import Screen, printable
 from harness.report.grid import Grid
@@ -22,7 +23,7 @@ def terminal_tables(grid: Grid, width: int) -> list[Table]:
     """A grid for a terminal of this width.
 
     Where space is short, standard deviations go below the means; where it is shorter still, counts and seconds go into
-    a second table.
+    a second table. Where the layers do not fit even so, they are cut into blocks.
     """
     every = list(range(len(grid.columns)))
     beside = [index for index in every if grid.columns[index].role in ("count", "seconds")]
@@ -30,8 +31,11 @@ def terminal_tables(grid: Grid, width: int) -> list[Table]:
     apart = [main, [*every[: grid.names], *beside]] if beside else [every]
     for parts, between in (([every], " ± "), ([every], "\n±"), (apart, "\n±")):
         tables = [_table(grid, part, between) for part in parts]
-        if all(Console(width=1000).measure(table).maximum <= width for table in tables):
+        if all(_fits(table, width) for table in tables):
             break
+    else:
+        blocks = layer_blocks(grid, lambda block: _fits(_table(block), width))
+        tables = [_table(block) for block in blocks] if len(blocks) > 1 else tables
     tables[0].title = Styled(printable(grid.title), style="bold")
     return tables
 
@@ -50,7 +54,13 @@ def print_notes(console: Console, notes: Sequence[str], wrap: bool = False) -> N
         console.print(printable(note), highlight=False, markup=False, soft_wrap=not wrap)
 
 
-def _table(grid: Grid, columns: Sequence[int], between: str) -> Table:
+def _fits(table: Table, width: int) -> bool:
+    return Console(width=1000).measure(table).maximum <= width
+
+
+def _table(grid: Grid, chosen: Sequence[int] | None = None, between: str = " ± ") -> Table:
+    """Some columns of a grid, or all."""
+    columns = range(len(grid.columns)) if chosen is None else chosen
     table = Table(title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index in columns:
         column = grid.columns[index]

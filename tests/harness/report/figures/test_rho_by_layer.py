@@ -110,3 +110,15 @@ def test_twenty_explainers_with_24_layers_and_many_gaps_are_legible():
 
 def test_a_small_board_is_legible(figure):
     check_readable(figure)
+
+
+@pytest.mark.parametrize("layers", [6, 30, 80])
+def test_at_relative_depth_layers_of_every_model_take_the_same_places(layers):
+    figure = seen(rho_by_layer(board(cells("attention", np.linspace(0, 1, layers))), relative=True))
+    (axes,) = figure.axes
+    assert line(figure, "attention").get_xdata().tolist() == list(range(1, layers + 1))
+    assert [edge / layers for edge in axes.get_xlim()] == pytest.approx([0, 1.03])
+    assert [tick / layers for tick in axes.get_xticks()] == [0.25, 0.5, 0.75, 1]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.25", "0.5", "0.75", "1"]
+    assert axes.get_xlabel() == f"relative depth: layer / {layers}"
+    check_readable(figure)
