@@ -15,11 +15,11 @@ from torch import nn
 from harness import check
 from harness.contracts import Model
 from harness.tracing.batch import Example
-from tasks.word_choice_model import WordChoiceModel
 from tasks.pronouns import marked
 from tasks.pronouns.embedded import Embedded
 from tasks.pronouns.encoding import encoded
 from tasks.pronouns.sentence import MaskedSentence, Reader
+from tasks.word_choice_model import WordChoiceModel
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,6 @@ class WordChoiceModel(nn.Module):
             output_hidden_states: whether to return them.
             more: what else the inner model takes, e.g. `token_type_ids`, or a causal model's `past_key_values`.
         """
-
         rows = torch.arange(len(position), device=position.device)
 
         # Vocabulary logits are some 40 times as large as a hidden state: the head runs on the explained token alone.

@@ -28,8 +28,8 @@ from methods.explainers.shuffled_attention import ShuffledAttention
 from methods.seeded import generator
 from tasks.agreement.encoder import Encoder, Sizes
 from tasks.classification import Classification
-from tasks.word_choice_model import WordChoiceModel
 from tasks.pretrained import Pretrained
+from tasks.word_choice_model import WordChoiceModel
 from tests.architectures import KINDS, SIZES, blanks, example, tiny
 from tests.conftest import shared
 from tests.known_model import bag, batch_of, sentence

@@ -14,11 +14,11 @@ from harness.tables import NO_GOLD
 from harness.tracing.batch import Batch, Example, Role, collate, pack, without
 from harness.tracing.run import Trace
 from tasks.masked_word import MaskedWord
-from tasks.word_choice_model import WordChoiceModel
 from tasks.pronouns.gap import Gap
 from tasks.pronouns.marked import Marked
 from tasks.pronouns.winobias import WinoBias
 from tasks.pronouns.winogender import Winogender
+from tasks.word_choice_model import WordChoiceModel
 from tests.conftest import shared
 
 ASKED = "{John|his} asked {Mary|her} about [MASK] book."
