@@ -181,8 +181,8 @@ class Layerless(Protocol):
 class SplitsHalves(Protocol):
     """A method that draws random numbers, and can score from either half of its draws."""
 
-    def halves(self, trace: Trace, /) -> tuple[Tensor, Tensor]:
-        """Two tensors of the scores' own shape; their agreement is the scores' split-half reliability."""
+    def halves(self, trace: Trace, /) -> tuple[Tensor, Tensor] | None:
+        """Two tensors of the scores' own shape, whose agreement is their split-half reliability; None without draws."""
         ...
 
 

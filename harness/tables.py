@@ -198,6 +198,7 @@ class RecordedProtocol:
     include: str
     ranks: str
     token_budget: int
+    removal: str = "unk"
 
 
 @dataclass(frozen=True)

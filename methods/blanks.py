@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from harness.tracing.batch import Batch, Role
+from harness.tracing.batch import Batch
 from harness.tracing.model_parts import first_position
 from harness.tracing.run import Trace
 
-BASELINES = ("pad", "unk", "mask", "zero")
+BASELINES = ("run", "pad", "unk", "mask", "zero")
 
 
 def blank_id(batch: Batch, token: str, setting: str, others: Sequence[str] = ()) -> int:
@@ -39,10 +39,13 @@ def check_positions(token: str, model: nn.Module, setting: str, others: str) -> 
 def baseline_embedding(trace: Trace, baseline: str) -> Tensor:
     """The word embedding's output with a baseline in each text token's place, `[batch, token, hidden]`.
 
-    The sentence's special tokens stay.
+    The sentence's special tokens stay. `run` is the unknown word, and in a causal model, which has none, a vector of
+    zeros.
     """
     batch, inputs = trace.batch, trace.embedding.detach()
-    text = (batch.role == Role.CONTENT)[:, :, None]
+    text = batch.text[:, :, None]
+    if baseline == "run":
+        baseline = "zero" if trace.causal else "unk"
     if baseline == "zero":
         return inputs.masked_fill(text, 0.0)
     return torch.where(text, trace.word_vector(blank_id(batch, baseline, "baseline", ["zero"])), inputs)

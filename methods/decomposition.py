@@ -4,7 +4,7 @@ Attention's output at query i is a sum of one vector per key j, `sum_h a^h_ij f^
 plus the projection's bias (Kobayashi et al. 2020, equation 3). https://arxiv.org/abs/2004.10102
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -68,7 +68,12 @@ def explained_rows(trace: Trace, measure: Measure) -> Tensor:
 
 
 def rolled_out(trace: Trace, measure: Measure, normalise: bool) -> Tensor:
-    """The explained position's row of the product of all layers' maps up to each, `[batch, layer, token]`.
+    """The explained position's row of `rolled`, `[batch, layer, token]`."""
+    return trace.read_out(torch.stack(list(rolled(trace, measure, normalise)), dim=1))
+
+
+def rolled(trace: Trace, measure: Measure, normalise: bool) -> Iterator[Tensor]:
+    """The product of all layers' maps up to each, `[batch, query, token]`, float64.
 
     Each map is measured at every query. With `normalise`, its rows are divided by their sum: NaN where that is zero,
     and then for everything mixed from it. No residual is added, as the measure includes it. Queries are processed in
@@ -78,17 +83,24 @@ def rolled_out(trace: Trace, measure: Measure, normalise: bool) -> Tensor:
     pairs = real[:, :, None] & real[:, None, :]  # [batch, query, key]
     batch, token = real.shape
     width = max(1, trace.token_budget // (batch * token))
-    below, rolled = torch.diag_embed(real.double()), []
-    for run in trace.layer_runs:
-        chunks = []
+
+    def measured(run: LayerRun) -> Tensor:
         with torch.no_grad():
-            vectors = transformed(run)
+            vectors, chunks = transformed(run), []
             for rows in torch.arange(token, device=real.device).expand(batch, -1).split(width, dim=1):
                 chunks.append(measure(run, rows, summands(run, vectors, rows)).double())
         maps = torch.cat(chunks, dim=1).masked_fill(~pairs, 0.0)
-        below = mixed(normalised(maps, pairs) if normalise else maps, below)
-        rolled.append(below)
-    return trace.read_out(torch.stack(rolled, dim=1))
+        return normalised(maps, pairs) if normalise else maps
+
+    return product(trace, (measured(run) for run in trace.layer_runs))
+
+
+def product(trace: Trace, maps: Iterable[Tensor]) -> Iterator[Tensor]:
+    """The product of maps `[batch, query, key]` from the first up to each."""
+    below = torch.diag_embed(trace.batch.attention_mask.double())
+    for one in maps:
+        below = mixed(one, below)
+        yield below
 
 
 def mixed(maps: Tensor, below: Tensor) -> Tensor:

@@ -109,9 +109,8 @@ class GradientRules(TorchFunctionMode):
             return _activation(func(*args, **kwargs), args[0], ACTIVATIONS[func])
         if func in RECIPROCAL_ROOT or (func in POWER and len(args) > 1 and args[1] == -0.5):
             return func(*args, **kwargs).detach()
-        if func in TIMES and all(isinstance(one, Tensor) and one.requires_grad for one in args):
-            if args[0].shape == args[1].shape:
-                return func(_halved(args[0]), _halved(args[1]))
+        if func in TIMES and all(isinstance(one, Tensor) and one.requires_grad for one in args) and _alike(*args):
+            return func(_halved(args[0]), _halved(args[1]))
         if func in SOFTMAX and self.softmax == "constant":
             return func(*args, **kwargs).detach()
         if func in PRODUCT and self.softmax == "gradient" and all(factor.requires_grad for factor in args[:2]):
@@ -134,6 +133,10 @@ def _activation(outputs: Tensor, inputs: Tensor, slope_at_zero: float) -> Tensor
     zero = inputs == 0
     factor = (outputs / inputs.masked_fill(zero, 1.0)).masked_fill(zero, slope_at_zero).detach()
     return inputs * factor
+
+
+def _alike(first: Tensor, second: Tensor) -> bool:
+    return first.shape == second.shape
 
 
 def _halved(factor: Tensor) -> Tensor:

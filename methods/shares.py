@@ -6,7 +6,7 @@ https://arxiv.org/abs/2010.04736
 import torch
 from torch import Tensor
 
-from methods.removal import ROUNDING
+from methods.removal_steps import ROUNDING
 
 
 def null_loss(full: Tensor, empty: Tensor) -> Tensor:

@@ -10,61 +10,67 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.tracing.batch import Role
 from harness.tracing.run import Trace
-from methods.blanks import baseline_embedding
+from methods.removal import can_go, logits_without
 
 
 @dataclass(frozen=True)
 class SingleExample:
-    """The words of one example of a trace; its special tokens stay as they are, its padding is cut off.
+    """The words of one example of a trace as present or absent; its special tokens stay as they are.
 
     Args:
         trace: that of its batch.
         row: which example of the batch.
         places: the indices of its words, `[word]`.
-        inputs: the word embedding's output, `[1, word, hidden]`.
-        baseline: what replaces each absent word, `[1, word, hidden]`.
+        removal: how absent words are removed.
         at_once: number of variants that one run of the model may hold.
     """
 
     trace: Trace
     row: int
     places: Tensor
-    inputs: Tensor
-    baseline: Tensor
+    removal: str
     at_once: int
 
     @property
-    def players(self) -> Tensor:
-        """The index of each word as a Captum feature, `[1, word, 1]`."""
-        return torch.arange(len(self.places), device=self.places.device).view(1, -1, 1)
+    def present(self) -> Tensor:
+        """All words present, `[1, word]`."""
+        return torch.ones(1, len(self.places), device=self.places.device)
 
-    def forward(self, words: Tensor) -> Tensor:
-        """The output of changed words, `[variant, word, hidden] -> [variant]`, differentiable."""
-        whole = self.trace.embedding.detach()[self.row].expand(len(words), -1, -1)
-        index = torch.full((len(words),), self.row, device=words.device)
-        return self.trace.forward_from(whole.index_copy(1, self.places, words), index)
+    def forward(self, present: Tensor) -> Tensor:
+        """The output with some words present (1) and others absent (0), `[variant, word] -> [variant]`."""
+        removed = torch.zeros(len(present), self.trace.batch.input_ids.shape[1], dtype=torch.bool)
+        removed = removed.to(present.device).index_copy(1, self.places, present < 0.5)
+        index = torch.full((len(present),), self.row, device=present.device)
+        drawn = logits_without(self.trace, removed, self.removal, index)
+        return torch.stack([self.trace.output(logits, index) for logits in drawn]).mean(dim=0)
 
 
-def one_by_one(
-    trace: Trace, baseline: str, attribute: Callable[[SingleExample], Tensor], seed: int | None = None
+def removed_one_by_one(
+    trace: Trace, removal: str, attribute: Callable[[SingleExample], Tensor], seed: int | None = None
 ) -> Tensor:
-    """The scores before reduction of every example, `[batch, token, hidden]`, zero but on words.
+    """The scores of every example's words, `[batch, token]`, zero elsewhere, from `attribute`, `[1, word]` of each.
+
+    The explained position of a text is a word too, unless it would be deleted.
+    """
+    scores = torch.zeros(trace.batch.input_ids.shape, dtype=torch.float64, device=trace.logits.device)
+    at_once = max(1, trace.token_budget // scores.shape[1])
+    for row, places in one_by_one(trace, trace.batch.text & can_go(trace, removal), seed):
+        single = SingleExample(trace, row, places, removal, at_once)
+        scores[row, places] = attribute(single).detach()[0].to(scores)
+    return scores
+
+
+def one_by_one(trace: Trace, words: Tensor, seed: int | None = None) -> Iterator[tuple[int, Tensor]]:
+    """Each example's row and the indices of its words, of `words`, `[batch, token]`; examples without any are left out.
 
     With a seed, each example's random numbers depend only on it and the example's id, whichever library draws them.
     """
-    inputs = trace.embedding.detach()
-    blank = baseline_embedding(trace, baseline)
-    scores = torch.zeros_like(inputs)
-    at_once = max(1, trace.token_budget // inputs.shape[1])
     for row, example in enumerate(trace.batch.examples):
-        places = (trace.batch.role[row] == Role.CONTENT).nonzero()[:, 0]
+        places = words[row].nonzero()[:, 0]
         if len(places):
-            single = SingleExample(trace, row, places, inputs[row, None, places], blank[row, None, places], at_once)
             with _random_numbers(None if seed is None else f"{seed}:{example.id}"):
-                scores[row, places] = attribute(single).detach()[0].to(scores.dtype)
-    return scores
+                yield row, places
 
 
 @contextmanager

@@ -1,12 +1,14 @@
-"""The linear models by which LIME and KernelSHAP approximate the network, in closed form.
+"""The linear models by which LIME, KernelSHAP and ContextCite approximate the network.
 
-Captum's own models need scikit-learn; these implement the interface that it calls: fit, representation, and a call.
+They implement the interface that Captum calls: fit, representation, and a call.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
+from sklearn import linear_model
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 
@@ -45,3 +47,40 @@ class WeightedRegression:
     def __call__(self, features: Tensor) -> Tensor:
         """`[sample, feature] -> [sample]`."""
         return features.double() @ self.representation() + (0.0 if self.coefficients is None else self.coefficients[-1])
+
+
+@dataclass
+class Lasso:
+    """Regression on standardised features with a penalty on the sizes of the coefficients; weights are not used.
+
+    Args:
+        alpha: the penalty, in relation to half the mean square error.
+
+    Attributes:
+        coefficients: `[feature]`, of the features as they are, zero for one that never varies; none before `fit`.
+        intercept: none before `fit`.
+    """
+
+    alpha: float
+    coefficients: Tensor | None = field(default=None, init=False)
+    intercept: float = field(default=0.0, init=False)
+
+    def fit(self, train_data: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """Batches of features `[sample, feature]`, outputs `[sample]` and weights `[sample]`."""
+        parts = [torch.cat(part).double().cpu() for part in zip(*train_data, strict=True)]
+        features, outputs = parts[0].numpy(), parts[1].numpy()
+        scaler, lasso = StandardScaler(), linear_model.Lasso(alpha=self.alpha, max_iter=100_000)
+        lasso.fit(scaler.fit_transform(features), outputs)
+        coefficients = lasso.coef_ / scaler.scale_
+        self.intercept = float(lasso.intercept_ - scaler.mean_ @ coefficients)
+        self.coefficients = torch.from_numpy(coefficients)
+
+    def representation(self) -> Tensor:
+        """The coefficients without the intercept, `[feature]`."""
+        if self.coefficients is None:
+            raise ValueError("fit this model before asking for its coefficients")
+        return self.coefficients
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """`[sample, feature] -> [sample]`."""
+        return features.double() @ self.representation().to(features.device) + self.intercept

@@ -71,7 +71,9 @@ def tiny(kind: str, head: type = AutoModelForSequenceClassification) -> nn.Modul
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         head = AutoModelForCausalLM if kind in DECODERS else head
-        model = head.from_config(AutoConfig.for_model(kind.split()[0], **(KINDS | DECODERS)[kind]), attn_implementation="eager")
+        model = head.from_config(
+            AutoConfig.for_model(kind.split()[0], **(KINDS | DECODERS)[kind]), attn_implementation="eager"
+        )
         for name, parameter in model.named_parameters():  # biases and gains of a new model would hide a missing one
             if kind in DECODERS and parameter.dim() == 1:
                 torch.nn.init.normal_(parameter, mean=float("norm" in name and "bias" not in name), std=0.2)

@@ -108,7 +108,7 @@ def test_the_model_is_given_which_of_two_texts_a_token_belongs_to(kind: str):
     assert torch.allclose(trace.logits[:1], told, atol=1e-6)
     if kind != "deberta-v2":  # which has no such embedding by default
         assert not torch.allclose(told, untold, atol=1e-3)
-    blanked = BlankOut(blank_token="delete")(trace)[0, 3]
+    blanked = BlankOut(removal="delete")(trace)[0, 3]
     kept = [index for index in range(10) if index != 3]
     with torch.no_grad():
         shorter = tiny(kind)(input_ids=ids[:, kept], attention_mask=mask[:, kept], token_type_ids=types[:, kept]).logits
@@ -118,6 +118,6 @@ def test_the_model_is_given_which_of_two_texts_a_token_belongs_to(kind: str):
 
 
 def test_a_pad_in_place_of_a_word_is_refused_where_it_would_shift_positions():
-    with pytest.raises(ValueError, match="set blank_token to unk, mask or delete"):
-        BlankOut(blank_token="pad").check_model(tiny("roberta"))
-    BlankOut(blank_token="pad").check_model(tiny("bert"))
+    with pytest.raises(ValueError, match="set removal to unk, mask, delete, ignore or swap"):
+        BlankOut(removal="pad").check_model(tiny("roberta"))
+    BlankOut(removal="pad").check_model(tiny("bert"))

@@ -37,7 +37,8 @@ def test_logits_equal_the_plain_models_next_word_logits(kind: str):
 @DECODER
 def test_the_trace_knows_that_the_model_is_causal_and_so_do_its_copies(kind: str):
     trace = traced(kind, 7)
-    assert trace.causal and trace.on(tiny(kind)).causal and trace.moved(trace.embedding).causal
+    for one in (trace, trace.on(tiny(kind)), trace.moved(trace.embedding)):
+        assert one.causal
     assert trace.attention.triu(1).max() == 0
 
 

@@ -19,7 +19,7 @@ def explainer(name: str, **parameters: object) -> Explainer:
 
     Example:
         >>> harness.explainer("rollout", residual=0.1)
-        Rollout(residual=0.1, heads='mean', read_out='head')
+        Rollout(residual=0.1, heads='mean', read_out='head', receptive_field='none', draws=8, seed=0)
     """
     return configuration.method("explainers", name, parameters)
 
@@ -28,7 +28,7 @@ def reference(name: str, **parameters: object) -> Reference:
     """A reference by its name in conf/references; errors as `explainer`.
 
     Example:
-        >>> harness.reference("blank_out", blank_token="mask").blank_token
+        >>> harness.reference("blank_out", removal="mask").removal
         'mask'
     """
     return configuration.method("references", name, parameters)

@@ -93,7 +93,9 @@ def experiment_of(
         task=instantiate(cfg.task),
         source=instantiate(cfg.model),
         methods=Methods(**methods),
-        protocol=EvaluationProtocol(cfg.target, cfg.output or "task", cfg.include, cfg.ranks, cfg.token_budget),
+        protocol=EvaluationProtocol(
+            cfg.target, cfg.output or "task", cfg.include, cfg.ranks, cfg.token_budget, cfg.removal or "task"
+        ),
         settings=Settings(
             task=task,
             model=model_name(model, config["model"]),
@@ -101,6 +103,7 @@ def experiment_of(
             limit=cfg.limit,
             shard=cfg.shard,
             dtype=cfg.dtype,
+            swaps=cfg.swaps,
             device=cfg.device,
             threads=threads,
             maps=cfg.maps,

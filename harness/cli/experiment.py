@@ -25,6 +25,7 @@ from harness.measure.evaluate import evaluate_batches
 from harness.measure.maps import maps
 from harness.measure.methods import Methods, able
 from harness.measure.protocol import EvaluationProtocol
+from harness.measure.swaps import with_swaps
 from harness.report import write
 from harness.report.run_tables import RunTables
 from harness.results.ownership import owned
@@ -147,6 +148,8 @@ class Experiment:
         model.module.to(self.settings.device, getattr(torch, self.settings.dtype))
         every = clustered(self.task.examples(model))
         examples = sharded(limited(every, self.settings.limit), *self.settings.shard_of)
+        examples = with_swaps(examples, every, self.settings.swaps)
+        protocol = protocol.on(model)
         check_examples(examples, model)
         methods, left_out = self.methods.serving(model.module)
         methods, refused = able(methods, protocol, model, examples, self.task.classes, self.settings.device)

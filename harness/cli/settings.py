@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harness import check
 
-DTYPES = ("float32", "float64", "bfloat16")
+DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Settings:
         model: its name in tables.
         limit: explain at most this many test examples (a whole number), or this share (below 1.0); None for all.
         shard: `2/8` explains every eighth of them, starting with the second; None for all.
+        swaps: the number of texts to swap tokens from, where the task gives none.
         threads: processor threads of torch and numba; None for all cores.
         maps: the number of first examples whose scores are kept from every position.
         figures: whether to draw figures.
@@ -32,6 +33,7 @@ class Settings:
     shard: str | None = None
     dtype: str = "float32"
     device: str = "cpu"
+    swaps: int = 4
     threads: int | None = None
     maps: int = 0
     figures: bool = True
@@ -42,6 +44,7 @@ class Settings:
         for name in ("seed", "maps", "pictured"):
             check.count(name, getattr(self, name), low=0)
         check.choice("dtype", self.dtype, DTYPES)
+        check.count("swaps", self.swaps)
         if self.threads is not None:
             check.count("threads", self.threads)
         if isinstance(self.limit, float):

@@ -9,7 +9,7 @@ from harness import check
 from harness.contracts import Model, Task
 from harness.statistics.correlation import RANKS
 from harness.tracing.batch import INCLUDE, Example, collate
-from harness.tracing.run import OUTPUTS, TARGETS, Trace
+from harness.tracing.run import OUTPUTS, REMOVALS, TARGETS, Trace
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class EvaluationProtocol:
         include: the ranked tokens: `all`, `no_cls`, `prompt` or `content`; see `collate`.
         ranks: how ties are ranked, `average` or `dense`.
         token_budget: tokens in one run of the model, padding counted; it changes no number.
+        removal: how methods that do not say how remove a token: one of `REMOVALS`, or `task` for the task's own (else
+            `unk`, in a causal model `ignore`).
     """
 
     target: str = "predicted"
@@ -29,18 +31,27 @@ class EvaluationProtocol:
     include: str = "content"
     ranks: str = "average"
     token_budget: int = 2048
+    removal: str = "task"
 
     def __post_init__(self):
         check.choice("output", self.output, (*OUTPUTS, "task"))
         check.choice("include", self.include, INCLUDE)
         check.choice("ranks", self.ranks, RANKS)
+        check.choice("removal", self.removal, (*REMOVALS, "task"))
         check.count("token_budget", self.token_budget)
 
     def of(self, task: Task) -> "EvaluationProtocol":
         """With the task's own output unless one is chosen; ValueError where it has no class called `target`."""
         target = str(self.target)  # a class may be called 1
         check.choice("target", target, [*TARGETS, *task.classes])
-        return replace(self, target=target, output=task.output if self.output == "task" else self.output)
+        removal = getattr(task, "removal", "task") if self.removal == "task" else self.removal
+        output = task.output if self.output == "task" else self.output
+        return replace(self, target=target, output=output, removal=removal)
+
+    def on(self, model: Model) -> "EvaluationProtocol":
+        """With the removal for this kind of model, unless one is chosen."""
+        removal = "ignore" if model.causal else "unk"
+        return replace(self, removal=removal) if self.removal == "task" else self
 
     def trace(
         self,
@@ -58,4 +69,4 @@ class EvaluationProtocol:
         batch = collate(examples, self.include, model.blank_ids, device)
         target = classes.index(self.target) if self.target in classes else self.target
         budget = self.token_budget if budget is None else budget
-        return Trace(model.module, batch, target, self.output, budget, padded=padded)
+        return Trace(model.module, batch, target, self.output, budget, padded=padded, removal=self.on(model).removal)

@@ -25,8 +25,10 @@ def scored(name: str, method: Explainer | Reference, kind: str, trace: Trace, sm
         halves = saturated = None
         with meter.of("phase", "reliability"):
             if isinstance(method, SplitsHalves):
-                first, second = (_array(_checked(half, kind, trace, name)) for half in method.halves(trace))
-                halves = first, second
+                drawn = method.halves(trace)
+                if drawn is not None:
+                    first, second = (_array(_checked(half, kind, trace, name)) for half in drawn)
+                    halves = first, second
             if isinstance(method, HasUpperBound):
                 saturated = _array(method.saturated(trace))
                 if saturated.shape != values.shape[:-1]:

@@ -1,6 +1,6 @@
 """Batches: tokens, and what is known about them; examples are packed into batches by length."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -85,6 +85,7 @@ class Batch:
     position: Tensor  # [batch]
     gold: Tensor  # [batch]
     blank_ids: Mapping[str, int | None]  # unk, mask, pad: the ids that can replace a removed token
+    swaps: Tensor | None = None  # [draw, batch, token]  other texts whose tokens can replace these
 
     @property
     def text(self) -> Tensor:
@@ -152,7 +153,16 @@ def collate(
         position=position,
         gold=torch.tensor([example.gold for example in examples], device=device),
         blank_ids=blank_ids,
+        swaps=_swaps(examples, padded),
     )
+
+
+def _swaps(examples: Sequence[Example], padded: Callable[..., Tensor]) -> Tensor | None:
+    """Texts to swap from, as many of each example; the fewer of one come several times."""
+    draws = max(len(example.swaps) for example in examples)
+    if not all(example.swaps for example in examples):
+        return None
+    return torch.stack([padded((one.swaps[draw % len(one.swaps)] for one in examples), 0) for draw in range(draws)])
 
 
 def pack(lengths: Sequence[int], token_budget: int) -> list[list[int]]:

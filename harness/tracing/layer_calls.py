@@ -53,7 +53,9 @@ def layer_calls(trace: Trace, index: int) -> list[LayerCall]:
 
     handles = [layer.register_forward_pre_hook(keep, with_kwargs=True) for layer in layers]
     inputs = trace.batch.at(torch.tensor([index], device=trace.batch.input_ids.device))
-    inputs = {name: value[:, :n] if value.dim() == 2 and name != "candidates" else value for name, value in inputs.items()}
+    inputs = {
+        name: value[:, :n] if value.dim() == 2 and name != "candidates" else value for name, value in inputs.items()
+    }
     try:
         with torch.no_grad(), uncounted():
             called(model, inputs, output_attentions=True)

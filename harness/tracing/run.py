@@ -18,10 +18,12 @@ from harness.tracing.guards import REMEDY, check_attentions, finite, lacking
 from harness.tracing.layer import LayerRun, layer_run
 from harness.tracing.meter import Made, made_once, metered, uncounted
 from harness.tracing.model_parts import layer_parts, model_layers
+from harness.tracing.prefix import Prefix, prefix_of, runs_together
 
 OUTPUTS = ("probability", "logit", "difference", "logit_difference")
 READ_OUTS = ("head", "row", "max", "mean", "sum")
 TARGETS = ("predicted", "gold")
+REMOVALS = ("unk", "mask", "pad", "delete", "ignore", "swap", "zero")
 
 
 NEGLIGIBLE = 1e-6  # of what the head reads
@@ -61,6 +63,7 @@ class Trace:
         causal: whether the model's queries see only earlier keys, which is checked; None for what the model declares.
         padded: whether inputs of different lengths may run together; not where a model's numbers depend on padding.
         embedding: `[batch, token, hidden]`, replaces the word embedding's output; see `moved`.
+        removal: how methods remove a token that do not say how, see `REMOVALS`.
 
     Attributes:
         logits: `[batch, class]`.
@@ -85,6 +88,7 @@ class Trace:
         causal: bool | None = None,
         embedding: Tensor | None = None,
         padded: bool = True,
+        removal: str = "unk",
     ):
         if not isinstance(target, int | Tensor):
             check.choice("target", target, TARGETS)
@@ -95,7 +99,7 @@ class Trace:
             )
         self.model, self.batch, self.kind, self.token_budget = model, batch, output, token_budget
         self.causal = bool(getattr(model, "causal", False)) if causal is None else causal
-        self.moves_embedding, self.padded = embedding is not None, padded
+        self.moves_embedding, self.padded, self.removal = embedding is not None, padded, removal
         self.exclusive = exclusive_classes(model)
         leaf = None if embedding is None else embedding.detach().requires_grad_(True)
         with torch.enable_grad(), self._word_embedding(leaf) as seen, _last_state(model) as last, _output(model) as own:
@@ -346,14 +350,24 @@ class Trace:
         total = mixing.masked_fill(~real, 0.0).sum(dim=-2)
         return total / real.sum(dim=-2) if how == "mean" else total
 
-    def rerun(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Logits of changed inputs (`Batch.at`), `[variant, class]`, without gradients, in chunks of similar length."""
+    def rerun(self, inputs: Mapping[str, Tensor], example: Tensor | None = None, since: Tensor | None = None) -> Tensor:
+        """Logits of changed inputs (`Batch.at`), `[variant, class]`, without gradients, in chunks of similar length.
+
+        `example` says which example each variant belongs to, and `since` which token is its first that differs from
+        that example, `[variant]` each: in a causal model only what comes from there on is computed.
+        """
         if self.moves_embedding:
             raise ValueError(
                 "this trace runs on a changed word embedding, which a re-run on token ids would ignore: "
                 "choose a method that does not re-run the model"
             )
-        lengths = inputs["attention_mask"].sum(dim=1)
+        prefix = None if example is None or since is None else self._prefix
+        if prefix is not None and example is not None and since is not None:
+            return finite(self._continued(prefix, inputs, example, since))
+        places = torch.arange(1, inputs["attention_mask"].shape[1] + 1, device=inputs["attention_mask"].device)
+        lengths = (inputs["attention_mask"] * places).amax(dim=1)  # a token that is masked may stand within
+        if "position" in inputs:
+            lengths = lengths.maximum(inputs["position"] + 1)
         order = lengths.argsort(stable=True)
         logits = self.logits.new_empty(len(order), self.logits.shape[1])
         start = 0
@@ -364,17 +378,29 @@ class Trace:
             fits = room <= self.token_budget if self.padded else (room <= self.token_budget) & (ahead == ahead[0])
             stop = start + max(1, int(fits.sum()))
             chunk = order[start:stop]
-            width = int(lengths[chunk[-1]])
             with torch.no_grad():
-                logits[chunk] = called(
-                    self.model,
-                    {
-                        name: value[chunk, :width] if name in TEXT_WIDE else value[chunk]
-                        for name, value in inputs.items()
-                    },
-                ).logits
+                logits[chunk] = called(self.model, _cut(inputs, chunk, int(lengths[chunk[-1]]))).logits
             start = stop
         return finite(logits)
+
+    @metered
+    def _prefix(self) -> Prefix | None:
+        """What re-runs of a causal model start from."""
+        return prefix_of(self.model, self.batch.inputs, self.logits) if self.causal and self.padded else None
+
+    def _continued(self, prefix: Prefix, inputs: Mapping[str, Tensor], example: Tensor, since: Tensor) -> Tensor:
+        width = int(inputs["position"].max()) + 1  # what follows the explained position changes nothing
+        since = since.minimum(inputs["position"])
+        logits = self.logits.new_empty(len(since), self.logits.shape[1])
+        for chunk in runs_together(since, width, self.token_budget):
+            start = int(since[chunk].min())
+            wide = int(inputs["position"][chunk].max()) + 1
+            if start == 0:
+                with torch.no_grad():
+                    logits[chunk] = called(self.model, _cut(inputs, chunk, wide)).logits
+            else:
+                logits[chunk] = prefix(self.model, _cut(inputs, chunk, wide), example[chunk], start)
+        return logits
 
     def forward_from(self, embedding: Tensor, index: Tensor) -> Tensor:
         """Output `[variant]` from word-embedding outputs `[variant, token, hidden]`; differentiable.
@@ -391,14 +417,20 @@ class Trace:
     def moved(self, embedding: Tensor) -> "Trace":
         """The same examples and the same explained classes on another word embedding, `[batch, token, hidden]`."""
         moved = Trace(
-            self.model, self.batch, self.target, self.kind, self.token_budget, self.causal, embedding, self.padded
+            *(self.model, self.batch, self.target, self.kind, self.token_budget, self.causal, embedding),
+            padded=self.padded,
+            removal=self.removal,
         )
         moved.rival = self.rival
         return moved
 
     def on(self, model: nn.Module) -> "Trace":
         """The same examples and the same explained classes on another model, e.g. a re-initialised copy."""
-        other = Trace(model, self.batch, self.target, self.kind, self.token_budget, self.causal, padded=self.padded)
+        other = Trace(
+            *(model, self.batch, self.target, self.kind, self.token_budget, self.causal),
+            padded=self.padded,
+            removal=self.removal,
+        )
         other.rival = self.rival  # the same difference of classes, whichever class the other model finds strong
         return other
 
@@ -428,6 +460,11 @@ class Trace:
             yield seen
         finally:
             handle.remove()
+
+
+def _cut(inputs: Mapping[str, Tensor], chosen: Tensor, width: int) -> dict[str, Tensor]:
+    """The chosen variants, with this many tokens."""
+    return {name: value[chosen, :width] if name in TEXT_WIDE else value[chosen] for name, value in inputs.items()}
 
 
 def called(model: nn.Module, inputs: Mapping[str, Tensor], **options: bool) -> Any:

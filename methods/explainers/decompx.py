@@ -27,8 +27,9 @@ class DecompX:
 
     From the first layer's input on, a state is the sum of one vector per input token. Linear maps act on each vector
     separately, and so does a norm, with its actual scale; an activation multiplies all of them by its output over its
-    input. The paper has no gated feed-forward; here the two factors of its product share it equally. A bias is split between the vectors in proportion to their absolute dot products with it (evenly
-    where all are zero). So the parts of a logit add up to it, and the vectors to the state.
+    input. The paper has no gated feed-forward; here the two factors of its product share it equally. A bias is split
+    between the vectors in proportion to their absolute dot products with it (evenly where all are zero). So the parts
+    of a logit add up to it, and the vectors to the state.
 
     No passes beyond the trace's; memory a few times tokens^2 x hidden, for one sentence and layer at a time.
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from harness import check
 from harness.tracing.run import Trace
 from methods.maximum_flow import maximum_flow_all_batch, maximum_flow_batch
-from methods.mixing import check_parameters, mixing
+from methods.mixing import check_parameters, mixing, over_heads, with_residual
+from methods.receptive_field import check_receptive_field, normalised
 
 ENGINES = ("numba", "networkx")
 MET = 1e-9  # a flow this close to its upper bound has reached it
@@ -29,6 +30,12 @@ class Flow:
         heads: `mean`, `max` or `min` over heads, or `each` head as a separate row.
         read_out: what the model's `head` reads, the explained position's `row`, or `max`, `mean` or `sum`
             over all queries.
+        receptive_field: what a score is taken in relation to, since early tokens of a causal model are read by more
+            queries: `none`, `size`, `uniform` or `rows_shuffled` (`draws` of them, by `seed`), as in
+            `methods.receptive_field`;
+            or `utilisation`, the flow as a share of its upper bound.
+        draws: number of shuffles.
+        seed: of the shuffles.
         engine: `numba`, or `networkx`: thousands of times slower, for checking.
     """
 
@@ -37,18 +44,28 @@ class Flow:
     residual: float = 0.5
     heads: str = "mean"
     read_out: str = "head"
+    receptive_field: str = "none"
+    draws: int = 8
+    seed: int = 0
     engine: str = "numba"
 
     def __post_init__(self):
         check_parameters(self.residual, self.heads, self.read_out)
+        check_receptive_field(self.receptive_field, self.draws, self.seed, ("utilisation",))
         check.choice("engine", self.engine, ENGINES)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, (head,) token]
-        by_head = self.heads == "each"
-        layers = mixing(trace, self.residual, "mean" if by_head else self.heads)  # [batch, layer, query, key]
-        if not by_head:
-            return self._flow(trace, layers)
-        tops = mixing(trace, self.residual, "each")  # [batch, layer, head, query, key]
+        def score(attention: Tensor) -> Tensor:
+            return self._scores(trace, attention)
+
+        how = "none" if self.receptive_field == "utilisation" else self.receptive_field
+        return normalised(trace, over_heads(trace, self.heads), score, how, self.draws, self.seed)
+
+    def _scores(self, trace: Trace, attention: Tensor) -> Tensor:
+        tops = with_residual(trace, attention, self.residual)
+        if self.heads != "each":
+            return self._flow(trace, tops)
+        layers = with_residual(trace, attention.mean(dim=2), self.residual)  # [batch, layer, query, key]
         rows = []
         for layer in range(tops.shape[1]):
             for head in range(tops.shape[2]):
@@ -74,6 +91,9 @@ class Flow:
 
     def _flow(self, trace: Trace, layers: Tensor) -> Tensor:  # [batch, layer, token]
         flow = self._maximum(trace, layers)
+        if self.receptive_field == "utilisation":
+            most = layers[:, 0].sum(dim=1).clamp(max=1.0)[:, None, None]  # [batch, 1, 1, token]
+            flow = flow / most.where(most > 0, 1.0)
         total = flow.sum(dim=-1, keepdim=True)
         flow = flow / total.where(total > 0, 1.0)
         return flow[:, :, 0] if flow.shape[2] == 1 != layers.shape[2] else trace.read_out(flow, self.read_out)

@@ -4,18 +4,21 @@ https://arxiv.org/abs/1705.07874
 """
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
+import torch
 from captum.attr import GradientShap as CaptumGradientShap
 from torch import Tensor
 
 from harness import check
 from harness.tracing.run import Inexact, Trace
-from methods.blanks import BASELINES
+from methods.blanks import BASELINES, baseline_embedding
 from methods.completeness import GAP, completeness_gap, difference
 from methods.reduction import check_reduce, reduced
-from methods.single_example import SingleExample, one_by_one
+from methods.single_example import one_by_one
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class GradientShap:
     samples x tokens, whatever the token budget.
 
     Args:
-        baseline: the word embedding of `pad`, `unk` or `mask` in each text token's place, or `zero`.
+        baseline: the word embedding of `pad`, `unk` or `mask` in each text token's place, or `zero`;
+            `run` for `unk`, and in a causal model `zero`.
         samples: number of random points.
         noise: standard deviation of the noise on the input's embedding; 0, as here, is Captum's default.
         reduce: `abs_sum` or, with its sign, `sum`; or `l2`, `l1`, `mean_abs`.
@@ -40,7 +44,7 @@ class GradientShap:
     cost: ClassVar[str] = "passes by step"
     layerless: ClassVar[bool] = True
 
-    baseline: str = "unk"
+    baseline: str = "run"
     samples: int = 50
     noise: float = 0.0
     reduce: str = "abs_sum"
@@ -59,7 +63,13 @@ class GradientShap:
         return self.reduce
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
-        scores = one_by_one(trace, self.baseline, self._attribute, self.seed)
+        inputs, blank = trace.embedding.detach(), baseline_embedding(trace, self.baseline)
+        scores = torch.zeros_like(inputs)
+        for row, places in one_by_one(trace, trace.batch.text, self.seed):
+            forward = partial(changed_words, trace, row, places)
+            scores[row, places] = self._attribute(forward, inputs[row, None, places], blank[row, None, places]).to(
+                scores
+            )
         gap = completeness_gap(scores, difference(trace, self.baseline)).nanmedian()
         if gap > GAP:
             warnings.warn(
@@ -70,10 +80,16 @@ class GradientShap:
             )
         return reduced(scores, self.reduce, trace.batch.attention_mask, "GradientSHAP")[:, None]
 
-    def _attribute(self, example: SingleExample) -> Tensor:
-        return CaptumGradientShap(example.forward).attribute(
-            example.inputs.clone().requires_grad_(),
-            baselines=example.baseline,
-            n_samples=self.samples,
-            stdevs=self.noise,
+    def _attribute(self, forward: Callable[[Tensor], Tensor], words: Tensor, blank: Tensor) -> Tensor:
+        return (
+            CaptumGradientShap(forward)
+            .attribute(words.clone().requires_grad_(), baselines=blank, n_samples=self.samples, stdevs=self.noise)
+            .detach()[0]
         )
+
+
+def changed_words(trace: Trace, row: int, places: Tensor, words: Tensor) -> Tensor:
+    """The output of one example with changed words, `[variant, word, hidden] -> [variant]`, differentiable."""
+    whole = trace.embedding.detach()[row].expand(len(words), -1, -1)
+    index = torch.full((len(words),), row, device=words.device)
+    return trace.forward_from(whole.index_copy(1, places, words), index)

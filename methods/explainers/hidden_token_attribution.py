@@ -78,7 +78,9 @@ class HiddenTokenAttribution:
             return getattr(trace.once(jacobian_squares), self.of)
         for index, states in enumerate(_states(trace, layers)):
             calls: Sequence[Call] = [_call(layer) for layer in layers] if closed else layer_calls(trace, index)
-            sizes = [layer.attention_output.weight.shape[1] if self.of == "head" else states.shape[-1] for layer in layers]
+            sizes = [
+                layer.attention_output.weight.shape[1] if self.of == "head" else states.shape[-1] for layer in layers
+            ]
             directions = self._directions(trace.batch.examples[index].id, layers[0].heads, sizes).to(states)
             squares = self._pulled_back(calls, states, int(trace.position[index]), directions, trace.token_budget)
             squares = squares.sum(dim=2) if self.samples is None else squares.mean(dim=2)
@@ -101,7 +103,7 @@ class HiddenTokenAttribution:
     def _pulled_back(
         self, calls: Sequence[Call], states: Tensor, position: int, directions: Tensor, token_budget: int
     ) -> Tensor:
-        """One example's squares, `[layer, group, direction, token]`; all layers' cotangents are pulled back together."""
+        """One example's squares, `[layer, group, direction, token]`; all layers' cotangents go back together."""
         pending = states.new_empty(0, *states.shape[1:])  # [row, token, hidden], the last layer's first
         for call, state, start in reversed(list(zip(calls, states, directions, strict=False))):
             rows = start.flatten(0, 1)

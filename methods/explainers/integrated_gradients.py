@@ -24,7 +24,8 @@ class IntegratedGradients:
     run warns (`Inexact`) where the miss exceeds 5% of the scores' size for half of a batch.
 
     Args:
-        baseline: the word embedding of `pad`, `unk` or `mask` in each text token's place, or `zero`.
+        baseline: the word embedding of `pad`, `unk` or `mask` in each text token's place, or `zero`;
+            `run` for `unk`, and in a causal model `zero`.
         steps: number of points of the Gauss-Legendre quadrature.
         reduce: `abs_sum` or, with its sign, `sum`: a token's share of that difference; or `l2`, `l1`, `mean_abs`.
     """
@@ -32,7 +33,7 @@ class IntegratedGradients:
     cost: ClassVar[str] = "passes by step"
     layerless: ClassVar[bool] = True
 
-    baseline: str = "unk"
+    baseline: str = "run"
     steps: int = 20
     reduce: str = "abs_sum"
 

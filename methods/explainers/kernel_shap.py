@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from captum.attr import KernelShap as CaptumKernelShap
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.run import Trace
-from methods.blanks import BASELINES
-from methods.single_example import SingleExample, one_by_one
+from methods.removal import check_parameters, check_removal
+from methods.single_example import SingleExample, removed_one_by_one
 from methods.surrogate import WeightedRegression
 
 
@@ -28,7 +28,7 @@ class KernelShap:
 
     Args:
         samples: number of word subsets, including the full and the empty one.
-        baseline: what replaces an absent word: the word embedding of `pad`, `unk` or `mask`, or `zero`.
+        removal: how absent words are removed, see `methods.removal`.
         seed: of the subsets.
     """
 
@@ -36,28 +36,30 @@ class KernelShap:
     layerless: ClassVar[bool] = True
 
     samples: int = 200
-    baseline: str = "unk"
+    removal: str = "run"
     seed: int = 0
 
     def __post_init__(self):
         check.count("samples", self.samples, low=2)
-        check.choice("baseline", self.baseline, BASELINES)
+        check_parameters(self.removal)
         check.count("seed", self.seed, low=0)
 
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError for a model that cannot be given a text without a token in this way."""
+        check_removal(self.removal, model)
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
-        # every dimension of a token has the token's own score
-        return one_by_one(trace, self.baseline, self._attribute, self.seed).mean(dim=2)[:, None]
+        return removed_one_by_one(trace, self.removal, self._attribute, self.seed)[:, None]
 
     def _attribute(self, example: SingleExample) -> Tensor:
         if len(example.places) == 1:  # no subset between all and nothing: the value of the only word
-            whole, empty = (example.forward(words) for words in (example.inputs, example.baseline))
-            return (whole - empty).view(1, 1, 1).expand_as(example.inputs)
+            whole, empty = example.forward(example.present), example.forward(1 - example.present)
+            return (whole - empty)[:, None]
         method = CaptumKernelShap(example.forward)
         method.interpretable_model = WeightedRegression()  # pyright: ignore[reportAttributeAccessIssue]
         return method.attribute(
-            example.inputs,
-            baselines=example.baseline,
-            feature_mask=example.players,
+            example.present,
+            baselines=0,
             n_samples=self.samples,
             perturbations_per_eval=example.at_once,
         )

@@ -32,14 +32,15 @@ class LayerIntegratedGradients:
     Per layer `steps` forward and backward passes and two more forward passes, and one more forward pass in total.
 
     Args:
-        baseline: the word embedding of `pad`, `unk` or `mask` in each text token's place, or `zero`.
+        baseline: the word embedding of `pad`, `unk` or `mask` in each text token's place, or `zero`;
+            `run` for `unk`, and in a causal model `zero`.
         steps: number of points of the Gauss-Legendre quadrature.
         reduce: `abs_sum` or, with its sign, `sum`; or `l2`, `l1`, `mean_abs`.
     """
 
     cost: ClassVar[str] = "passes by step and layer"
 
-    baseline: str = "unk"
+    baseline: str = "run"
     steps: int = 20
     reduce: str = "abs_sum"
 

@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 import torch
 from captum.attr import Lime as CaptumLime
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.run import Trace
-from methods.blanks import BASELINES
-from methods.single_example import SingleExample, one_by_one
-from methods.surrogate import WeightedRegression
+from methods.removal import check_parameters, check_removal
+from methods.single_example import SingleExample, removed_one_by_one
+from methods.surrogate import Lasso, WeightedRegression
 
 UNCHANGED = 1e-12
 
@@ -22,6 +22,10 @@ UNCHANGED = 1e-12
 @dataclass(frozen=True)
 class Lime:
     """Signed coefficients of a ridge regression on sentences with words left out at random, near ones weighing more.
+
+    Without a `width` all sentences weigh the same, and with `lasso` instead of `ridge` the penalty is on the absolute
+    coefficients of standardised words, as in ContextCite (Cohen-Wang et al. 2024, section 3), whose log-odds of the
+    response are the run's difference of two words' logits. https://arxiv.org/abs/2409.00729
 
     A sentence's weight is the paper's, exp(-d^2 / width^2), with the distance and width of the authors' text program:
     d is 100 times the cosine distance from the whole sentence, both as vectors of ones and zeros. That program takes
@@ -34,9 +38,10 @@ class Lime:
 
     Args:
         samples: number of sentences with words left out.
-        width: of the kernel.
+        width: of the kernel; None for equal weights.
         ridge: penalty on the squares of the coefficients.
-        baseline: what replaces an absent word: the word embedding of `pad`, `unk` or `mask`, or `zero`.
+        lasso: penalty on their sizes instead, which leaves many at zero; None for none.
+        removal: how absent words are removed, see `methods.removal`.
         seed: of the sentences.
     """
 
@@ -44,34 +49,42 @@ class Lime:
     layerless: ClassVar[bool] = True
 
     samples: int = 200
-    width: float = 25.0
+    width: float | None = 25.0
     ridge: float = 1.0
-    baseline: str = "unk"
+    lasso: float | None = None
+    removal: str = "run"
     seed: int = 0
 
     def __post_init__(self):
         check.count("samples", self.samples)
-        check.number("width", self.width, UNCHANGED, float("inf"))
+        if self.width is not None:
+            check.number("width", self.width, UNCHANGED, float("inf"))
+        if self.lasso is not None:
+            check.number("lasso", self.lasso, UNCHANGED, float("inf"))
         check.number("ridge", self.ridge, 0, float("inf"))
-        check.choice("baseline", self.baseline, BASELINES)
+        check_parameters(self.removal)
         check.count("seed", self.seed, low=0)
 
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError for a model that cannot be given a text without a token in this way."""
+        check_removal(self.removal, model)
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
-        # every dimension of a token has the token's own score
-        return one_by_one(trace, self.baseline, self._attribute, self.seed).mean(dim=2)[:, None]
+        return removed_one_by_one(trace, self.removal, self._attribute, self.seed)[:, None]
 
     def _attribute(self, example: SingleExample) -> Tensor:
-        surrogate: Any = WeightedRegression(self.ridge)
+        surrogate: Any = WeightedRegression(self.ridge) if self.lasso is None else Lasso(self.lasso)
         return CaptumLime(example.forward, interpretable_model=surrogate, similarity_func=self._weight).attribute(
-            example.inputs,
-            baselines=example.baseline,
-            feature_mask=example.players,
+            example.present,
+            baselines=0,
             n_samples=self.samples,
             perturbations_per_eval=example.at_once,
         )
 
     def _weight(self, _original: Tensor, _changed: Tensor, kept: Tensor, **_more: Any) -> Tensor:
         """Weight of one sentence, given the words that it keeps, `[1, word]`."""
+        if self.width is None:
+            return torch.ones(1, dtype=torch.float64)
         cosine = kept.double().mean().sqrt()  # cosine of a vector of ones and zeros with a vector of ones
         distance = 100 * (1 - cosine)
         return torch.exp(-((distance / self.width) ** 2))[None]

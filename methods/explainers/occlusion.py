@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from captum.attr import Occlusion as CaptumOcclusion
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.run import Trace
-from methods.blanks import BASELINES
-from methods.single_example import SingleExample, one_by_one
+from methods.removal import check_parameters, check_removal
+from methods.single_example import SingleExample, removed_one_by_one
 
 
 @dataclass(frozen=True)
@@ -26,28 +26,31 @@ class Occlusion:
 
     Args:
         window: number of neighbouring tokens hidden at a time; a shorter sentence is hidden entirely.
-        baseline: what replaces them: the word embedding of `pad`, `unk` or `mask`, or `zero`.
+        removal: how absent words are removed, see `methods.removal`.
     """
 
     cost: ClassVar[str] = "passes by token"
     layerless: ClassVar[bool] = True
 
     window: int = 3
-    baseline: str = "unk"
+    removal: str = "run"
 
     def __post_init__(self):
         check.count("window", self.window)
-        check.choice("baseline", self.baseline, BASELINES)
+        check_parameters(self.removal)
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError for a model that cannot be given a text without a token in this way."""
+        check_removal(self.removal, model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
-        # every dimension of a token has the token's own score
-        return one_by_one(trace, self.baseline, self._attribute).mean(dim=2)[:, None]
+        return removed_one_by_one(trace, self.removal, self._attribute)[:, None]
 
     def _attribute(self, example: SingleExample) -> Tensor:
-        _, words, hidden = example.inputs.shape
+        words = len(example.places)
         return CaptumOcclusion(example.forward).attribute(
-            example.inputs,
-            sliding_window_shapes=(min(self.window, words), hidden),
-            baselines=example.baseline,
+            example.present,
+            sliding_window_shapes=(min(self.window, words),),
+            baselines=0,
             perturbations_per_eval=example.at_once,
         )

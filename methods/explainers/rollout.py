@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from harness.tracing.run import Trace
-from methods.mixing import check_parameters, mixing
+from methods.mixing import check_parameters, over_heads, with_residual
+from methods.receptive_field import check_receptive_field, normalised
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,11 @@ class Rollout:
         heads: `mean`, `max` or `min` over heads, or `each` head as a separate row.
         read_out: what the model's `head` reads, the explained position's `row`, or `max`, `mean` or `sum`
             over all queries.
+        receptive_field: what a score is taken in relation to, since early tokens of a causal model are read by more
+            queries: `none`, `size`, `uniform` or `rows_shuffled` (`draws` of them, by `seed`), as in
+            `methods.receptive_field`.
+        draws: number of shuffles.
+        seed: of the shuffles.
     """
 
     cost: ClassVar[str] = "no pass"
@@ -28,14 +34,24 @@ class Rollout:
     residual: float = 0.5
     heads: str = "mean"
     read_out: str = "head"
+    receptive_field: str = "none"
+    draws: int = 8
+    seed: int = 0
 
     def __post_init__(self):
         check_parameters(self.residual, self.heads, self.read_out)
+        check_receptive_field(self.receptive_field, self.draws, self.seed)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, (head,) token]
+        def score(attention: Tensor) -> Tensor:
+            return self._rolled(trace, attention)
+
+        return normalised(trace, over_heads(trace, self.heads), score, self.receptive_field, self.draws, self.seed)
+
+    def _rolled(self, trace: Trace, attention: Tensor) -> Tensor:
         by_head = self.heads == "each"
-        layers = mixing(trace, self.residual, "mean" if by_head else self.heads)  # [batch, layer, query, key]
-        tops = mixing(trace, self.residual, "each") if by_head else layers
+        tops = with_residual(trace, attention, self.residual)
+        layers = with_residual(trace, attention.mean(dim=2), self.residual) if by_head else tops
         below = torch.diag_embed(trace.batch.attention_mask.double())  # [batch, query, key]
         rolled = []
         for layer in range(layers.shape[1]):

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from captum.attr import ShapleyValueSampling as CaptumShapleyValueSampling
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.run import Trace
-from methods.blanks import BASELINES
-from methods.single_example import SingleExample, one_by_one
+from methods.removal import check_parameters, check_removal
+from methods.single_example import SingleExample, removed_one_by_one
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ShapleyValueSampling:
 
     Args:
         samples: number of orders.
-        baseline: what replaces an absent word: the word embedding of `pad`, `unk` or `mask`, or `zero`.
+        removal: how absent words are removed, see `methods.removal`.
         seed: of the orders.
     """
 
@@ -34,23 +34,25 @@ class ShapleyValueSampling:
     layerless: ClassVar[bool] = True
 
     samples: int = 25
-    baseline: str = "unk"
+    removal: str = "run"
     seed: int = 0
 
     def __post_init__(self):
         check.count("samples", self.samples)
-        check.choice("baseline", self.baseline, BASELINES)
+        check_parameters(self.removal)
         check.count("seed", self.seed, low=0)
 
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError for a model that cannot be given a text without a token in this way."""
+        check_removal(self.removal, model)
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
-        # every dimension of a token has the token's own score
-        return one_by_one(trace, self.baseline, self._attribute, self.seed).mean(dim=2)[:, None]
+        return removed_one_by_one(trace, self.removal, self._attribute, self.seed)[:, None]
 
     def _attribute(self, example: SingleExample) -> Tensor:
         return CaptumShapleyValueSampling(example.forward).attribute(
-            example.inputs,
-            baselines=example.baseline,
-            feature_mask=example.players,
+            example.present,
+            baselines=0,
             n_samples=self.samples,
             perturbations_per_eval=example.at_once,
         )

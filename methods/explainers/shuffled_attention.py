@@ -4,19 +4,17 @@ import copy
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from harness.contracts import ChecksModel, Explainer, Layerless, Reduces
 from harness.tracing.run import Trace
 from methods.explainers.attention import Attention
-from methods.seeded import generator
+from methods.receptive_field import permuted_keys
 
 
 @dataclass(frozen=True)
 class ShuffledAttention:
-    """An explainer on attention whose rows are permuted among the example's own tokens.
+    """An explainer on attention whose rows are permuted among the example's own tokens, those that the query can see.
 
     All heads of a layer share a row's permutation, so that the row of their mean is permuted as a whole: it keeps its
     entries, and every map made from it keeps its sums. Rows, layers and examples have independent permutations, which
@@ -51,18 +49,9 @@ class ShuffledAttention:
     def __call__(self, trace: Trace) -> Tensor:  # as `of`
         changed = copy.copy(trace)
         changed.forget()  # what was cached for the true attention must not be reused for this one
-        source = self._source(trace).to(trace.attention.device)[:, :, None]  # [batch, layer, 1, query, key]
+        layers = trace.attention.shape[1]
+        source = permuted_keys(trace.batch, layers, trace.causal, self.seed)[
+            :, :, None
+        ]  # [batch, layer, 1, query, key]
         changed.attention = trace.attention.gather(-1, source.expand_as(trace.attention))
         return self.of(changed)
-
-    def _source(self, trace: Trace) -> Tensor:
-        """Which key's weight each key gets, `[batch, layer, query, key]`; padding keeps its own."""
-        batch, layers, _, tokens, _ = trace.attention.shape
-        source = torch.arange(tokens).repeat(batch, layers, tokens, 1)
-        for row, example in enumerate(trace.batch.examples):
-            n = len(example.input_ids)
-            for layer in range(layers):
-                own = np.tile(np.arange(n), (n, 1))
-                drawn = generator(self.seed, example.id, layer + 1).permuted(own, axis=1)
-                source[row, layer, :n, :n] = torch.from_numpy(drawn)
-        return source

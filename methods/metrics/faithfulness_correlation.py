@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.run import Trace
-from methods.removal import ROUNDING, check_parameters, check_positions, defined, log_probability, removable, whole
+from methods.removal import check_parameters, check_removal, log_probability, removable
+from methods.removal_steps import ROUNDING, defined, whole
 from methods.subsets import of_share
 
 
@@ -23,7 +24,7 @@ class FaithfulnessCorrelation:
     float32 model's rounding.
 
     Args:
-        removal: `unk`, `mask` or `pad` in a token's place, or `delete`. The explained position is never deleted.
+        removal: how tokens are removed, see `methods.removal`. The explained position is never deleted.
         share: of an example's ranked tokens that a set holds, rounded up.
         samples: sets drawn for each example.
         seed: of the sets, together with the example's id.
@@ -31,7 +32,7 @@ class FaithfulnessCorrelation:
 
     cost: ClassVar[str] = "passes by step"
 
-    removal: str = "unk"
+    removal: str = "run"
     share: float = 0.2
     samples: int = 100
     seed: int = 0
@@ -44,11 +45,11 @@ class FaithfulnessCorrelation:
         check.count("samples", self.samples)
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError where a removed token would move the positions of all later ones."""
-        check_positions(self.removal, model)
+        """Raise ValueError for a model that cannot be given a text without a token in this way."""
+        check_removal(self.removal, model)
 
     def __call__(self, trace: Trace, scores: Tensor) -> Tensor:  # [batch, layer]
-        ranked = removable(trace.batch, self.removal)
+        ranked = removable(trace, self.removal)
         scores = scores.double().to(ranked.device)
         sound = defined(scores, ranked)
         sets = of_share(trace.batch, ranked, self.share, self.samples, self.seed)  # [batch, sample, token]

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.run import Trace
-from methods.removal import check_parameters, check_positions, defined, log_probability, removable
+from methods.removal import check_parameters, check_removal, log_probability, removable
+from methods.removal_steps import defined
 from methods.subsets import coin_flips
 
 
@@ -23,7 +24,7 @@ class Infidelity:
     A perturbation I is 1 on the set's tokens and 0 elsewhere. A set holds each ranked token with probability 1/2.
 
     Args:
-        removal: `unk`, `mask` or `pad` in a token's place, or `delete`. The explained position is never deleted.
+        removal: how tokens are removed, see `methods.removal`. The explained position is never deleted.
         samples: sets drawn for each example.
         normalised: whether scores are first multiplied by the factor that makes the mean smallest, since attention
             has no unit. The factor may be negative, so scores that all have the wrong sign are not penalised.
@@ -32,7 +33,7 @@ class Infidelity:
 
     cost: ClassVar[str] = "passes by step"
 
-    removal: str = "unk"
+    removal: str = "run"
     samples: int = 50
     normalised: bool = True
     seed: int = 0
@@ -45,12 +46,12 @@ class Infidelity:
         check.choice("normalised", self.normalised, (True, False))
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError where a removed token would move the positions of all later ones."""
-        check_positions(self.removal, model)
+        """Raise ValueError for a model that cannot be given a text without a token in this way."""
+        check_removal(self.removal, model)
 
     def __call__(self, trace: Trace, scores: Tensor) -> Tensor:  # [batch, layer]
         batch = trace.batch
-        ranked = removable(batch, self.removal)
+        ranked = removable(trace, self.removal)
         scores = scores.to(ranked.device)
         sets = coin_flips(batch, ranked, self.samples, self.seed)  # [batch, sample, token]
         layers, width = scores.shape[1:]

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.run import Trace
-from methods.removal import ROUNDING, bin_counts, check_parameters, check_positions, log_curve, removable, whole
+from methods.removal import check_parameters, check_removal, removable
+from methods.removal_steps import ROUNDING, bin_counts, log_curve, whole
 
 STEPS = ("all", "share")
 
@@ -23,13 +24,13 @@ class Monotonicity:
     Of tokens with equal scores the later is restored first. A fall within a float32 model's rounding does not count.
 
     Args:
-        removal: `unk`, `mask` or `pad` in a token's place, or `delete`. The explained position is never deleted.
+        removal: how tokens are removed, see `methods.removal`. The explained position is never deleted.
         steps: 1 where `all` of the steps hold and 0 elsewhere, or the `share` of steps that hold.
     """
 
     cost: ClassVar[str] = "passes by token"
 
-    removal: str = "unk"
+    removal: str = "run"
     steps: str = "all"
 
     higher_is_better: ClassVar[bool] = True
@@ -39,11 +40,11 @@ class Monotonicity:
         check.choice("steps", self.steps, STEPS)
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError where a removed token would move the positions of all later ones."""
-        check_positions(self.removal, model)
+        """Raise ValueError for a model that cannot be given a text without a token in this way."""
+        check_removal(self.removal, model)
 
     def __call__(self, trace: Trace, scores: Tensor) -> Tensor:  # [batch, layer]
-        counts, counted = bin_counts(removable(trace.batch, self.removal), "counts")
+        counts, counted = bin_counts(removable(trace, self.removal), "counts")
         curve = log_curve(trace, scores, self.removal, counts).exp()  # [batch, layer, bin], without the top 1 to n
         fuller = torch.cat([whole(trace).exp().expand_as(curve[..., :1]), curve[..., :-1]], dim=-1)
         counted = counted[:, None]

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.run import Trace
-from methods.removal import ROUNDING, check_parameters, check_positions, log_probability, mean_fall, removable, whole
+from methods.removal import check_parameters, check_removal, log_probability, removable
+from methods.removal_steps import ROUNDING, mean_fall, whole
 
 LONGEST_EXACT = 16  # 65,536 runs of one example
 
@@ -27,14 +28,14 @@ class Naopc:
     than a float32 model's rounding.
 
     Args:
-        removal: `unk`, `mask` or `pad` in a token's place, or `delete`. The explained position is never deleted.
+        removal: how tokens are removed, see `methods.removal`. The explained position is never deleted.
         exact: up to this number of ranked tokens all 2^n sets are run, and both bounds are exact.
         beam: number of sets kept after each token, for longer examples.
     """
 
     cost: ClassVar[str] = "passes by set of tokens"
 
-    removal: str = "unk"
+    removal: str = "run"
     exact: int = 10
     beam: int = 5
 
@@ -47,8 +48,8 @@ class Naopc:
         check.count("beam", self.beam)
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError where a removed token would move the positions of all later ones."""
-        check_positions(self.removal, model)
+        """Raise ValueError for a model that cannot be given a text without a token in this way."""
+        check_removal(self.removal, model)
 
     def __call__(self, trace: Trace, scores: Tensor) -> Tensor:  # [batch, layer]
         low, high = self.bounds(trace)[:, :, None].unbind(dim=1)  # [batch, 1] each
@@ -57,7 +58,7 @@ class Naopc:
 
     def bounds(self, trace: Trace) -> Tensor:
         """The lowest and the highest AOPC of each example, `[batch, 2]`; NaN without a ranked token."""
-        ranked = removable(trace.batch, self.removal)
+        ranked = removable(trace, self.removal)
         full = whole(trace).exp()[:, 0, 0]
         bounds = full.new_full((len(ranked), 2), torch.nan)
         searched = []

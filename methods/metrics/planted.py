@@ -14,7 +14,7 @@ from torch import Tensor
 from harness import check
 from harness.tracing.batch import Batch, Role
 from harness.tracing.run import Trace
-from methods.removal import defined
+from methods.removal_steps import defined
 
 SCALES = ("raw", "range")
 

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from harness.tracing.run import Trace
-from methods.removal import bin_counts, check_parameters, check_positions, log_curve, removable, whole
+from methods.removal import check_parameters, check_removal, removable
+from methods.removal_steps import bin_counts, log_curve, whole
 
 
 def area(trace: Trace, scores: Tensor, removal: str, side: str) -> Tensor:
     """Area under p over the share of removed tokens, 0 to 1, by the trapezoidal rule, `[batch, layer]`."""
-    counts, counted = bin_counts(removable(trace.batch, removal), "counts")
+    counts, counted = bin_counts(removable(trace, removal), "counts")
     curve = log_curve(trace, scores, removal, counts, side).exp()  # [batch, layer, bin]
     before = torch.cat([whole(trace).exp().expand_as(curve[..., :1]), curve[..., :-1]], dim=-1)
     counted = counted[:, None]
@@ -28,12 +29,12 @@ class MorfArea:
     """Area under the predicted class's probability as tokens are removed, most relevant first.
 
     Args:
-        removal: `unk`, `mask` or `pad` in a token's place, or `delete`. The explained position is never deleted.
+        removal: how tokens are removed, see `methods.removal`. The explained position is never deleted.
     """
 
     cost: ClassVar[str] = "passes by token"
 
-    removal: str = "unk"
+    removal: str = "run"
 
     higher_is_better: ClassVar[bool] = False
 
@@ -41,8 +42,8 @@ class MorfArea:
         check_parameters(self.removal)
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError where a removed token would move the positions of all later ones."""
-        check_positions(self.removal, model)
+        """Raise ValueError for a model that cannot be given a text without a token in this way."""
+        check_removal(self.removal, model)
 
     def __call__(self, trace: Trace, scores: Tensor) -> Tensor:  # [batch, layer]
         return area(trace, scores, self.removal, "top")
@@ -58,7 +59,7 @@ class LerfArea:
 
     cost: ClassVar[str] = "passes by token"
 
-    removal: str = "unk"
+    removal: str = "run"
 
     higher_is_better: ClassVar[bool] = True
 
@@ -66,8 +67,8 @@ class LerfArea:
         check_parameters(self.removal)
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError where a removed token would move the positions of all later ones."""
-        check_positions(self.removal, model)
+        """Raise ValueError for a model that cannot be given a text without a token in this way."""
+        check_removal(self.removal, model)
 
     def __call__(self, trace: Trace, scores: Tensor) -> Tensor:  # [batch, layer]
         return area(trace, scores, self.removal, "bottom")
@@ -83,7 +84,7 @@ class Abpc:
 
     cost: ClassVar[str] = "passes by token"
 
-    removal: str = "unk"
+    removal: str = "run"
 
     higher_is_better: ClassVar[bool] = True
 
@@ -91,8 +92,8 @@ class Abpc:
         check_parameters(self.removal)
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError where a removed token would move the positions of all later ones."""
-        check_positions(self.removal, model)
+        """Raise ValueError for a model that cannot be given a text without a token in this way."""
+        check_removal(self.removal, model)
 
     def __call__(self, trace: Trace, scores: Tensor) -> Tensor:  # [batch, layer]
         return area(trace, scores, self.removal, "bottom") - area(trace, scores, self.removal, "top")

@@ -14,7 +14,7 @@ from torch import Tensor
 from harness import check
 from harness.contracts import Explainer
 from harness.tracing.run import Trace
-from methods.removal import defined
+from methods.removal_steps import defined
 from methods.seeded import generator
 
 

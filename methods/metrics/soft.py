@@ -11,7 +11,7 @@ from torch import Tensor
 
 from harness import check
 from harness.tracing.run import Trace
-from methods.removal import defined, whole
+from methods.removal_steps import defined, whole
 from methods.seeded import generator
 from methods.shares import kept_share, lost_share, null_loss
 

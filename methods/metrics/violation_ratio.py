@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.tracing.run import Trace
-from methods.removal import ROUNDING, check_parameters, check_positions, log_curve, removable, whole
+from methods.removal import check_parameters, check_removal, removable
+from methods.removal_steps import ROUNDING, log_curve, whole
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,12 @@ class ViolationRatio:
     A rise within a float32 model's rounding does not count.
 
     Args:
-        removal: `unk`, `mask` or `pad` in a token's place, or `delete`. The explained position is never deleted.
+        removal: how tokens are removed, see `methods.removal`. The explained position is never deleted.
     """
 
     cost: ClassVar[str] = "few passes"
 
-    removal: str = "unk"
+    removal: str = "run"
 
     higher_is_better: ClassVar[bool] = False
 
@@ -33,11 +34,11 @@ class ViolationRatio:
         check_parameters(self.removal)
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError where a removed token would move the positions of all later ones."""
-        check_positions(self.removal, model)
+        """Raise ValueError for a model that cannot be given a text without a token in this way."""
+        check_removal(self.removal, model)
 
     def __call__(self, trace: Trace, scores: Tensor) -> Tensor:  # [batch, layer]
-        ranked = removable(trace.batch, self.removal)
+        ranked = removable(trace, self.removal)
         one = torch.ones(len(ranked), 1, dtype=torch.long, device=ranked.device)
         rise = (log_curve(trace, scores, self.removal, one).exp() - whole(trace).exp())[..., 0]  # [batch, layer]
         return (rise > ROUNDING).double().masked_fill(rise.isnan(), torch.nan)

@@ -14,14 +14,14 @@ class IntegratedGradients:
     """The scores of the explainer of this name, which describes the parameters.
 
     Args:
-        baseline: `pad`, `unk`, `mask` or `zero`.
+        baseline: `run`, `pad`, `unk`, `mask` or `zero`.
         steps: number of points of the quadrature.
         reduce: `abs_sum`, `sum`, `l2`, `l1` or `mean_abs`.
     """
 
     cost: ClassVar[str] = "passes by step"
 
-    baseline: str = "unk"
+    baseline: str = "run"
     steps: int = 20
     reduce: str = "abs_sum"
 

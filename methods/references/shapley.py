@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.run import Trace
-from methods.blanks import blank_id, check_positions
+from methods.removal import check_parameters, check_removal, logits_without
 from methods.seeded import generator
 
-BLANK_TOKENS = ("unk", "mask", "pad")
 SIGNS = ("absolute", "signed")
 
 
@@ -28,11 +27,11 @@ class Shapley:
     """A token's mean contribution to the run's output, over all orders in which the tokens can join.
 
     The players are all of the example's tokens, special ones too, except the explained position, which the output
-    needs and which has no score. A token that has not joined is replaced. Whether exact or sampled, the signed scores
-    add up to the output of the whole sentence minus that of the sentence with every player replaced.
+    needs and which has no score. A token that has not joined is removed. Whether exact or sampled, the signed scores
+    add up to the output of the whole sentence minus that of the sentence with every player removed.
 
     Args:
-        blank_token: what replaces an absent token: `unk`, `mask` or `pad`.
+        removal: how a token that has not joined is removed, see `methods.removal`.
         exact: up to this number of players all subsets are run; beyond it permutations are sampled.
         permutations: how many, a multiple of 4: two halves of pairs. Each takes one run per player.
         sign: `absolute`, as in blank-out, or `signed`.
@@ -41,14 +40,14 @@ class Shapley:
 
     cost: ClassVar[str] = "passes by step and token"
 
-    blank_token: str = "unk"
+    removal: str = "run"
     exact: int = 8
     permutations: int = 16
     sign: str = "absolute"
     seed: int = 0
 
     def __post_init__(self):
-        check.choice("blank_token", self.blank_token, BLANK_TOKENS)
+        check_parameters(self.removal)
         check.count("exact", self.exact, low=0)
         check.count("permutations", self.permutations, low=4)
         check.choice("sign", self.sign, SIGNS)
@@ -56,8 +55,8 @@ class Shapley:
             raise ValueError(f"permutations is a multiple of 4, two halves of pairs, got {self.permutations}")
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError where a blanked token would move the positions of all later ones."""
-        check_positions(self.blank_token, model, "blank_token", "unk or mask")
+        """Raise ValueError for a model that cannot be given a text without a token in this way."""
+        check_removal(self.removal, model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, token]
         return self._final(_mean(self._pairs(trace)))
@@ -84,7 +83,7 @@ class Shapley:
         """The estimate of each pair of permutations, `[batch, pair, token]`: all alike where exact; NaN for none."""
         # scores, halves and error need the same thousands of runs: kept as long as the trace, and no longer
         kept = _KEPT.setdefault(trace, {})
-        settings = (self.blank_token, self.exact, self.permutations, self.seed)
+        settings = (self.removal, self.exact, self.permutations, self.seed)
         if settings not in kept:
             kept[settings] = self._estimates(trace)
         return kept[settings]
@@ -115,23 +114,15 @@ class Shapley:
 
     def _values(self, trace: Trace, players: Sequence[Sequence[int]], joined: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The output for each example's coalitions, `[coalition, player]` -> `[coalition]`; equal inputs run once."""
-        batch = trace.batch
-        blank = blank_id(batch, self.blank_token, "blank_token")
-        device = batch.input_ids.device
+        device = trace.batch.input_ids.device
         counts = [len(coalitions) for coalitions in joined]
         example = torch.arange(len(joined), device=device).repeat_interleave(torch.tensor(counts, device=device))
-        absent = torch.zeros(len(example), batch.input_ids.shape[1], dtype=torch.bool)  # [coalition, token]
+        absent = torch.zeros(len(example), trace.batch.input_ids.shape[1], dtype=torch.bool)  # [coalition, token]
         for own, coalitions, rows in zip(players, joined, absent.split(counts), strict=True):
             rows[:, own] = torch.from_numpy(~coalitions)
-        ids = batch.input_ids[example].masked_fill(absent.to(device), blank)
-        distinct, index = torch.cat([example[:, None], ids], dim=1).unique(dim=0, return_inverse=True)
-        example, ids = distinct[:, 0], distinct[:, 1:]
-        values = trace.output(trace.logits)[example]
-        changed = (ids != batch.input_ids[example]).any(dim=1)
-        if changed.any():
-            inputs = batch.at(example[changed]) | {"input_ids": ids[changed]}
-            values[changed] = trace.output(trace.rerun(inputs), example[changed])
-        return [part.numpy() for part in values[index].cpu().split(counts)]
+        drawn = logits_without(trace, absent, self.removal, example)
+        values = torch.stack([trace.output(logits, example) for logits in drawn]).mean(dim=0)
+        return [part.numpy() for part in values.cpu().split(counts)]
 
 
 _KEPT: WeakKeyDictionary[Trace, dict[tuple, Tensor]] = WeakKeyDictionary()

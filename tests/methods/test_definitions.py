@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.tracing.batch import Role
+from harness.tracing.run import Trace
+from methods.explainers import gradient_shap
 from methods.explainers.attention import Attention
 from methods.explainers.flow import Flow
 from methods.explainers.gradient_shap import GradientShap
@@ -134,16 +136,23 @@ def test_layer_gradient_x_activation_is_its_product_one_layer_at_a_time(name: st
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
-    """Every variant of the words that a method drew, `[word, hidden]`, in their order."""
+    """Every variant of the words that a method drew, `[word, hidden]` or `[word]`, in their order."""
     asked: list[Tensor] = []
     true: Callable = SingleExample.forward
+    truly: Callable = gradient_shap.changed_words
 
     def forward(example: SingleExample, words: Tensor) -> Tensor:
         if example.row == 1:
             asked.extend(words.detach())
         return true(example, words)
 
+    def changed_words(trace: Trace, row: int, places: Tensor, words: Tensor) -> Tensor:
+        if row == 1:
+            asked.extend(words.detach())
+        return truly(trace, row, places, words)
+
     monkeypatch.setattr(SingleExample, "forward", forward)
+    monkeypatch.setattr(gradient_shap, "changed_words", changed_words)
     return asked
 
 
@@ -168,11 +177,11 @@ def parts_drawn(sentence: Sentence, asked: list[Tensor]) -> tuple[np.ndarray, np
     """Which words each variant keeps, `[variant, word]`, and the logit of each variant alone."""
     whole = sentence.vectors()[sentence.words]
     kept, logits = [], []
-    for words in asked:
-        keeps = (words == whole).all(dim=1)
-        assert torch.equal(words, torch.where(keeps[:, None], whole, sentence.blank))
+    for present in asked:
+        keeps = present == 1
+        assert torch.equal(keeps, present != 0)
         vectors = sentence.vectors()
-        vectors[sentence.words] = words
+        vectors[sentence.words] = torch.where(keeps[:, None], whole, sentence.blank)
         kept.append(keeps.double().numpy())
         logits.append(sentence.logit(sentence.embedding, vectors).item())
     return np.array(kept), np.array(logits)

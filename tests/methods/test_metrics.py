@@ -167,13 +167,13 @@ def test_a_metrics_file_has_its_stem_as_its_only_key_and_every_parameter(name: s
 @pytest.mark.parametrize("name", [name for name in FILES if "removal" in OmegaConf.load(FILES[name])[name]])
 def test_an_impossible_removal_is_refused_with_a_remedy(name: str):
     metric = build(name)
-    with pytest.raises(ValueError, match="removal is one of unk, mask, pad, delete"):
+    with pytest.raises(ValueError, match="removal is one of run, unk, mask, pad, delete"):
         replace(metric, removal="blank")
     trace = Trace(bag(), batch_of(sentence([5, 6, 7])))
     with pytest.raises(ValueError, match="no mask token: set removal to one of unk, pad, delete"):
         replace(metric, removal="mask")(trace, torch.rand(1, 1, 5))
     roberta = architectures.tiny("roberta")
-    with pytest.raises(ValueError, match="set removal to unk, mask or delete"):
+    with pytest.raises(ValueError, match="set removal to unk, mask, delete, ignore or swap"):
         replace(metric, removal="pad").check_model(roberta)
     metric.check_model(roberta)
 
@@ -721,9 +721,9 @@ def test_equal_inputs_are_run_once_and_unchanged_ones_never(monkeypatch: pytest.
     seen: list[list[int]] = []
     rerun = Trace.rerun
 
-    def spy(self: Trace, inputs):
+    def spy(self: Trace, inputs, *which):
         seen.extend(inputs["input_ids"].tolist())
-        return rerun(self, inputs)
+        return rerun(self, inputs, *which)
 
     monkeypatch.setattr(Trace, "rerun", spy)
     scores = torch.rand(1, 40, 5, generator=torch.Generator().manual_seed(0))

@@ -36,7 +36,7 @@ def test_blank_out_of_a_linear_model_matches_its_closed_form():
 
 def test_deleting_a_linear_models_token_removes_its_term():
     model = bag()
-    scores = BlankOut(blank_token="delete", blank_class="gold")(Trace(model, batch_of(sentence([5, 6, 7, 8]))))
+    scores = BlankOut(removal="delete", blank_class="gold")(Trace(model, batch_of(sentence([5, 6, 7, 8]))))
     expected = by_hand(model, [CLS, 5, 6, 7, 8, FINAL], 0, None)
     assert scores[0, 1:].tolist() == pytest.approx(expected[1:], abs=1e-6)
     assert scores[0, 0].isnan()  # the explained position itself
@@ -89,12 +89,12 @@ def test_the_final_token_is_scored_zeroed_or_dropped():
 
 
 def test_a_blank_that_the_vocabulary_lacks_is_refused_with_a_remedy():
-    with pytest.raises(ValueError, match="no mask token: set blank_token to one of unk, pad, delete"):
-        BlankOut(blank_token="mask")(Trace(bag(), batch_of(sentence([5, 6, 7]))))
+    with pytest.raises(ValueError, match="no mask token: set removal to one of unk, pad, delete"):
+        BlankOut(removal="mask")(Trace(bag(), batch_of(sentence([5, 6, 7]))))
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("blank_token", "unknown"), ("blank_class", "best"), ("final_token", "keep")]
+    ("option", "value"), [("removal", "unknown"), ("blank_class", "best"), ("final_token", "keep")]
 )
 def test_an_unknown_option_is_refused_at_construction(option: str, value: str):
     with pytest.raises(ValueError, match=f"{option} is one of"):

@@ -128,7 +128,7 @@ def test_on_a_real_sentence_they_match_captums(short: Trace):
         return short.output(logits, torch.zeros(len(ids), dtype=torch.long))
 
     theirs = ShapleyValues(output).attribute(ids, blank, feature_mask=features, perturbations_per_eval=4)
-    ours = Shapley(blank_token="mask", sign="signed")(short)
+    ours = Shapley(removal="mask", sign="signed")(short)
     assert near(ours[0, 1:5], theirs[0, 1:].tolist(), abs=5e-6)
 
 
@@ -228,7 +228,7 @@ def test_the_explained_position_is_never_a_player(sst2: Model, short: Trace):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"blank_token": "delete"}, "blank_token is one of unk, mask, pad"),
+        ({"removal": "cut"}, "removal is one of run, unk, mask, pad"),
         ({"sign": "both"}, "sign is one of absolute, signed"),
         ({"permutations": 6}, "permutations is a multiple of 4, two halves of pairs, got 6"),
         ({"permutations": 0}, "at least 4"),
@@ -241,11 +241,11 @@ def test_an_unknown_option_is_refused_at_construction(options: dict, message: st
 
 
 def test_an_unusable_blank_is_refused_with_a_remedy():
-    with pytest.raises(ValueError, match="no mask token: set blank_token to one of unk, pad"):
-        Shapley(blank_token="mask")(Trace(bag(), batch_of(sentence(WORDS))))
-    with pytest.raises(ValueError, match="set blank_token to unk or mask"):
-        Shapley(blank_token="pad").check_model(tiny("roberta"))
-    Shapley(blank_token="pad").check_model(tiny("bert"))
+    with pytest.raises(ValueError, match="no mask token: set removal to one of unk, pad"):
+        Shapley(removal="mask")(Trace(bag(), batch_of(sentence(WORDS))))
+    with pytest.raises(ValueError, match="set removal to unk, mask, delete, ignore or swap"):
+        Shapley(removal="pad").check_model(tiny("roberta"))
+    Shapley(removal="pad").check_model(tiny("bert"))
 
 
 @pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact")

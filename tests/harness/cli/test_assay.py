@@ -217,7 +217,7 @@ def test_an_unexpected_error_saves_its_traceback_to_a_file(assay, model, monkeyp
 
 
 def test_failed_cells_are_shown_and_the_exit_status_is_not_zero(assay, tmp_path: Path, model):
-    status, out, err = assay(*FEW, "explainers=[random,flow]", "references.blank_out.blank_token=mask")
+    status, out, err = assay(*FEW, "explainers=[random,flow]", "references.blank_out.removal=mask")
     assert status == 1
     assert "FAILED all explainers with blank_out, 12 examples: ValueError: this model's vocabulary has no mask" in out
     assert "rows failed" in err

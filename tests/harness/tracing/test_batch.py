@@ -30,7 +30,9 @@ def test_a_budget_that_is_not_a_count_is_refused(budget):
 
 def test_include_decides_what_is_ranked():
     pair = sentence([5, 6, 7]), sentence([8])
-    ranked = {include: batch_of(*pair, include=include).ranked.tolist() for include in ("all", "no_cls", "prompt", "content")}
+    ranked = {
+        include: batch_of(*pair, include=include).ranked.tolist() for include in ("all", "no_cls", "prompt", "content")
+    }
     assert ranked["all"] == [[True] * 5, [True] * 3 + [False] * 2]
     assert ranked["no_cls"] == [[False] + [True] * 4, [False, True, True, False, False]]
     assert ranked["content"] == [[False, True, True, True, False], [False, True, False, False, False]]
