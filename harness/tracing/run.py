@@ -18,7 +18,7 @@ from harness.tracing.guards import REMEDY, check_attentions, finite, lacking
 from harness.tracing.layer import LayerRun, layer_run
 from harness.tracing.meter import Made, made_once, metered, uncounted
 from harness.tracing.model_parts import layer_parts, model_layers
-from harness.tracing.prefix import Prefix, prefix_of, runs_together
+from harness.tracing.prefix import Prefix, empty_cache, prefix_of, runs_together
 
 OUTPUTS = ("probability", "logit", "difference", "logit_difference")
 READ_OUTS = ("head", "row", "max", "mean", "sum")
@@ -103,7 +103,9 @@ class Trace:
         self.exclusive = exclusive_classes(model)
         leaf = None if embedding is None else embedding.detach().requires_grad_(True)
         with torch.enable_grad(), self._word_embedding(leaf) as seen, _last_state(model) as last, _output(model) as own:
-            result = called(model, batch.inputs, output_attentions=True, output_hidden_states=True)
+            self._cache = empty_cache(model) if embedding is None else None
+            more = {} if self._cache is None else {"past_key_values": self._cache, "use_cache": True}
+            result = called(model, batch.inputs, output_attentions=True, output_hidden_states=True, **more)
         if not hasattr(result, "logits"):
             raise ValueError(
                 f"{type(model).__name__} returns no logits, as it is a model without a head: load it with one, such as "
@@ -386,7 +388,7 @@ class Trace:
     @metered
     def _prefix(self) -> Prefix | None:
         """What re-runs of a causal model start from."""
-        return prefix_of(self.model, self.batch.inputs, self.logits) if self.causal and self.padded else None
+        return prefix_of(self.model, self.batch.inputs, self.logits, self._cache) if self.padded else None
 
     def _continued(self, prefix: Prefix, inputs: Mapping[str, Tensor], example: Tensor, since: Tensor) -> Tensor:
         width = int(inputs["position"].max()) + 1  # what follows the explained position changes nothing
@@ -467,7 +469,7 @@ def _cut(inputs: Mapping[str, Tensor], chosen: Tensor, width: int) -> dict[str, 
     return {name: value[chosen, :width] if name in TEXT_WIDE else value[chosen] for name, value in inputs.items()}
 
 
-def called(model: nn.Module, inputs: Mapping[str, Tensor], **options: bool) -> Any:
+def called(model: nn.Module, inputs: Mapping[str, Tensor], **options: Any) -> Any:
     """What the model returns for inputs; those of `OPTIONAL` are left out where it does not take them."""
     given = {name: value for name, value in {**inputs, **options}.items() if takes(model, name)}
     try:
