@@ -16,6 +16,8 @@ from tasks.agreement.linzen import Linzen
 from tasks.agreement.sentence import Sentence
 from tasks.agreement.tokenizer import WordTokenizer
 
+NUMBERS = ("<singular>", "<plural>")  # what a decoder chooses between: words of its vocabulary that it never reads
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -77,28 +79,51 @@ class Agreement:
         return hashlib.sha256(content.encode()).hexdigest()
 
     def examples(self, model: Model) -> list[Example]:
-        """The test sentences as `<cls> w_0 ... w_{v-1} <?>`, explained at CLS."""
+        """The test sentences as `<cls> w_0 ... w_{v-1} <?>`, explained at CLS; for a causal model up to the last word.
+
+        It is explained at that word, which predicts the number. Ids, planted tokens and tags are the same.
+        """
         tokens = model.tokens
         if not isinstance(tokens, WordTokenizer):
             raise ValueError("the agreement task is served only by its own model: choose model=agreement_transformer")
         # A model from the cache needs no training sentences, which take seconds to write
         sentences = self.grammar.test_split() if self.path is None else self.splits["test"]
-        return [encoded(sentence, tokens) for sentence in sentences]
+        candidates = number_ids(tokens) if model.causal else None
+        return [encoded(sentence, tokens, candidates) for sentence in sentences]
 
 
-def encoded(sentence: Sentence, tokens: WordTokenizer) -> Example:
-    """One sentence for the model; planted indices move by one, since CLS comes first."""
-    ids = tokens.encode(sentence.words)
+def encode(words: Sequence[str], tokens: WordTokenizer, causal: bool) -> list[int]:
+    """The ids of a sentence; a causal model predicts after its last word, and needs no place for the verb."""
+    ids = tokens.encode(words)
+    return ids[:-1] if causal else ids
+
+
+def number_ids(tokens: WordTokenizer) -> list[int]:
+    """The ids of `NUMBERS` in a decoder's vocabulary."""
+    return tokens.encode(NUMBERS)[1:-1]
+
+
+def encoded(sentence: Sentence, tokens: WordTokenizer, candidates: Sequence[int] | None = None) -> Example:
+    """One sentence for the model; planted indices move by one, since CLS comes first.
+
+    `candidates` are a causal model's ids of the two numbers, None for an encoder.
+    """
+    ids = encode(sentence.words, tokens, causal=candidates is not None)
+    words = len(sentence.words)
+    roles = [Role.CLS, *[Role.CONTENT] * words, Role.FINAL]
+    if candidates is not None:
+        roles = [Role.CLS, *[Role.CONTENT] * (words - 1), Role.PREDICTS]
     text = f"{sentence.label} {' '.join(sentence.words)}"
     planted = {"subject": sentence.subject, "attractors": sentence.attractors}
     return Example(
         id=hashlib.sha256(text.encode()).hexdigest()[:16],
         input_ids=ids,
-        roles=[Role.CLS, *[Role.CONTENT] * len(sentence.words), Role.FINAL],
-        position=0,
+        roles=roles,
+        position=0 if candidates is None else words,
         gold=sentence.label,
         planted={name: [index + 1 for index in indices] for name, indices in planted.items()},
         tags={"attractors": sentence.attractor_count, "construction": sentence.construction},
+        candidates=candidates,
         # No cluster: the grammar draws every phrase and word afresh, so that sentences of one construction are
         # draws from it like any others and no fixed template, and Linzen's are separate sentences.
     )

@@ -1,32 +1,33 @@
-"""The agreement model, trained once and kept: a content key, a lock, safetensors."""
+"""The agreement models, trained once and kept: the paper's encoder, and decoders for the same sentences."""
 
 import hashlib
 import json
-import os
-import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from harness import check
 from harness.contracts import Model, Progress
 from harness.results.provenance import code_text
-from tasks import cache
+from tasks import small_decoder as decoders
+from tasks import word_choice_model
 from tasks.agreement import encoder, tokenizer, training
-from tasks.agreement.agreement import Agreement
+from tasks.agreement.agreement import NUMBERS, Agreement, encode, number_ids
 from tasks.agreement.encoder import Encoder, Sizes
 from tasks.agreement.sentence import Sentence
 from tasks.agreement.tokenizer import WordTokenizer
 from tasks.agreement.training import Labelled, Training, fit, predict
+from tasks.small_decoder import AtTheEnd, DecoderSizes, small_decoder
+from tasks.trained import seeded, trained_folder
+from tasks.word_choice_model import WordChoiceModel
 
+KINDS = ("encoder", *decoders.KINDS)
 WEIGHTS, WORDS, FACTS = "model.safetensors", "vocabulary.json", "facts.json"
 
 
@@ -36,6 +37,8 @@ class AgreementTransformer:
 
     Args:
         path: a folder that an earlier training wrote; None to train, or to reuse an identical training from the cache.
+        kind: the paper's `encoder`, or a decoder, `gpt2` or `llama`, which chooses between `<singular>` and `<plural>`
+            after the last word.
         positions: the longest input, CLS and `<?>` included.
         initializer_range: standard deviation of the initial weights.
         training: how to fit.
@@ -45,6 +48,7 @@ class AgreementTransformer:
     """
 
     path: str | None = None
+    kind: str = "encoder"
     positions: int = 64
     layers: int = 6
     heads: int = 8
@@ -58,6 +62,7 @@ class AgreementTransformer:
     threads: int | None = None
 
     def __post_init__(self):
+        check.choice("kind", self.kind, KINDS)
         for name in ("positions", "layers", "heads", "hidden"):
             check.count(name, getattr(self, name))
         for name in ("residual_dropout", "embedding_dropout", "attention_dropout"):
@@ -67,6 +72,8 @@ class AgreementTransformer:
             check.count("threads", self.threads)
         if self.hidden % self.heads:
             raise ValueError(f"hidden is a multiple of heads, got hidden={self.hidden} and heads={self.heads}")
+        if self.kind != "encoder" and self.training.reconstruct:
+            raise ValueError("a decoder learns from the verb's number alone: set model.training.reconstruct=0")
 
     def __call__(self, task: Agreement, progress: Progress) -> Model:
         """The trained model; training calls `progress` at every step, and a second process waits for the first."""
@@ -77,38 +84,19 @@ class AgreementTransformer:
             )
         if self.path is not None:
             return self._load(Path(self.path).expanduser())
-        folder = cache.folder("models") / self.key(task)
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OSError(
-                f"the model cache {folder.parent} cannot be written ({error.strerror}): "
-                "set the environment variable ASSAY_CACHE to a folder that can"
-            ) from error
-        lock = FileLock(folder.with_suffix(".lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            progress(0, 1, "waiting for another process, which trains this model")
-            lock.acquire()
-        with lock:
-            lock.release()  # once less: it is held by `with`
-            if not folder.is_dir():
-                temporary = folder.with_suffix(f".{os.getpid()}")
-                shutil.rmtree(temporary, ignore_errors=True)
-                temporary.mkdir()
-                try:
-                    self._train(task, temporary, progress)
-                    temporary.replace(folder)
-                finally:
-                    shutil.rmtree(temporary, ignore_errors=True)
+        folder = trained_folder(self.key(task), lambda folder: self._train(task, folder, progress), progress)
         return self._load(folder)
 
     def key(self, task: Agreement) -> str:
         """A hash of everything that the weights depend on: configuration, data and the training code."""
-        sources = [code_text(Path(module.__file__ or "")) for module in (encoder, tokenizer, training)]
+        modules = [encoder, tokenizer, training]
         settings = asdict(replace(self, path=None))
         del settings["threads"]
+        if self.kind == "encoder":
+            del settings["kind"]
+        else:
+            modules[0:1] = [decoders, word_choice_model]
+        sources = [code_text(Path(module.__file__ or "")) for module in modules]
         content = json.dumps([settings, task.digest, sources], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:24]
 
@@ -116,28 +104,33 @@ class AgreementTransformer:
         start = time.perf_counter()
         parts = task.splits
         words = WordTokenizer.from_sentences(sentence.words for sentence in parts["train"])
-        sizes = Sizes(
-            vocabulary=len(words),
-            **{name: getattr(self, name) for name in Sizes.__dataclass_fields__ if name != "vocabulary"},
-        )
-        with torch.random.fork_rng(devices=[]), _threads(self.threads):
-            torch.manual_seed(self.seed)
-            model = Encoder(sizes)
+        if self.kind != "encoder":
+            words = WordTokenizer(words.words + NUMBERS)
+        with seeded(self.seed, self.threads):
+            sizes = self._sizes(len(words))
+            model = _built(sizes)
+            learner: Any = _learner(model, words)
             data = {name: self._labelled(parts[name], words) for name in ("train", "validation")}
-            history = fit(model, data["train"], data["validation"], self.training, self.seed, progress)
+            history = fit(learner, data["train"], data["validation"], self.training, self.seed, progress)
         facts = {
             "seconds": round(time.perf_counter() - start, 1),
             "sentences": {name: len(sentences) for name, sentences in parts.items()},
             "words": len(words),
             "history": history,
-            **accuracy(model, parts["test"], words),
+            **accuracy(learner, parts["test"], words, self.kind != "encoder"),
         }
         save_file(model.state_dict(), folder / WEIGHTS)
         (folder / WORDS).write_text(json.dumps(words.words))
         (folder / FACTS).write_text(json.dumps({"architecture": asdict(sizes), **facts}, indent=2))
 
+    def _sizes(self, vocabulary: int) -> Sizes | DecoderSizes:
+        shared = {name: getattr(self, name) for name in Sizes.__dataclass_fields__ if name != "vocabulary"}
+        if self.kind == "encoder":
+            return Sizes(vocabulary=vocabulary, **shared)
+        return DecoderSizes(kind=self.kind, vocabulary=vocabulary, **shared)
+
     def _labelled(self, sentences: Sequence[Sentence], words: WordTokenizer) -> Labelled:
-        ids = [words.encode(sentence.words) for sentence in sentences]
+        ids = [encode(sentence.words, words, self.kind != "encoder") for sentence in sentences]
         longest = max(map(len, ids))
         if longest > self.positions:
             raise ValueError(
@@ -155,7 +148,8 @@ class AgreementTransformer:
             with torch.random.fork_rng(
                 devices=[]
             ):  # its random initialisation, soon overwritten, must not change the global random state
-                model = Encoder(Sizes(**facts.pop("architecture")))
+                sizes = facts.pop("architecture")
+                model = _built(DecoderSizes(**sizes) if "kind" in sizes else Sizes(**sizes))
             model.load_state_dict(load_file(folder / WEIGHTS))
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
             raise ValueError(
@@ -167,25 +161,24 @@ class AgreementTransformer:
         return Model(
             model.eval().requires_grad_(False),
             words,
-            f"agreement_transformer@{digest}",
-            model.sizes.positions,
+            f"agreement_{sizes.get('kind', 'transformer')}@{digest}",
+            sizes["positions"],
             facts=facts,
         )
 
 
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _built(sizes: Sizes | DecoderSizes) -> Encoder | WordChoiceModel:
+    return Encoder(sizes) if isinstance(sizes, Sizes) else small_decoder(sizes)
 
 
-def accuracy(model: Encoder, sentences: Sequence[Sentence], words: WordTokenizer) -> dict[str, Any]:
+def _learner(model: Encoder | WordChoiceModel, words: WordTokenizer) -> Encoder | AtTheEnd:
+    """The model as it is called in training, with ids and mask alone."""
+    return model if isinstance(model, Encoder) else AtTheEnd(model, number_ids(words))
+
+
+def accuracy(learner: Any, sentences: Sequence[Sentence], words: WordTokenizer, causal: bool) -> dict[str, Any]:
     """Accuracy, overall and by number of attractors (`unknown` where the source does not give it)."""
-    predicted = predict(model, [words.encode(sentence.words) for sentence in sentences])
+    predicted = predict(learner, [encode(sentence.words, words, causal) for sentence in sentences])
     right = (predicted == torch.tensor([sentence.label for sentence in sentences])).double()
     groups: dict[str, list[int]] = {}
     for index, sentence in enumerate(sentences):

@@ -1,0 +1,1 @@
+"""A text and two words that may come next, for causal language models."""

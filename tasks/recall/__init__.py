@@ -1,0 +1,1 @@
+"""Recall: which value stood after this key?"""
