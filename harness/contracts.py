@@ -203,6 +203,13 @@ class AsksExplainer(Protocol):
 
 
 @runtime_checkable
+class HasChance(Protocol):
+    """A metric whose value for equal scores is what chance gives: a run prints it as a line of its own."""
+
+    chance: bool
+
+
+@runtime_checkable
 class Reduces(Protocol):
     """A method with one number per hidden dimension, which it reduces to one per token."""
 
@@ -226,6 +233,16 @@ class ReadsFiles(Protocol):
 
     @property
     def files(self) -> Sequence[Path]: ...
+
+
+@runtime_checkable
+class ChoosesRemoval(Protocol):
+    """A task that knows how a token is best removed from its texts, e.g. because it gives a counterfactual."""
+
+    @property
+    def removal(self) -> str:
+        """One of `REMOVALS`, or `task` for what the kind of model suggests."""
+        ...
 
 
 @runtime_checkable

@@ -71,6 +71,11 @@ class MinimalPair:
         if self.exchange and self.counterfactual is not None:
             raise ValueError("exchange=true makes the counterfactual text, and counterfactual names one: set only one")
 
+    @property
+    def removal(self) -> str:
+        """How methods remove a token unless told otherwise: by the counterfactual, where the data give one."""
+        return "swap" if self.exchange or self.counterfactual is not None else "task"
+
     @cached_property
     def _read(self) -> tuple[list[Prompt], dict[str, int]]:
         """The prompts in their random order, and how many rows were read, and why some are not among them."""

@@ -61,7 +61,7 @@ def test_each_removal_is_the_plain_model_on_the_changed_text(kind: str):
         removed[0, place] = True
         positions = torch.arange(ids.shape[1])[None]
 
-        def plain(changed, **more):
+        def plain(changed, words=words, **more):
             with torch.no_grad():
                 return model(changed, **more).logits[0, -1, words]
 
@@ -109,7 +109,11 @@ def test_swapped_tokens_come_from_the_same_slot_of_other_examples():
             assert text[index] in others - {first.input_ids[index]}
     again, *_ = with_swaps(pool[:1], pool, draws=6)
     assert again.swaps == first.swaps
-    assert with_swaps([replace(pool[0], swaps=[[1] * 9])], pool, draws=6)[0].swaps == [[1] * 9]
+    text = list(pool[0].input_ids)
+    text[3] = 59
+    told, *_ = with_swaps([replace(pool[0], swaps=[text])], pool, draws=6)
+    assert [one[3] for one in told.swaps] == [59] * 6  # the counterfactual where there is one, drawn elsewhere
+    assert [one[4] for one in told.swaps] == [one[4] for one in first.swaps]
 
 
 def test_a_text_that_stands_alone_cannot_be_swapped_from():

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from harness.contracts import Explainer, Metric, Model, Reference
+from harness.contracts import Explainer, HasChance, Metric, Model, Reference
 from harness.measure.behaviour import check_head, check_scores, padding_matters
 from harness.measure.methods import Methods
 from harness.measure.protocol import EvaluationProtocol
@@ -27,6 +27,7 @@ from harness.tracing.run import Notice, Trace
 
 OF_RUN = ("task", "model", "seed")  # columns of rows and metrics that a run adds
 ROW_COLUMNS = [name for name in ROWS.columns if name not in OF_RUN]
+CHANCE = "chance"  # the line of scores that are all equal
 METRIC_COLUMNS = [name for name in METRICS.columns if name not in OF_RUN]
 
 
@@ -226,6 +227,8 @@ class _Batches:
                         continue
                     fails = partial(_metric_fails, name, metric, method, smallest)
                     self._split("metric", f"{name} of {explainer}", trace, fails)
+                if isinstance(metric, HasChance) and metric.chance:
+                    values.append(metric_table(trace, _equal(trace), _equal_scores, name, metric, smallest))
         return values
 
     def _untraced(self, number: int, examples: Sequence[Example], error: str) -> Part:
@@ -245,6 +248,15 @@ class _Batches:
             _table(rows, ROW_COLUMNS),
             METRICS.empty()[METRIC_COLUMNS],
         )
+
+
+def _equal_scores(trace: Trace) -> torch.Tensor:
+    """Scores that tell nothing apart, `[batch, 1, token]`."""
+    return torch.ones(len(trace.batch.examples), 1, trace.batch.input_ids.shape[1], dtype=torch.float64)
+
+
+def _equal(trace: Trace) -> Scored:
+    return Scored(CHANCE, "floor", _equal_scores(trace).numpy())
 
 
 def _fails(name: str, method: Explainer | Reference, kind: str, smallest: bool, trace: Trace) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from harness import check
-from harness.contracts import Model, Task
+from harness.contracts import ChoosesRemoval, Model, Task
 from harness.statistics.correlation import RANKS
 from harness.tracing.batch import INCLUDE, Example, collate
 from harness.tracing.run import OUTPUTS, REMOVALS, TARGETS, Trace
@@ -44,7 +44,8 @@ class EvaluationProtocol:
         """With the task's own output unless one is chosen; ValueError where it has no class called `target`."""
         target = str(self.target)  # a class may be called 1
         check.choice("target", target, [*TARGETS, *task.classes])
-        removal = getattr(task, "removal", "task") if self.removal == "task" else self.removal
+        chosen = task.removal if isinstance(task, ChoosesRemoval) else "task"
+        removal = chosen if self.removal == "task" else self.removal
         output = task.output if self.output == "task" else self.output
         return replace(self, target=target, output=output, removal=removal)
 

@@ -44,7 +44,7 @@ def empty_cache(model: nn.Module) -> DynamicCache | None:
 
 
 def prefix_of(model: nn.Module, inputs: Mapping[str, Tensor], logits: Tensor, cache: Any) -> Prefix | None:
-    """What later runs can start from; None where the model does not continue a prefix to the logits of the whole input."""
+    """What later runs can start from; None where the model does not continue a prefix to the whole input's logits."""
     layers = getattr(cache, "layers", None) or []
     if (
         not layers

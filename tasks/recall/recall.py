@@ -64,6 +64,7 @@ class Recall:
 
     version = "1"
     output = "logit_difference"
+    removal = "swap"  # the sequences to swap from have none of these keys and values
     head = None  # only its own model reads these words
     classes = ("value", "foil")
 
