@@ -246,6 +246,7 @@ class Manifest:
         examples: how many there are to explain.
         facts: of the model, e.g. its accuracy.
         data_facts: of the data, e.g. how many sentences were left out and why.
+        causal: whether the model reads only earlier tokens.
         head_size: dimensions of one attention head's values, where known.
         phases: seconds of work outside methods, by name, where `costs` has no entry: reading data, loading the model …
         costs: of methods and of phases within the evaluation.
@@ -273,6 +274,7 @@ class Manifest:
     left_out: Mapping[str, str] = field(default_factory=dict)
     classes: Sequence[str] = ()
     exclusive_classes: bool = True
+    causal: bool = False
     examples: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
     data_facts: Mapping[str, Any] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.func import vjp
 
-from harness.tracing.layer import Layer, Norm
+from harness.tracing.layer import Layer, Norm, normed
 
 AT_ONCE = 128  # cotangents per product: fewer are slow, more only take memory
 
@@ -25,7 +25,7 @@ class Heads:
     def __init__(self, layer: Layer, state: Tensor):
         self.layer, self.state = layer, state
         read = layer.read(state)
-        self.query, self.key, self.value = (layer.by_head(of(read)) for of in (layer.query, layer.key, layer.value))
+        self.query, self.key, self.value = (layer.by_head(of(read)) for of in (*layer.query_and_key, layer.value))
         self.attention = layer.attention(state)  # [head, query, key]
         self.output = self.attention @ self.value  # [head, query, size]
         centred = self.value[:, None] - self.output[:, :, None]  # [head, query, key, size]
@@ -33,7 +33,7 @@ class Heads:
 
     def through_queries(self, queries: slice = slice(None)) -> Tensor:
         """From cotangents at the heads' outputs to the same token's input, through its query, `[query, heads, in]`."""
-        weight = _by_head(self.layer, self.layer.query.weight)
+        weight = _by_head(self.layer, self.layer.query_and_key[0].weight)
         parts = [
             (one.mT @ key).flatten(0, 1) @ to_input
             for one, key, to_input in zip(self.to_logit[:, queries], self.key, weight, strict=True)
@@ -46,7 +46,7 @@ class Heads:
         size = self.value.shape[-1]
         weights = self.attention[:, position].T.repeat_interleave(size, dim=1)  # [key, heads]
         jacobian = layer.value.weight.T * weights[:, None]
-        query = torch.einsum("hs,hsi->ih", self.query[:, position], _by_head(layer, layer.key.weight))
+        query = torch.einsum("hs,hsi->ih", self.query[:, position], _by_head(layer, layer.query_and_key[1].weight))
         to_logit = self.to_logit[:, position].transpose(0, 1)  # [key, head, size]
         jacobian.unflatten(-1, (layer.heads, size)).addcmul_(to_logit[:, None], query[:, :, None])
         jacobian[position] += self.through_queries(slice(position, position + 1))[0].T
@@ -91,7 +91,7 @@ class LayerJacobian:
         rest = through_rest(layer, attended)
         self._to_heads = rest @ layer.attention_output.weight  # [token, out, heads]
         queries = heads.through_queries()
-        others = torch.cat([layer.value.weight, layer.key.weight]).expand(n, -1, -1)
+        others = torch.cat([layer.value.weight, layer.query_and_key[1].weight]).expand(n, -1, -1)
         if layer.pre_norm:
             queries = through_norm_(layer.attention_norm, state, queries)
             others = through_norm_(layer.attention_norm, state, others.contiguous())
@@ -130,7 +130,7 @@ def _by_head(layer: Layer, weight: Tensor) -> Tensor:
 def through_rest(layer: Layer, attended: Tensor) -> Tensor:
     """The Jacobian of `layer.rest`, token by token, `[token, hidden] -> [token, out, in]`."""
     middle = layer.middle(attended)
-    inner = layer.inner(layer.feed_forward_norm(middle) if layer.pre_norm else middle)
+    inner = layer.inner(normed(layer.feed_forward_norm, middle) if layer.pre_norm else middle)
     (slope,) = vjp(layer.activation, inner)[1](torch.ones_like(inner))
     jacobian = attended.new_empty(*attended.shape, attended.shape[-1])
     scaled = torch.empty_like(layer.outer.weight)
@@ -146,18 +146,22 @@ def through_rest(layer: Layer, attended: Tensor) -> Tensor:
     return through_norm_(layer.attention_norm, attended, jacobian)
 
 
-def through_norm_(norm: Norm, state: Tensor, rows: Tensor) -> Tensor:
+def through_norm_(norm: Norm | None, state: Tensor, rows: Tensor) -> Tensor:
     """Cotangents `[token, row, hidden]` at a LayerNorm's output pulled to its input, in place.
 
     The derivative is `diag(gain) (1 - P)`, with `P` the projection on the unit state and on the vector of ones.
     """
+    if norm is None:
+        return rows
     gain, plane = _norm_parts(norm, state)
     rows.mul_(gain)
     return rows.baddbmm_(rows @ plane.mT, plane, alpha=-1 / state.shape[-1])
 
 
-def _from_norm_(norm: Norm, state: Tensor, tangents: Tensor) -> None:
+def _from_norm_(norm: Norm | None, state: Tensor, tangents: Tensor) -> None:
     """Tangents `[token, hidden, column]` at a LayerNorm's input pushed to its output, in place."""
+    if norm is None:
+        return
     gain, plane = _norm_parts(norm, state)
     tangents.baddbmm_(plane.mT, plane @ tangents, alpha=-1 / state.shape[-1])
     tangents.mul_(gain.mT)

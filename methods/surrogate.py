@@ -6,6 +6,7 @@ They implement the interface that Captum calls: fit, representation, and a call.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from sklearn import linear_model
 from sklearn.preprocessing import StandardScaler
@@ -71,8 +72,8 @@ class Lasso:
         features, outputs = parts[0].numpy(), parts[1].numpy()
         scaler, lasso = StandardScaler(), linear_model.Lasso(alpha=self.alpha, max_iter=100_000)
         lasso.fit(scaler.fit_transform(features), outputs)
-        coefficients = lasso.coef_ / scaler.scale_
-        self.intercept = float(lasso.intercept_ - scaler.mean_ @ coefficients)
+        coefficients = np.asarray(lasso.coef_) / np.asarray(scaler.scale_)
+        self.intercept = float(np.asarray(lasso.intercept_) - np.asarray(scaler.mean_) @ coefficients)
         self.coefficients = torch.from_numpy(coefficients)
 
     def representation(self) -> Tensor:

@@ -168,6 +168,7 @@ class Experiment:
             left_out=left_out,
             classes=list(self.task.classes),
             exclusive_classes=exclusive_classes(model.module),
+            causal=model.causal,
             examples=len(examples),
             facts=dict(model.facts),
             data_facts=dict(self.task.facts),

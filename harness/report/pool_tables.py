@@ -13,6 +13,7 @@ from harness.report.layouts.referents import referent_grid
 from harness.report.notes import NotedRun, run_notes, shared_notes
 from harness.results.pooled import Lost, Pool, PooledRun
 from harness.statistics.leaderboard import leaderboard
+from harness.statistics.position_agreement import Lines, position_agreement
 from harness.statistics.referent_agreement import referent_agreement, referent_rows
 
 WHOLE_NUMBERS = ("head", "layer", "n", "undefined", "failed")
@@ -67,7 +68,10 @@ class PoolTables:
         seconds = {pool.model: pool.seconds for pool in pools}
         referents = referent_grid(task, task, {pool.model: _referents(pool.runs) for pool in pools})
         board = self.board[self.board["task"] == task]
-        return [*pooled_grids(board, seconds, lost), *([] if referents is None else [referents])]
+        positions = {
+            pool.model: _positions(pool.runs) for pool in pools if any(run.manifest.causal for run in pool.runs)
+        }
+        return [*pooled_grids(board, seconds, lost, positions), *([] if referents is None else [referents])]
 
     def notes(self, task: str) -> list[str]:
         """The notes under the grids of one task."""
@@ -96,6 +100,20 @@ def _referents(runs: Sequence[PooledRun]) -> pd.DataFrame:
         tables.append(rows.assign(explainer=names, seed=run.manifest.seed))
     rows = pd.concat(tables, ignore_index=True)
     return referent_agreement(rows.drop_duplicates(["example", "seed", "explainer", "layer", "head"]))
+
+
+def _positions(runs: Sequence[PooledRun]) -> Lines:
+    """Agreement with position over the runs of one pool; of several runs of an explainer the mean by examples."""
+    tables = []
+    for run in runs:
+        labels, scores = run.labels.explainers, run.folder.table("scores")
+        scores = scores[scores["method"].isin(list(labels))]
+        number = str(run.manifest.seed)
+        named = scores.assign(method=scores["method"].map(labels), example=number + ":" + scores["example"])
+        tables.append((run.examples.assign(example=number + ":" + run.examples["example"]), named))
+    examples = pd.concat([one for one, _ in tables]).drop_duplicates("example")
+    scores = pd.concat([one for _, one in tables]).drop_duplicates(["example", "kind", "method", "layer", "head"])
+    return position_agreement(examples, scores)
 
 
 def _missing_shards(runs: Sequence[PooledRun]) -> list[str]:

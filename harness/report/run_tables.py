@@ -21,6 +21,7 @@ from harness.statistics.diagnosticity import diagnosticity
 from harness.statistics.leaderboard import leaderboard
 from harness.statistics.pair_board import pair_board, pair_lengths
 from harness.statistics.pairs import pair_rows
+from harness.statistics.position_agreement import Lines, position_agreement
 from harness.statistics.ranking import ranking
 from harness.statistics.referent_agreement import referent_agreement, referent_rows
 from harness.tables import Costs, Manifest, measured
@@ -98,6 +99,11 @@ class RunTables:
         return pair_lengths(self.pair_rows, self.examples, self.manifest.head_size)
 
     @cached_property
+    def positions(self) -> Lines:
+        """Each explainer's agreement with position, in a causal model; nothing elsewhere."""
+        return position_agreement(self.examples, self.scores) if self.manifest.causal else {}
+
+    @cached_property
     def notes(self) -> list[str]:
         """The notes under the tables."""
         problems = [] if self.folder.merged else [f"WARNING {text}" for text in self.folder.problems]
@@ -112,7 +118,7 @@ class RunTables:
         referents = referent_grid(manifest.task, title, {manifest.model_name: self.referents})
         costs = cost_grid(manifest, self.costs, self.examples["example"].nunique())
         return [
-            *leaderboard_grids(board, self._seconds),
+            *leaderboard_grids(board, self._seconds, self.positions),
             *ranking_grids(ranked[ranked["higher"].isna()]),
             *reference_grids(board),
             *metric_grids(ranked[ranked["higher"].notna()], self.diagnosticity),

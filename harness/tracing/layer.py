@@ -93,6 +93,13 @@ class Layer:
     feed_forward_output_norm: Norm | None = None
     parallel: bool = False
 
+    @property
+    def query_and_key(self) -> tuple[Linear, Linear]:
+        """The maps whose product's softmax is attention; ValueError where that is not all."""
+        if self.query is None or self.key is None:
+            raise ValueError("this layer's attention is not the softmax of its queries and keys alone")
+        return self.query, self.key
+
     def read(self, state: Tensor) -> Tensor:
         """What queries, keys and values are computed from, `[..., token, hidden]`."""
         return normed(self.attention_norm, state) if self.pre_norm else state
@@ -113,10 +120,8 @@ class Layer:
 
     def attention(self, state: Tensor) -> Tensor:
         """Weights where no token is masked, `[..., token, hidden] -> [..., head, query, key]`."""
-        if self.query is None or self.key is None:
-            raise ValueError("this layer's attention is not the softmax of its queries and keys alone")
         read = self.read(state)
-        query, key = self.by_head(self.query(read)), self.by_head(self.key(read))
+        query, key = (self.by_head(of(read)) for of in self.query_and_key)
         return (query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5).softmax(dim=-1)
 
     def heads_output(self, state: Tensor, attention: Tensor) -> Tensor:

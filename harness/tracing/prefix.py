@@ -5,7 +5,6 @@ A change at a token moves nothing before it, so the keys and values of the token
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -43,7 +42,9 @@ def empty_cache(model: nn.Module) -> DynamicCache | None:
     return DynamicCache() if getattr(model, "causal", False) and _CONTINUES.get(model, True) else None
 
 
-def prefix_of(model: nn.Module, inputs: Mapping[str, Tensor], logits: Tensor, cache: Any) -> Prefix | None:
+def prefix_of(
+    model: nn.Module, inputs: Mapping[str, Tensor], logits: Tensor, cache: DynamicCache | None
+) -> Prefix | None:
     """What later runs can start from; None where the model does not continue a prefix to the whole input's logits."""
     layers = getattr(cache, "layers", None) or []
     if (

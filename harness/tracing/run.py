@@ -104,7 +104,7 @@ class Trace:
         leaf = None if embedding is None else embedding.detach().requires_grad_(True)
         with torch.enable_grad(), self._word_embedding(leaf) as seen, _last_state(model) as last, _output(model) as own:
             self._cache = empty_cache(model) if embedding is None else None
-            more = {} if self._cache is None else {"past_key_values": self._cache, "use_cache": True}
+            more: dict[str, object] = {} if self._cache is None else {"past_key_values": self._cache, "use_cache": True}
             result = called(model, batch.inputs, output_attentions=True, output_hidden_states=True, **more)
         if not hasattr(result, "logits"):
             raise ValueError(
@@ -469,7 +469,7 @@ def _cut(inputs: Mapping[str, Tensor], chosen: Tensor, width: int) -> dict[str, 
     return {name: value[chosen, :width] if name in TEXT_WIDE else value[chosen] for name, value in inputs.items()}
 
 
-def called(model: nn.Module, inputs: Mapping[str, Tensor], **options: Any) -> Any:
+def called(model: nn.Module, inputs: Mapping[str, Tensor], **options: object) -> Any:
     """What the model returns for inputs; those of `OPTIONAL` are left out where it does not take them."""
     given = {name: value for name, value in {**inputs, **options}.items() if takes(model, name)}
     try:

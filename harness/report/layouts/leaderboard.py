@@ -26,23 +26,38 @@ from harness.report.layouts.board_cells import (
     by_explainer,
     cells_by_layer,
 )
+from harness.statistics.position_agreement import Lines
 
 SECONDS = Column("seconds", "seconds")
 
 
-def leaderboard_grids(board: pd.DataFrame, seconds: Mapping[str, float]) -> list[Grid]:
+AGE = "  rho with position"
+AGE_NOTE = (
+    "rho with position: Spearman's rho of the scores with the floor position, the earlier the higher, mean over "
+    "examples; in a causal model scores may follow it whatever the model computes"
+)
+
+
+def leaderboard_grids(board: pd.DataFrame, seconds: Mapping[str, float], positions: Lines | None = None) -> list[Grid]:
     """One grid per task, model, seed and measure, in the paper's layout: mean ± std.
 
-    `seconds` are those of each explainer.
+    `seconds` are those of each explainer, `positions` its agreement with position, for a line below its own.
     """
     result = []
     for title, task, part in board_tables(board):
         layers = sorted(part["layer"].unique())
         failed = bool(part["failed"].sum() > 0)
         lines = GridLines()
-        add_lines(lines, part, layers, failed, seconds)
+        add_lines(lines, part, layers, failed, seconds, positions=positions)
         columns = [*name_columns("explainer"), *layer_columns(layers), *count_columns(failed), SECONDS]
-        result.append(lines.grid(task, f"{title}, mean ± std", columns, [*board_marks(part), *undefined_notes(part)]))
+        result.append(
+            lines.grid(
+                task,
+                f"{title}, mean ± std",
+                columns,
+                [*board_marks(part), *undefined_notes(part), *([AGE_NOTE] if positions else [])],
+            )
+        )
     return result
 
 
@@ -53,11 +68,12 @@ def add_lines(
     failed: bool,
     seconds: Mapping[str, float],
     before: Sequence[Cell] = (),
+    positions: Lines | None = None,
 ) -> None:
     """Add a line per explainer and head; floors and references are below rules.
 
     `layers` are those that the columns show, `failed` says whether there is a column of failed examples, and the cells
-    `before` are put in front of each line.
+    `before` are put in front of each line. With `positions`, an explainer's agreement with position stands below it.
     """
     spread = board["seed_std"].notna().any()
     for kind in LINE_KINDS:
@@ -70,6 +86,10 @@ def add_lines(
             counts = count_cells(cells, failed)
             bold = [len(before) + column for column in best_columns(by_layer, layers)]
             lines.add([*before, Text(line_name(explainer, head, kind)), *values, *counts, time], bold)
+            if positions and kind == "explainer":
+                ages = [positions.get((explainer, head, layer), math.nan) for layer in layers]
+                cells_of_age = [Empty() if math.isnan(age) else Number(age, ".2f") for age in ages]
+                lines.add([*before, Text(AGE), *cells_of_age, *[Empty()] * (len(counts) + 1)])
             if spread and kind != "reference":
                 over = [_spread(by_layer.get(layer)) for layer in layers]
                 blank = [Empty()] * (len(counts) + 1)

@@ -8,9 +8,10 @@ import pandas as pd
 from harness.report.cells import Empty, Text
 from harness.report.grid import Column, Grid, GridLines, count_columns, layer_name, measure_name, name_columns
 from harness.report.layouts.board_cells import board_marks
-from harness.report.layouts.leaderboard import SECONDS, add_lines, undefined_notes
+from harness.report.layouts.leaderboard import AGE_NOTE, SECONDS, add_lines, undefined_notes
 from harness.report.notes import shared_notes
 from harness.results.pooled import Lost
+from harness.statistics.position_agreement import Lines
 
 Seconds = Mapping[str, Mapping[str, float]]  # by model and explainer
 
@@ -30,9 +31,15 @@ class Alignment(NamedTuple):
     notes: list[str]
 
 
-def pooled_grids(board: pd.DataFrame, seconds: Seconds, lost: Sequence[Lost]) -> list[Grid]:
-    """One grid for each measure of one task; a second one where the models' depths differ."""
+def pooled_grids(
+    board: pd.DataFrame, seconds: Seconds, lost: Sequence[Lost], positions: Mapping[str, Lines] | None = None
+) -> list[Grid]:
+    """One grid for each measure of one task; a second one where the models' depths differ.
+
+    `positions` are each causal model's agreements with position.
+    """
     grids = []
+    aged = positions or {}
     shown = board[board["kind"] != "reliability"]
     for measure, cells in shown.groupby("measure", sort=False):
         task = str(cells["task"].iloc[0])
@@ -40,7 +47,7 @@ def pooled_grids(board: pd.DataFrame, seconds: Seconds, lost: Sequence[Lost]) ->
         models = {str(model): part for model, part in cells.groupby("model", sort=False)}
         depths = {model: int(part["layer"].max()) for model, part in models.items()}
         inputs = bool((cells["layer"] == 0).any())
-        grids += [_grid(task, one, models, depths, seconds, lost) for one in _alignments(title, depths, inputs)]
+        grids += [_grid(task, one, models, depths, seconds, lost, aged) for one in _alignments(title, depths, inputs)]
     return grids
 
 
@@ -78,12 +85,13 @@ def _grid(
     depths: Mapping[str, int],
     seconds: Seconds,
     lost: Sequence[Lost],
+    positions: Mapping[str, Lines],
 ) -> Grid:
     failed = any(bool(cells["failed"].sum() > 0) for cells in models.values())
     lines = GridLines()
     for model, cells in models.items():
         layers = [alignment.layer(column, depths[model]) for column in alignment.columns]
-        add_lines(lines, cells, layers, failed, seconds.get(model, {}), [Text(model)])
+        add_lines(lines, cells, layers, failed, seconds.get(model, {}), [Text(model)], positions.get(model))
         lines.rule()
     columns = [
         *name_columns("model", "explainer"),
@@ -93,7 +101,9 @@ def _grid(
     ]
     _add_lost(lines, lost, len(columns))
     marks = shared_notes({model: [*board_marks(cells), *undefined_notes(cells)] for model, cells in models.items()})
-    return lines.grid(task, alignment.title, columns, [*alignment.notes, *marks, *_reasons(lost)])
+    return lines.grid(
+        task, alignment.title, columns, [*alignment.notes, *marks, *([AGE_NOTE] if positions else []), *_reasons(lost)]
+    )
 
 
 def _add_lost(lines: GridLines, lost: Sequence[Lost], width: int) -> None:

@@ -11,7 +11,6 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any
 
 from torch import nn
 
@@ -19,7 +18,7 @@ from harness.tracing.architecture import Architecture
 
 
 @cache
-def known() -> Mapping[str, Architecture | Callable[[Any], Architecture]]:
+def known() -> Mapping[str, Architecture | Callable[[object], Architecture]]:
     """Every model type of this folder's files."""
     families = [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
     return {name: architecture for family in families for name, architecture in family.MODEL_TYPES.items()}
@@ -37,4 +36,4 @@ def architecture_of(model: nn.Module) -> Architecture:
             f"it knows {', '.join(sorted(known()))}"
         )
     found = known()[model_type]
-    return found if isinstance(found, Architecture) else found(model.config)
+    return found if isinstance(found, Architecture) else found(getattr(model, "config", None))

@@ -4,7 +4,6 @@ what attention and feed-forward write, and in Gemma 2 with capped logits. https:
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +19,7 @@ def capped(logits: Tensor, cap: float) -> Tensor:
     return torch.tanh(logits / cap) * cap
 
 
-def gemma2(config: Any) -> Architecture:
+def gemma2(config: object) -> Architecture:
     """The layers that a configuration describes."""
     cap = getattr(config, "final_logit_softcapping", None)
     steps = ("model.norm", "lm_head")

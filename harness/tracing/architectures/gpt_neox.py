@@ -2,12 +2,10 @@
 head, partial rotation. https://arxiv.org/abs/2204.06745
 """
 
-from typing import Any
-
 from harness.tracing.architecture import Architecture
 
 
-def gpt_neox(config: Any) -> Architecture:
+def gpt_neox(config: object) -> Architecture:
     """The layers that a configuration describes."""
     return Architecture(
         layers="layers",
@@ -20,7 +18,7 @@ def gpt_neox(config: Any) -> Architecture:
         feed_forward_norm="post_attention_layernorm",
         logits=(("gpt_neox.final_layer_norm", "embed_out"), ("gpt_neox.final_layer_norm", "lm_head")),
         pre_norm=True,
-        parallel=config.use_parallel_residual,
+        parallel=getattr(config, "use_parallel_residual", True),
     )
 
 

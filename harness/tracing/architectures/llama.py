@@ -19,4 +19,4 @@ LLAMA = Architecture(
     logits=(("model.norm", "lm_head"),),
     pre_norm=True,
 )
-MODEL_TYPES = dict.fromkeys(("llama", "mistral", "qwen2", "qwen3"), LLAMA)
+MODEL_TYPES = {"llama": LLAMA, "mistral": LLAMA, "qwen2": LLAMA, "qwen3": LLAMA}

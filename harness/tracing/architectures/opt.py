@@ -2,16 +2,14 @@
 embedding. https://arxiv.org/abs/2205.01068
 """
 
-from typing import Any
-
 from harness.tracing.architecture import Architecture
 
 
-def opt(config: Any) -> Architecture:
+def opt(config: object) -> Architecture:
     """The layers that a configuration describes."""
-    pre_norm: bool = config.do_layer_norm_before
+    pre_norm, width = getattr(config, "do_layer_norm_before", True), getattr(config, "hidden_size", None)
     head = ["lm_head"]
-    if config.word_embed_proj_dim != config.hidden_size:
+    if getattr(config, "word_embed_proj_dim", width) != width:
         head.insert(0, "model.decoder.project_out")
     if pre_norm and not getattr(config, "_remove_final_layer_norm", False):
         head.insert(0, "model.decoder.final_layer_norm")
