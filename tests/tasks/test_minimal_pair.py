@@ -184,16 +184,17 @@ def test_ioi_swaps_change_the_two_names_and_nothing_else(tokenized: Model):
             assert {*changed} & {*distractors}
 
 
-@pytest.mark.parametrize(("bos", "low", "high"), [("true", 0.86, 0.96), ("null", 0.91, 1.0)])
+@pytest.mark.parametrize(("bos", "low", "high"), [("true", 0.8, 0.99), ("null", 0.9, 1.0)])
 def test_a_real_model_prefers_the_indirect_object(bos: str, low: float, high: float):
-    """.92 with a start of text, .97 without, on all 500 rows."""
+    """Of the first 40; .92 with a start of text and .97 without on all 500 rows."""
     folder, data = smollm2(), shared("data", "ioi", "ioi.csv")
     task = build("task", "ioi", f"task.path={data}", f"task.bos={bos}")
     model = Pretrained(path=str(folder))(task, lambda done, total, note: None)
     assert model.causal
     right = []
-    for start in range(0, 100, 20):
-        batch = collate(task.examples(model)[start : start + 20], "all", model.blank_ids)
+    examples = task.examples(model)[:40]
+    for start in range(0, 40, 10):
+        batch = collate(examples[start : start + 10], "all", model.blank_ids)
         with torch.no_grad():
             right += (model.module(**batch.inputs).logits.argmax(dim=1) == batch.gold).tolist()
     assert low <= sum(right) / len(right) <= high
