@@ -16,9 +16,10 @@ from torch import nn
 from harness import check
 from harness.contracts import Model
 from harness.tracing.batch import Example
-from tasks.next_word.encoding import UnfitWordsError, encoded
+from tasks.next_word.encoding import encoded
 from tasks.next_word.pairs import PairReader
 from tasks.next_word.prompt import OCCURRENCES, Prompt
+from tasks.next_word.prompt_tokens import UnfitWordsError
 from tasks.next_word.tables import tables
 from tasks.word_choice_model import WordChoiceModel
 

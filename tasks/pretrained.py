@@ -21,6 +21,7 @@ from harness.contracts import Model, PreparesModel, Progress, Task
 from harness.tracing.model_parts import first_position
 from tasks import hub
 from tasks.model_folder import UNUSED, check_folder
+from tasks.model_types import check_type
 
 HEADS = {
     "classification": AutoModelForSequenceClassification,
@@ -51,7 +52,10 @@ class Pretrained:
         folder = self._folder()
         transformers.utils.logging.disable_progress_bar()
         transformers.utils.logging.set_verbosity_error()
-        module, tokens = _loaded(folder, head)
+        check_folder(folder)
+        config = _config(folder)
+        check_type(config, task.head)
+        module, tokens = _loaded(folder, head, config)
         name = self.name if self.path is None else str(self.path)
         return _model(module.eval().requires_grad_(False), tokens, self._identity(folder), task, name)
 
@@ -100,6 +104,7 @@ def _head(task: Task) -> Any:
 
 def _model(module: nn.Module, tokens: Any, identity: str, task: Task, name: str | None) -> Model:
     config: Any = module.config
+    check_type(config, task.head)
     if task.head == "classification":
         _check_classifier(config)
     facts = {
@@ -134,12 +139,19 @@ def _check_classifier(config: Any) -> None:
         )
 
 
-def _loaded(folder: Path, head: Any) -> tuple[Any, Any]:
-    """Model and tokenizer from a folder; a head that would be randomly initialised is refused."""
-    check_folder(folder)
+def _config(folder: Path) -> Any:
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        config.return_dict = True  # whatever the file says: results are read by name
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # the library raises many kinds of errors for a user's files
+        raise ValueError(
+            f"{folder / 'config.json'} cannot be read ({type(error).__name__}: {_short(error)}): {REMEDY}"
+        ) from error
+
+
+def _loaded(folder: Path, head: Any, config: Any) -> tuple[Any, Any]:
+    """Model and tokenizer from a folder; a head that would be randomly initialised is refused."""
+    config.return_dict = True  # whatever the file says: results are read by name
+    try:
         module, report = head.from_pretrained(
             folder,
             config=config,

@@ -123,6 +123,14 @@ def _typed(
     return status, *capsys.readouterr()
 
 
+def smollm2() -> Path:
+    """The folder of a real causal language model, SmolLM2-135M; the test is skipped where there is none."""
+    folder = os.environ.get("ASSAY_SMOLLM2", "")
+    if not folder or not Path(folder, "model.safetensors").is_file():
+        pytest.skip("no SmolLM2: set ASSAY_SMOLLM2 to the folder of HuggingFaceTB/SmolLM2-135M with its weights")
+    return Path(folder)
+
+
 def shared(*parts: str) -> Path:
     """A file or folder of the shared real data; the test is skipped if it is absent."""
     path = SHARED.joinpath(*parts)

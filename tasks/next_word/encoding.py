@@ -1,19 +1,12 @@
-"""A prompt as a causal model's tokens, explained at the last one as a choice between two next words."""
+"""A prompt as an example: a causal model's tokens, explained at the last one as a choice between two next words."""
 
 from itertools import takewhile
 from typing import Any
 
 from harness.tracing.batch import Example, Role
 from tasks.next_word.prompt import Prompt
-from tasks.next_word.written import Written, in_chat, plain
-
-
-class UnfitWordsError(ValueError):
-    """A prompt whose words this tokenizer cannot tell apart or continue with; `reason` is a name to count it under."""
-
-    def __init__(self, reason: str, text: str):
-        super().__init__(text)
-        self.reason = reason
+from tasks.next_word.prompt_tokens import PromptTokens, UnfitWordsError
+from tasks.next_word.written import in_chat, plain
 
 
 def encoded(prompt: Prompt, tokens: Any, name: str, bos: bool | None = None, chat: bool = False) -> Example:
@@ -32,7 +25,11 @@ def encoded(prompt: Prompt, tokens: Any, name: str, bos: bool | None = None, cha
             f"the next word needs a fast tokenizer of a causal language model, got {type(tokens).__name__}: "
             "choose another model, e.g. model=smollm2_135m"
         )
-    text = _Tokens(in_chat(prompt.text, tokens) if chat else plain(prompt.text, prompt.separator), tokens, bos)
+
+    def read(text: str) -> PromptTokens:
+        return PromptTokens(in_chat(text, tokens) if chat else plain(text, prompt.separator), tokens, bos)
+
+    text = read(prompt.text)
     first, second = (text.pieces(word.strip()) for word in prompt.words)
     shared = [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))]
     if len(shared) == min(len(first), len(second)):
@@ -45,10 +42,9 @@ def encoded(prompt: Prompt, tokens: Any, name: str, bos: bool | None = None, cha
     ids = [*text.ids, *shared]
     swaps: list[list[int]] = []
     if prompt.counterfactual is not None:
-        other = prompt.counterfactual
-        again = _Tokens(in_chat(other, tokens) if chat else plain(other, prompt.separator), tokens, bos)
-        if len(again.ids) == len(text.ids) and again.ids != text.ids:
-            swaps.append([*again.ids, *shared])
+        other = read(prompt.counterfactual).ids
+        if len(other) == len(text.ids) and other != text.ids:
+            swaps.append([*other, *shared])
     return Example(
         id=name,
         input_ids=ids,
@@ -60,75 +56,3 @@ def encoded(prompt: Prompt, tokens: Any, name: str, bos: bool | None = None, cha
         candidates=[first[len(shared)], second[len(shared)]],
         swaps=swaps,
     )
-
-
-class _Tokens:
-    """The written prompt as tokens: ids, the roles of all as if none were the last, and which text each covers."""
-
-    def __init__(self, written: Written, tokens: Any, bos: bool | None):
-        self.written, self.tokens = written, tokens
-        self.plain_ids, self.offsets, added = self._encoding(written.text)
-        self.ids = list(self.plain_ids)
-        start = tokens.bos_token_id if tokens.bos_token_id is not None else tokens.eos_token_id
-        if bos is not None and not written.adds_special:
-            raise ValueError("a chat template writes its own start of text: leave task.bos=null with task.chat=true")
-        if bos and start is None:
-            raise ValueError("the tokenizer has no token for the start or end of a text: set task.bos=null")
-        if bos and self.ids[:1] != [start]:
-            self.ids, self.offsets, added = [start, *self.ids], [(0, 0), *self.offsets], [1, *added]
-        while bos is False and added[:1] == [1]:
-            self.ids, self.offsets, added = self.ids[1:], self.offsets[1:], added[1:]
-        if not self.ids:
-            raise ValueError(f"the tokenizer finds no token in '{written.text}': give another prompt")
-        # An unknown word is a word, unless the vocabulary's token for it is that of an end of text, as in GPT-2
-        special = {*tokens.all_special_ids} - ({tokens.unk_token_id} - {start, tokens.eos_token_id})
-        self.roles = [
-            self._role(index, id in special or flag == 1)
-            for index, (id, flag) in enumerate(zip(self.ids, added, strict=True))
-        ]
-
-    def _encoding(self, text: str) -> tuple[list[int], list[tuple[int, int]], list[int]]:
-        """Ids, offsets, and which are added by the tokenizer; without those that it adds at the end."""
-        encoding = self.tokens(
-            text,
-            add_special_tokens=self.written.adds_special,
-            return_offsets_mapping=True,
-            return_special_tokens_mask=True,
-            verbose=False,
-        )
-        added = [*encoding["special_tokens_mask"]]
-        while added[-1:] == [1] and 0 in added:
-            added.pop()
-        return encoding["input_ids"][: len(added)], encoding["offset_mapping"][: len(added)], added
-
-    def _role(self, index: int, special: bool) -> Role:
-        if special:
-            return Role.CLS if index == 0 else Role.SEPARATOR
-        low, high = self.offsets[index]
-        return Role.CONTENT if low < self.written.end and high > self.written.start else Role.SEPARATOR
-
-    def pieces(self, word: str) -> list[int]:
-        """The tokens that a word adds to the text."""
-        whole = self._encoding(self.written.text + self.written.separator + word)[0]
-        if whole[: len(self.plain_ids)] != self.plain_ids:
-            raise UnfitWordsError(
-                "no_continuation",
-                f"expected a word that continues '{self.written.text}', got {word!r}, with which this tokenizer splits "
-                f"the text itself differently: end the text where a word ends, or give another word",
-            )
-        pieces = whole[len(self.plain_ids) :]
-        unknown = self.tokens.unk_token_id
-        if unknown in pieces and unknown not in (self.tokens.bos_token_id, self.tokens.eos_token_id):
-            raise UnfitWordsError(
-                "unknown_word", f"the word {word!r} is unknown to this model's tokenizer: give another"
-            )
-        return pieces
-
-    def covering(self, spans: tuple[tuple[int, int], ...]) -> list[int]:
-        """The tokens that share a character with one of the prompt's spans."""
-        moved = [(start + self.written.start, end + self.written.start) for start, end in spans]
-        return [
-            index
-            for index, (low, high) in enumerate(self.offsets)
-            if any(low < end and high > start for start, end in moved)
-        ]

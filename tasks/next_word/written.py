@@ -12,8 +12,9 @@ class Written:
 
     Args:
         text: all of it.
-        start: where the prompt's own text begins.
-        end: where it ends.
+        start: where the prompt's own words begin.
+        end: where they end.
+        shift: by how much they stand further right than in the prompt.
         separator: what stands between the text and the next word.
         adds_special: whether the tokenizer adds its special tokens; a chat template writes its own.
     """
@@ -21,6 +22,7 @@ class Written:
     text: str
     start: int
     end: int
+    shift: int
     separator: str
     adds_special: bool
 
@@ -29,7 +31,7 @@ def plain(text: str, separator: str) -> Written:
     """The text itself. Most tokenizers join the space before a word to the word, so the text ends before it."""
     ends = text.rstrip(" ")
     between = text[len(ends) :] or ("" if ends[-1:].isspace() else separator)
-    return Written(ends, 0, len(ends), between, adds_special=True)
+    return Written(ends, 0, len(ends), 0, between, adds_special=True)
 
 
 def in_chat(text: str, tokens: Any) -> Written:
@@ -47,5 +49,5 @@ def in_chat(text: str, tokens: Any) -> Written:
     message, whole, start = text.strip(), rendered(text.strip()), rendered(MARKER).find(MARKER)
     if start < 0 or not whole.startswith(message, start):
         raise ValueError(f"the tokenizer's chat template does not repeat the message '{text}': set task.chat=false")
-    spaces = len(text) - len(text.lstrip())  # spans are counted in the text with them
-    return Written(whole, start - spaces, start + len(message), "", adds_special=False)
+    shift = start - (len(text) - len(text.lstrip()))
+    return Written(whole, start, start + len(message), shift, "", adds_special=False)

@@ -75,8 +75,8 @@ class Recall:
         check.count("seed", self.seed, low=0)
         if not self.fewest <= self.most <= self.vocabulary // 2:
             raise ValueError(
-                f"most is from fewest={self.fewest} to half the vocabulary of {self.vocabulary}, so that others are "
-                f"left to put in the keys' place, got {self.most}"
+                f"most is from fewest={self.fewest} to half of vocabulary={self.vocabulary}, so that others are left "
+                f"to put in the keys' place, got {self.most}"
             )
 
     @property

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from transformers import AutoTokenizer
 
 import conf
 from harness import contracts
@@ -104,6 +106,21 @@ def test_the_sst2_reviews_satisfy_the_contract():
 def test_masked_words_satisfy_the_contract():
     task = build("task", "pronoun")
     obeys(task, pretrained(task, "bert-minilm-mlm"))
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("blimp", "task.path={data}/blimp_evidence"),
+        ("ioi", "task.path={data}/ioi/ioi.csv"),
+        ("continuation", "task.prompts=[The keys to the cabinet]"),
+    ],
+)
+def test_next_words_satisfy_the_contract(name: str, setting: str):
+    tokens = AutoTokenizer.from_pretrained(shared("checkpoints", "smollm2-135m"), local_files_only=True)
+    words = ["task.words=[are,is]"] if name == "continuation" else []
+    task = build("task", name, setting.format(data=shared("data")), *words)
+    obeys(task, contracts.Model(torch.nn.Identity(), tokens, "tokenizer"))
 
 
 @dataclass(frozen=True)
