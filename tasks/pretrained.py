@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ HEADS = {
     "masked_lm": AutoModelForMaskedLM,
     "causal_lm": AutoModelForCausalLM,
 }
+CAUSAL = ("ForCausalLM", "LMHeadModel")  # how transformers' classes of causal language models end
 REMEDY = "choose a checkpoint that was trained for this task, with model.name=<owner/name> or model.path=<folder>"
 
 
@@ -75,6 +77,16 @@ class Pretrained:
             digest.update(name.encode() + b"\0" + content.numpy().tobytes())
         identity = f"{type(module).__name__}@{digest.hexdigest()[:24]}"
         return _model(module, tokens, identity, task, type(module).__name__)
+
+    @property
+    def suited_head(self) -> str:
+        """The head that the checkpoint was saved with: `causal_lm`, or else `classification`."""
+        return self.saved_head(getattr(_config(self._folder()), "architectures", None) or ())
+
+    @staticmethod
+    def saved_head(classes: Sequence[str]) -> str:
+        """The head of transformers' classes for a checkpoint: `causal_lm`, or else `classification`."""
+        return "causal_lm" if any(name.endswith(CAUSAL) for name in classes) else "classification"
 
     def _folder(self) -> Path:
         if self.path is None:

@@ -10,15 +10,18 @@ from harness.contracts import Model, Task
 from harness.tracing.batch import Example
 
 Text: TypeAlias = str | tuple[str, str]  # one text, or a pair
+Words: TypeAlias = Sequence[str] | Sequence[Sequence[str]]  # two words for all texts, or two for each
 Data: TypeAlias = Text | Task | Sequence[Text] | Sequence[Example]
 
 
-def as_task(data: Data, model: Model, labels: Sequence[object] | None = None) -> Task:
-    """The data as a task whose classes are the model's; a task stays as it is.
+def as_task(data: Data, model: Model, labels: Sequence[object] | None = None, words: Words | None = None) -> Task:
+    """The data as a task whose classes are the model's, or the two `words` that may come next; a task stays as it is.
 
     Raises:
-        ValueError: the data are something else.
+        ValueError: the data are something else, or words are given to a model that predicts none, or the reverse.
     """
+    if words is not None and not model.causal:
+        raise ValueError("words are those that a causal language model chooses between, and this model is none")
     if isinstance(data, Task):
         return data
     if isinstance(data, Mapping):
@@ -27,6 +30,10 @@ def as_task(data: Data, model: Model, labels: Sequence[object] | None = None) ->
     classes = tuple(map(str, model.classes or ()))
     if items and all(isinstance(item, Example) for item in items):
         return GivenExamples(items, classes)
+    if model.causal:
+        if words is None:
+            raise ValueError("a causal language model predicts the next word: give two, e.g. words=('are', 'is')")
+        return configuration.task_or_model("task", "continuation", {"prompts": items, "words": _as_lists(words)})
     return texts_task(items, labels, classes)
 
 
@@ -34,6 +41,10 @@ def texts_task(texts: Sequence[object], labels: Sequence[object] | None = None, 
     """The task `texts` on texts or pairs of texts."""
     settings = {"texts": list(texts), "labels": None if labels is None else list(labels), "classes": list(classes)}
     return configuration.task_or_model("task", "texts", settings)
+
+
+def _as_lists(words: Words) -> list[Any]:
+    return [word if isinstance(word, str) else list(word) for word in words]
 
 
 def _is_pair(data: object) -> bool:

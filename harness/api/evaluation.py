@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.api.choosing import Chosen, methods, snake_case
-from harness.api.data import Data, as_task
+from harness.api.data import Data, Words, as_task
 from harness.api.loading import Loadable, device_of, dtype_of, loaded
 from harness.api.results import Results
 from harness.cli import configuration
@@ -31,6 +31,8 @@ def evaluate(
     seed: int = 0,
     token_budget: int = 2048,
     threads: int | None = None,
+    words: Words | None = None,
+    removal: str | None = None,
 ) -> Results:
     """Cross explainers with references and metrics over texts or a task.
 
@@ -43,12 +45,14 @@ def evaluate(
         labels: the right class of each text, by name or index, where it is known.
         target: the class that is explained: `predicted`, `gold`, or the name of a class.
         output: its scalar; None for the task's own.
-        include: the ranked tokens: `all`, `no_cls` or `content`.
+        include: the ranked tokens: `all`, `no_cls`, `prompt` or `content`.
         ranks: how ties are ranked, `average` or `dense`.
         limit: at most this many examples, or this share of them.
         seed: recorded with the results.
         token_budget: tokens in one batch; it changes memory and speed, no number.
         threads: processor threads; None for all cores.
+        words: the two next words that a causal language model chooses between, for all texts, or two for each.
+        removal: how methods remove a token, e.g. `ignore` or `swap`; None for the task's own.
 
     Raises:
         ValueError: something does not fit; what, and what to do, is in the message.
@@ -65,7 +69,7 @@ def evaluate(
     elif isinstance(data, Task):
         name = snake_case(data)
     ready = loaded(model, data if isinstance(data, Task) else None)
-    task = as_task(data, ready, labels)
+    task = as_task(data, ready, labels, words)
     chosen = Methods(methods("explainers", explainers), methods("references", references), methods("metrics", metrics))
     settings = Settings(
         task=name,
@@ -77,7 +81,7 @@ def evaluate(
         threads=threads,
         figures=False,
     )
-    protocol = EvaluationProtocol(target, output or "task", include, ranks, token_budget)
+    protocol = EvaluationProtocol(target, output or "task", include, ranks, token_budget, removal or "task")
     config = {group: {method: {} for method in getattr(chosen, group)} for group in configuration.GROUPS}
     return Results(*in_memory(Experiment(task, _Ready(ready), chosen, protocol, settings, config)))
 

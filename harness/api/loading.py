@@ -18,7 +18,8 @@ def load(source: str | Path | InMemory, task: str | Task | None = None) -> Model
     Args:
         source: the name of a checkpoint on the Hugging Face hub, a local folder, the name of a file in conf/model, or
             a transformers model together with its tokenizer.
-        task: the task that it is to serve, or its name; None for text classification.
+        task: the task that it is to serve, or its name; None for text classification, or, where the checkpoint is a
+            causal language model, for the next word.
 
     Raises:
         ValueError: the checkpoint cannot serve the task.
@@ -29,16 +30,23 @@ def load(source: str | Path | InMemory, task: str | Task | None = None) -> Model
         >>> model.classes
         ('NEGATIVE', 'POSITIVE')
     """
-    served = configuration.task_or_model("task", task) if isinstance(task, str) else task or texts_task([])
+    served = configuration.task_or_model("task", task) if isinstance(task, str) else task
     if isinstance(source, tuple):
-        return configuration.task_or_model("model", "pretrained").of(*source, served)
+        chosen = configuration.task_or_model("model", "pretrained")
+        return chosen.of(*source, served or _suited(chosen.saved_head([type(source[0]).__name__])))
     if str(source) in configuration.choices("model"):
         chosen = configuration.task_or_model("model", str(source))
     else:
         setting = "path" if Path(source).expanduser().is_dir() else "name"
         chosen = configuration.task_or_model("model", "pretrained", {setting: str(source)})
     with processor.settings(None):
+        served = served or _suited(getattr(chosen, "suited_head", None))
         return chosen(served, lambda _done, _total, _note: None)
+
+
+def _suited(head: str | None) -> Task:
+    """The task for texts of one's own that a head serves."""
+    return configuration.task_or_model("task", "continuation") if head == "causal_lm" else texts_task([])
 
 
 def loaded(model: Loadable, task: Task | None = None) -> Model:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.api.choosing import Named, methods
-from harness.api.data import Data, Text, as_task
+from harness.api.data import Data, Text, Words, as_task
 from harness.api.loading import Loadable, device_of, loaded
 from harness.contracts import Explainer
 from harness.measure import processor
 from harness.measure.protocol import EvaluationProtocol
+from harness.measure.swaps import with_swaps
 from harness.statistics.correlation import spearman_by_layer
 from harness.tracing.batch import Example
 from harness.tracing.run import Trace
@@ -30,6 +31,7 @@ def trace(
     output: str | None = None,
     include: str = "content",
     token_budget: int = 8192,
+    words: Words | None = None,
 ) -> Trace:
     """One differentiable run of the model on all texts in one batch: what every method reads.
 
@@ -40,6 +42,7 @@ def trace(
         output: its scalar, `probability`, `logit`, `difference` or `logit_difference`; None for the task's own.
         include: the ranked tokens: `all`, `no_cls` or `content`.
         token_budget: tokens in one re-run, at most.
+        words: the two next words that a causal language model chooses between.
 
     Raises:
         ValueError: the model, or one of the settings, does not fit.
@@ -50,9 +53,10 @@ def trace(
         [2, 6, 12, 5, 5]
     """
     model = loaded(model)
-    task = as_task(texts, model)
+    task = as_task(texts, model, words=words)
     protocol = EvaluationProtocol(target, output or "task", include, token_budget=token_budget).of(task)
-    return protocol.trace(model, task.examples(model), task.classes, device_of(model))
+    examples = task.examples(model)
+    return protocol.trace(model, with_swaps(examples, examples, 4), task.classes, device_of(model))
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,6 +112,7 @@ def explain(
     *,
     target: str = "predicted",
     output: str | None = None,
+    words: Words | None = None,
 ) -> Scores:
     """One explainer's scores for one text.
 
@@ -116,7 +121,8 @@ def explain(
         model: a model, or what `load` takes.
         explainer: its name, its name and other parameters, or any function of a trace.
         target: the class that is explained: `predicted`, or the name of a class.
-        output: its scalar; None for the difference of probabilities.
+        output: its scalar; None for the difference of probabilities, or of the two words' logits.
+        words: the two next words that a causal language model chooses between.
 
     Raises:
         ValueError: the model, the explainer or a setting does not fit.
@@ -127,15 +133,22 @@ def explain(
         ['[CLS]', 'a', 'gorgeous', ',', 'witty', 'film', '[SEP]']
         >>> scores.values.shape  # [layer, token]
         (6, 7)
+        >>> lm = harness.load(SMOLLM2)  # a causal language model
+        >>> scores = harness.explain("The keys to the cabinet", lm, "alti_logit", words=("are", "is"))
+        >>> scores.tokens
+        ['The', 'Ġkeys', 'Ġto', 'Ġthe', 'Ġcabinet']
+        >>> scores.explained
+        'are'
     """
     model = loaded(model)
     ((name, method),) = methods("explainers", [explainer]).items()
     with processor.settings(None):
-        run = trace([text], model, target=target, output=output)  # pyright: ignore[reportArgumentType]
+        run = trace([text], model, target=target, output=output, words=words)  # pyright: ignore[reportArgumentType]
         values = method(run).detach().double().cpu().numpy()[0]
     tokens = model.tokens.convert_ids_to_tokens(list(run.batch.examples[0].input_ids))
     index = int(run.target[0])
-    return Scores(tokens, values, name, str(index if model.classes is None else model.classes[index]))
+    classes = model.classes if words is None else list(words)
+    return Scores(tokens, values, name, str(index if classes is None else classes[index]))
 
 
 def rho(
