@@ -162,7 +162,7 @@ def _folder_of(model) -> Path:
         (["explainers=[flo]"], "there is no 'flo' in explainers: choose from alti, attention, "),
         (["explainers=[flo]"], "did you mean flow?"),
         (["references=[blank]"], "there is no 'blank' in references: choose from blank_out, deletion, "),
-        (["task=agreemant"], "there is no 'agreemant' in task: choose from agreement, classification, "),
+        (["task=agreemant"], "there is no 'agreemant' in task: choose from agreement, blimp, classification, "),
         (["task=agreemant"], "did you mean agreement?"),
         (
             ["+experiment=az20_table9"],
