@@ -56,16 +56,17 @@ class InformationFlowRoutes:
         width = max(1, trace.token_budget // (batch * token * heads))
         chunks = []
         for rows in torch.arange(token, device=real.device).expand(batch, -1).split(width, dim=1):
-            weights = at_rows(run.attention.transpose(1, 2), rows).permute(0, 1, 3, 2)  # [batch, row, key, head]
-            parts = (weights[..., None] * vectors[:, None]).flatten(2, 3)  # [batch, row, key * head, hidden]
+            seen = int(rows.max()) + 1 if trace.causal else token  # keys that come later are masked
+            weights = at_rows(run.attention.transpose(1, 2), rows).permute(0, 1, 3, 2)[:, :, :seen]
+            parts = (weights[..., None] * vectors[:, None, :seen]).flatten(2, 3)  # [batch, row, key * head, hidden]
             output = at_rows(run.attended, rows)  # [batch, row, hidden]
             edges = proximity(written(run, rows, parts), output).clamp(min=LEAST)
-            seen = weights.flatten(2) > 0  # what is masked is no edge
-            edges = edges.masked_fill(~seen, 0.0)
+            edges = edges.masked_fill(weights.flatten(2) == 0, 0.0)  # what is masked is no edge
             own = proximity(at_rows(run.state, rows)[:, :, None], output).clamp(min=LEAST)  # [batch, row, 1]
             total = edges.sum(dim=-1, keepdim=True) + own
             edges = edges.masked_fill(edges < self.threshold * total, 0.0)
             total = edges.sum(dim=-1, keepdim=True) + own
-            summed = (edges / total).unflatten(-1, (token, heads)).sum(dim=-1)  # [batch, row, key]
+            summed = (edges / total).unflatten(-1, (seen, heads)).sum(dim=-1)  # [batch, row, key]
+            summed = nn.functional.pad(summed, (0, token - seen))
             chunks.append(summed.scatter_add(2, rows[:, :, None], own / total))
         return torch.cat(chunks, dim=1)
