@@ -7,7 +7,7 @@ plus the projection's bias (Kobayashi et al. 2020, equation 3). https://arxiv.or
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.tracing.layer import LayerRun
 from harness.tracing.run import Trace
@@ -19,10 +19,10 @@ Measure = Callable[[LayerRun, Tensor, Tensor], Tensor]
 def summands(run: LayerRun, transformed: Tensor, rows: Tensor) -> Tensor:
     """Each key's summand of attention's output at queries `rows`, `[batch, row]` -> `[batch, row, key, hidden]`.
 
-    `transformed` is `f^h(x_j)`, `[batch, key, head, hidden]`. The parts and the bias of the output projection add up
+    `transformed` is `f^h(x_j)`, `[batch, key, head, hidden]`, of all keys or the first few. The parts and the bias of the output projection add up
     to the attention's output, `LayerRun.mixed`.
     """
-    weights = at_rows(run.attention.transpose(1, 2), rows)  # [batch, row, head, key]
+    weights = at_rows(run.attention.transpose(1, 2), rows)[..., : transformed.shape[1]]  # [batch, row, head, key]
     return (weights.permute(0, 3, 1, 2) @ transformed).transpose(1, 2)
 
 
@@ -88,7 +88,9 @@ def rolled(trace: Trace, measure: Measure, normalise: bool) -> Iterator[Tensor]:
         with torch.no_grad():
             vectors, chunks = transformed(run), []
             for rows in torch.arange(token, device=real.device).expand(batch, -1).split(width, dim=1):
-                chunks.append(measure(run, rows, summands(run, vectors, rows)).double())
+                seen = int(rows.max()) + 1 if trace.causal else token  # keys that come later are masked
+                chunk = measure(run, rows, summands(run, vectors[:, :seen], rows)).double()
+                chunks.append(nn.functional.pad(chunk, (0, token - seen)))
         maps = torch.cat(chunks, dim=1).masked_fill(~pairs, 0.0)
         return normalised(maps, pairs) if normalise else maps
 

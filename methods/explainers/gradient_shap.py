@@ -92,4 +92,4 @@ def changed_words(trace: Trace, row: int, places: Tensor, words: Tensor) -> Tens
     """The output of one example with changed words, `[variant, word, hidden] -> [variant]`, differentiable."""
     whole = trace.embedding.detach()[row].expand(len(words), -1, -1)
     index = torch.full((len(words),), row, device=words.device)
-    return trace.forward_from(whole.index_copy(1, places, words), index)
+    return trace.forward_from(whole.index_copy(1, places, words.to(whole.dtype)), index)
