@@ -19,8 +19,8 @@ Measure = Callable[[LayerRun, Tensor, Tensor], Tensor]
 def summands(run: LayerRun, transformed: Tensor, rows: Tensor) -> Tensor:
     """Each key's summand of attention's output at queries `rows`, `[batch, row]` -> `[batch, row, key, hidden]`.
 
-    `transformed` is `f^h(x_j)`, `[batch, key, head, hidden]`, of all keys or the first few. The parts and the bias of the output projection add up
-    to the attention's output, `LayerRun.mixed`.
+    `transformed` is `f^h(x_j)`, `[batch, key, head, hidden]`, of all keys or the first few. The parts and the bias of
+    the output projection add up to the attention's output, `LayerRun.mixed`.
     """
     weights = at_rows(run.attention.transpose(1, 2), rows)[..., : transformed.shape[1]]  # [batch, row, head, key]
     return (weights.permute(0, 3, 1, 2) @ transformed).transpose(1, 2)

@@ -47,6 +47,7 @@ def test_the_page_has_a_file_of_every_kind():
         "methods/metrics/concentration.py",
         "tasks/verdicts.py",
         "harness/tracing/architectures/camembert.py",
+        "harness/tracing/architectures/starcoder2.py",
     ]
 
 
@@ -64,6 +65,34 @@ def test_the_commands_of_the_page_run_and_show_what_is_new(copy: Path):
     assert (board["failed"] == 0).all()
     listed = run(copy, "-m", "harness", "list", "tasks").stdout
     assert "Four verdicts on films" in listed
+
+
+def test_the_new_decoder_works_with_methods_that_read_layers(copy: Path):
+    code = """
+import torch
+from transformers import Starcoder2Config, Starcoder2ForCausalLM
+from harness.tracing.batch import Example, Role, collate
+from harness.tracing.run import Trace
+from methods.explainers.alti_logit import AltiLogit
+from methods.explainers.decompx import DecompX
+from methods.logit_direction import terms
+from tasks.word_choice_model import WordChoiceModel
+config = Starcoder2Config(
+    vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+    intermediate_size=32, max_position_embeddings=40, attn_implementation="eager", initializer_range=0.3,
+)
+model = WordChoiceModel(Starcoder2ForCausalLM(config), causal=True).eval().requires_grad_(False)
+roles = [Role.CONTENT, Role.CONTENT, Role.CONTENT, Role.PREDICTS]
+example = Example("a", [5, 6, 7, 8], roles, 3, 0, candidates=[10, 11])
+trace = Trace(model, collate([example], "prompt", {"pad": 0, "unk": None, "mask": None}), output="logit_difference")
+for method in (AltiLogit(), DecompX()):
+    method.check_model(model)
+    method(trace)
+assert torch.allclose(terms(trace).total, trace.output(trace.logits), atol=1e-4)
+assert torch.allclose(DecompX()(trace).sum(), trace.output(trace.logits), atol=1e-4)
+"""
+    done = run(copy, "-c", code)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_new_model_type_works_with_methods_that_read_layers(copy: Path):

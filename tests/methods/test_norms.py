@@ -150,6 +150,7 @@ def test_a_query_whose_contributions_are_all_clipped_is_undefined():
         read_out = Trace.read_out
         head_weights = None
         by_position = False
+        causal = False
 
     def measure(run, rows, vectors):
         return (rows[:, :, None] > 0) * torch.ones(1, 1, 3)  # the explained position's own row is empty
