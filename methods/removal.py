@@ -11,6 +11,7 @@ https://arxiv.org/abs/2301.08110
 """
 
 from collections.abc import Mapping
+from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
 import torch
@@ -22,8 +23,9 @@ from harness.tracing.run import REMOVALS, Trace, takes
 from methods import blanks
 
 CHOICES = ("run", *REMOVALS)
-# logits of earlier runs, by trace: metrics and explainers need many of the same removals
-_KNOWN: WeakKeyDictionary[Trace, dict[tuple[str, int, bytes], Tensor]] = WeakKeyDictionary()
+Known: TypeAlias = dict[tuple[str, int, bytes], Tensor]
+# logits of earlier runs, by trace: metrics need many of the same removals
+_KNOWN: WeakKeyDictionary[Trace, Known] = WeakKeyDictionary()
 
 
 def check_parameters(removal: str) -> None:
@@ -69,12 +71,15 @@ def draws_of(trace: Trace, removal: str) -> int:
     return len(trace.batch.swaps)
 
 
-def logits_without(trace: Trace, removed: Tensor, removal: str, example: Tensor | None = None) -> Tensor:
+def logits_without(
+    trace: Trace, removed: Tensor, removal: str, example: Tensor | None = None, shared: bool = False
+) -> Tensor:
     """Logits once tokens are removed, `[draw, variant, class]`.
 
     `removed` is `[variant, token]`; `example` the index of the example that each variant belongs to, or None for one
-    variant of each example. Equal inputs are run only once for all methods of a trace. An input in which nothing
-    changes is not run: it has exactly the full input's logits.
+    variant of each example. Equal inputs are run only once, with `shared` once for all methods of the trace that share:
+    their last bit may then depend on which of them asks first. An input in which nothing changes is not run: it has
+    exactly the full input's logits.
     """
     removal = chosen(trace, removal)
     check_removal(removal, trace.model)
@@ -82,17 +87,18 @@ def logits_without(trace: Trace, removed: Tensor, removal: str, example: Tensor 
     if example is None:
         example = torch.arange(len(removed), device=device)
     drawn = range(draws_of(trace, removal))
-    return torch.stack([_logits(trace, removed.to(device), removal, example.to(device), draw) for draw in drawn])
+    known = _KNOWN.setdefault(trace, {}) if shared else {}
+    removed, example = removed.to(device), example.to(device)
+    return torch.stack([_logits(trace, removed, removal, example, draw, known) for draw in drawn])
 
 
-def _logits(trace: Trace, removed: Tensor, removal: str, example: Tensor, draw: int) -> Tensor:
+def _logits(trace: Trace, removed: Tensor, removal: str, example: Tensor, draw: int, known: Known) -> Tensor:
     batch = trace.batch
     replacement = _replacement(trace, removal, draw)  # [batch, token], or None
     if replacement is not None:
         removed = removed & (batch.input_ids != replacement)[example]
     variants, back = torch.unique(torch.cat([example[:, None], removed.long()], dim=1), dim=0, return_inverse=True)
     row, removed = variants[:, 0], variants[:, 1:].bool()
-    known = _KNOWN.setdefault(trace, {})
     keys = [(removal, draw, line.tobytes()) for line in variants.cpu().numpy()]
     fresh = torch.tensor([key not in known for key in keys], device=row.device) & removed.any(dim=1)
     if fresh.any():
@@ -160,7 +166,8 @@ def log_probability(trace: Trace, removed: Tensor, removal: str, example: Tensor
     if example is None:
         index = torch.arange(shape[0], device=removed.device)
         example = index.view(-1, *[1] * (len(shape) - 1)).expand(shape).reshape(-1)
-    logits = logits_without(trace, removed.reshape(len(example), -1), removal, example)  # [draw, variant, class]
+    removed = removed.reshape(len(example), -1)
+    logits = logits_without(trace, removed, removal, example, shared=True)  # [draw, variant, class]
     drawn = torch.stack([predicted_log_probability(trace, one, trace.predicted[example]) for one in logits])
     value = drawn[0] if len(drawn) == 1 else drawn.logsumexp(dim=0) - torch.tensor(float(len(drawn))).log()
     return value.view(shape)

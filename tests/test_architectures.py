@@ -10,6 +10,13 @@ from tests.architectures import KINDS, blanks, example, tiny
 from tests.test_contracts import CASES, METHODS, build, close, left_as_it_was, scored
 
 ARCHITECTURES = pytest.mark.parametrize("kind", list(KINDS))
+NOT_FOR_ALL = (
+    "which only a causal model computes",
+    "this model's layers are post-LN",
+    "this model's are post-LN",
+    "this model's head is not linear",
+    "its published rules have none for RMSNorm and for gated feed-forwards",
+)
 UNKNOWN = ("albert", "deberta-v2", "mpnet")  # not in the table: see there, or an unknown type
 pytestmark = [
     pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact"),
@@ -60,13 +67,15 @@ def refused(method: object, kind: str) -> str:
 def test_padding_and_neighbours_change_nothing(kind: str, group: str, name: str):
     method = build(group, name)
     refusal = refused(method, kind)
+    if refusal and any(reason in refusal for reason in NOT_FOR_ALL):
+        return
     if refusal:  # for a type in none of our tables, a method says that it reads inner layers
         assert kind in UNKNOWN, refusal
         assert f"model type '{kind}'" in refusal
         return
     short, long = example(4), example(11, seed=2)
-    if (kind, name) == ("deberta-v2", "input_x_gradient"):
-        # A LayerNorm directly follows its word embedding and ignores scale, so input times gradient adds up to zero
+    if (kind, name) in (("deberta-v2", "input_x_gradient"), ("modernbert", "layer_gradient_x_activation")):
+        # A LayerNorm directly follows and ignores scale, so input times gradient adds up to zero
         with pytest.warns(RoundingNoise):
             method(traced(kind, short))
         return
@@ -79,21 +88,23 @@ def test_padding_and_neighbours_change_nothing(kind: str, group: str, name: str)
         assert torch.isfinite(alone[index][scored(alone[index], traces[index], group)]).all()
 
 
+@pytest.mark.filterwarnings("ignore:layer gradient × activation")  # of a pre-LN model's last layers
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in UNKNOWN])
 def test_no_method_changes_the_model_or_another_methods_scores(kind: str):
     """On one trace in order, on another in reverse and under another grad mode; the shapes follow the contract."""
     first, second = (traced(kind, example(4), example(11, seed=2)) for _ in range(2))
+    served = [case for case in CASES if not refused(build(*case), kind)]
     batch, layers, heads, _, token = first.attention.shape
     forward, backward = {}, {}
-    for case in CASES:
+    for case in served:
         with left_as_it_was(first):
             forward[case] = build(*case)(first)
         shapes = {(batch, 1, token), (batch, layers, token), (batch, layers, heads, token)}
         assert tuple(forward[case].shape) in ({(batch, token)} if case[0] == "references" else shapes), case
     with torch.no_grad():
-        for case in reversed(CASES):
+        for case in reversed(served):
             backward[case] = build(*case)(second)
-    assert not [case for case in CASES if not close(forward[case], backward[case])]
+    assert not [case for case in served if not close(forward[case], backward[case])]
 
 
 @pytest.mark.parametrize("kind", ["bert", "electra", "deberta-v2"])

@@ -94,4 +94,5 @@ def test_every_method_serves_a_decoder_or_says_why_not(kind: str):
     with torch.no_grad():
         for case in reversed(first):
             assert close(build(*case)(again), first[case]), case
-    assert {name.split()[0] for _, name in refusals} <= {"transformer_attribution"}, refusals
+    unserved = {"transformer_attribution"} | ({"logit", "alti_logit", "ifr"} if kind == "opt post-LN" else set())
+    assert {name.split()[0] for _, name in refusals} <= unserved, refusals

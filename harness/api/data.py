@@ -43,7 +43,7 @@ def texts_task(texts: Sequence[object], labels: Sequence[object] | None = None, 
     return configuration.task_or_model("task", "texts", settings)
 
 
-def _as_lists(words: Words) -> list[Any]:
+def _as_lists(words: Words) -> list[object]:
     return [word if isinstance(word, str) else list(word) for word in words]
 
 

@@ -26,7 +26,14 @@ COSTS = (
     "passes by step and token",
     "passes by set of tokens",
 )
-READS_LAYERS = ("layer_parts", "model_layers", "logit_steps", "check_rules")  # what a check of known layers calls
+READS_LAYERS = (
+    "layer_parts",
+    "model_layers",
+    "logit_steps",
+    "check_rules",
+    "check_direct",
+    "check_plain",
+)  # what a check of known layers calls
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ def _models(definition: ast.ClassDef) -> str:
     }
     if called & {*READS_LAYERS}:
         return f"{', '.join(_families())}, and modules that declare their architecture"
-    return "any encoder with attention weights"
+    return "any model with attention weights"
 
 
 @cache

@@ -214,7 +214,7 @@ def _states_on_the_graph(trace: Trace) -> tuple[torch.Tensor, list[torch.Tensor]
         (Flow, {"engine": "scipy"}, "engine is one of numba, networkx, got 'scipy'"),
         (Saliency, {"reduce": "max"}, "reduce is one of l2, l1, sum, abs_sum, mean_abs, got 'max'"),
         (IntegratedGradients, {"steps": 0}, "steps is a whole number, at least 1, got 0"),
-        (IntegratedGradients, {"baseline": "none"}, "baseline is one of pad, unk, mask, zero, got 'none'"),
+        (IntegratedGradients, {"baseline": "none"}, "baseline is one of run, pad, unk, mask, zero, got 'none'"),
     ],
 )
 def test_a_wrong_parameter_is_refused_at_construction(method, options: dict, text: str):

@@ -68,6 +68,7 @@ def with_capability(group: str, capability: type) -> set[str]:
 FLOORS = {
     "random",
     "position",
+    "recency",
     "shuffled_attention",
     "shuffled_rollout",
     "randomised_attention",
@@ -82,7 +83,7 @@ FLOORS = {
     [
         ("explainers", contracts.Floor, FLOORS),
         ("explainers", contracts.SplitsHalves, set()),
-        ("references", contracts.SplitsHalves, {"shapley"}),
+        ("references", contracts.SplitsHalves, {"shapley", "blank_out", "deletion"}),
         ("explainers", contracts.HasUpperBound, {"flow", "flow_by_head"}),
         ("explainers", contracts.ReadsFiles, set()),  # both that read a file need a path, so neither has a yaml
         ("metrics", contracts.AsksExplainer, {"sensitivity_max"}),

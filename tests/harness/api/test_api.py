@@ -15,7 +15,7 @@ from torch import Tensor
 
 import harness
 from methods.explainers.rollout import Rollout
-from tests.conftest import shared
+from tests.conftest import shared, smollm2
 
 TEXTS = ["a dull , lifeless film .", "moving and funny", "a gorgeous , witty , seductive movie .", "it never works ."]
 MODULES = ["choosing", "evaluation", "loading", "results", "scores"]
@@ -43,6 +43,8 @@ def test_the_examples_in_docstrings_are_correct(name: str, folder: str, model: h
         "model": model,
         "trace": harness.trace(TEXTS[:2], model),
     }
+    if name == "scores":
+        given["SMOLLM2"] = str(smollm2())
     finder, found = doctest.DocTestFinder(exclude_empty=True), 0
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
     for test in finder.find(module, globs=given):

@@ -88,7 +88,6 @@ def in_memory(folder: Path, kind: Any = AutoModelForSequenceClassification, atte
 MODELS: dict[str, tuple[Callable[[Path, Path], Any], str]] = {
     "in train mode": (lambda folder, _: (in_memory(folder)[0].train(), tokenizer()), "call model.eval"),
     "with sdpa": (lambda folder, _: in_memory(folder, attention="sdpa"), "load the model with attn_implementation"),
-    "in float16": (lambda folder, _: in_memory(folder, dtype=torch.float16), "dtype is one of float32"),
     "without a head": (lambda folder, _: in_memory(folder, AutoModel), "returns no logits"),
     "for token classification": (
         lambda _, new: saved(new, "bert", AutoModelForTokenClassification, **TWO),

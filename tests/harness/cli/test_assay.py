@@ -159,7 +159,7 @@ def _folder_of(model) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["explainers=[flo]"], "there is no 'flo' in explainers: choose from alti, attention, "),
+        (["explainers=[flo]"], "there is no 'flo' in explainers: choose from alti, alti_logit, attention, "),
         (["explainers=[flo]"], "did you mean flow?"),
         (["references=[blank]"], "there is no 'blank' in references: choose from blank_out, deletion, "),
         (["task=agreemant"], "there is no 'agreemant' in task: choose from agreement, blimp, classification, "),
@@ -179,10 +179,10 @@ def _folder_of(model) -> Path:
         (["references=[]"], "no references chosen: give at least one"),
         (["limit=0"], "limit is a whole number, at least 1, got 0"),
         (["limit=1.0"], "limit is a whole number of examples or a share below 1.0, got 1.0"),
-        (["dtype=float16"], "dtype is one of float32, float64, bfloat16, got 'float16'"),
+        (["dtype=int8"], "dtype is one of float32, float64, bfloat16, float16, got 'int8'"),
         (["device=tpu9"], "device=tpu9 cannot be used here"),
         (["threads=none"], "threads is a whole number, at least 1, got 'none'"),
-        (["include=words"], "include is one of all, no_cls, content, got 'words'"),
+        (["include=words"], "include is one of all, no_cls, prompt, content, got 'words'"),
         (["ranks=min"], "ranks is one of average, dense, got 'min'"),
         (["target=best"], "target is one of predicted, gold, singular, plural, got 'best'"),
         (["model.training.epochs=many"], "model.training: epochs is a whole number, at least 1, got 'many'"),
