@@ -39,7 +39,9 @@ class WordChoiceModel(nn.Module):
     @property
     def base_model(self) -> nn.Module:
         """The inner model without its head."""
-        return self.inner.base_model  # pyright: ignore[reportReturnType]
+        body: Any = self.inner.base_model
+        # Gemma 3 in transformers 4 calls its body by another name than the one it is found by
+        return self.inner.model if body is self.inner and hasattr(body, "model") else body  # pyright: ignore[reportReturnType]
 
     def get_input_embeddings(self) -> nn.Module:
         """The word embedding."""

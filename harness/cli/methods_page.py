@@ -9,8 +9,8 @@ This page is generated from the files of `methods/` and `conf/`, by `make docs`;
 terminal. Each file names the paper and equation that it follows, and where it departs from the published program.
 
 - **models**: *any* means any encoder or causal language model that returns attention weights. Other methods read inner
-  layers. They serve the model types in `harness/tracing/architectures/` ({families}), and modules that declare their own
-  `architecture`. A method that cannot serve a model is left out of a run before it starts, with the reason.
+  layers. They serve the model types in `harness/tracing/architectures/` ({families}), and modules that declare
+  their own `architecture`. A method that cannot serve a model is left out of a run before it starts, with the reason.
 - **cost**: what a method needs for each example besides the forward pass that all methods share. *No pass*: arithmetic
   on that pass. *Layer arithmetic*: work on parts of the layers, without a pass of the whole model. *Few passes*: a
   fixed, small number. The others grow with the number of steps or samples, layers, or tokens.

@@ -5,7 +5,6 @@ https://arxiv.org/abs/2005.00928
 
 from dataclasses import dataclass
 from typing import ClassVar
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -58,11 +57,7 @@ class BlankOut:
         return self._scores(trace, changes[0::2].mean(dim=0)), self._scores(trace, changes[1::2].mean(dim=0))
 
     def _changes(self, trace: Trace) -> Tensor:  # [draw, variant]
-        # scores and halves need the same runs: kept as long as the trace, and no longer
-        kept = _KEPT.setdefault(trace, {})
-        if self not in kept:
-            kept[self] = self._run(trace)
-        return kept[self]
+        return trace.once(self._run)  # scores and halves need the same runs
 
     def _run(self, trace: Trace) -> Tensor:  # [draw, variant]
         example, token = can_go(trace, self.removal).nonzero(as_tuple=True)  # [variant] each
@@ -85,6 +80,3 @@ class BlankOut:
             return trace.output(logits, example, None if self.blank_class == "target" else "difference")
         chosen = trace.gold if self.blank_class == "gold" else trace.predicted
         return trace.probabilities(logits).gather(1, chosen[example, None])[:, 0]
-
-
-_KEPT: WeakKeyDictionary[Trace, dict[BlankOut, Tensor]] = WeakKeyDictionary()

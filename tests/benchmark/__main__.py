@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from harness.results.provenance import provenance
-from tests.benchmark import attributions, blank_out, flow, rank_correlation, tables
+from tests.benchmark import attributions, blank_out, flow, prefix, rank_correlation, tables
 
 RESULTS = Path(__file__).with_name("results.md")
 
@@ -45,6 +45,7 @@ def main() -> None:
     measurements = {
         "Tables 1 and 2, seconds by phase, 2,000 examples, the model trained": tables.table,
         "Blank-out: Captum's FeatureAblation's seconds over ours": blank_out.table,
+        "Blank-out of SmolLM2-135M on the cached prefix: its seconds as a share of whole re-runs'": prefix.table,
         "Attributions, DistilBERT, 384 wide, 30 tokens, one thread": attributions.table,
         "Rank correlation: a scipy loop's seconds over ours": rank_correlation.table,
         "Maximum flow: largest error over random graphs, by kind": flow.error_table,

@@ -348,6 +348,7 @@ def test_lrp_is_gradient_times_input_of_a_forward_pass_with_constants(kind: str,
             mixed.append(weights @ value)
         state = state + torch.cat(mixed, dim=1) @ layer.projection.T
         read = constant_norm(layer.second, state)
+        assert layer.gate is not None
         gate, inner = layer.gate(read), layer.inner(read)
         gate = gate * (layer.activation(gate) / gate).detach()
         gate, inner = halves(gate, inner)
