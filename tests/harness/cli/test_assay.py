@@ -52,7 +52,10 @@ def test_a_run_leaves_tables_scores_and_a_manifest(assay, model, tmp_path: Path)
     assert manifest["status"] == "complete"
     assert manifest["config"]["limit"] == 12
     rollout = manifest["explainers"]["rollout"]
-    assert rollout["description"] == "Rollout(residual=0.5, heads='mean', read_out='head')"
+    assert (
+        rollout["description"]
+        == "Rollout(residual=0.5, heads='mean', read_out='head', receptive_field='none', draws=8, seed=0)"
+    )
     assert rollout["source"] == "Attention rollout (Abnar & Zuidema 2020, equation 1)"
     assert manifest["model"] == model.identity
     assert manifest["counts"]["failed"] == 0
@@ -334,7 +337,7 @@ def test_help_shows_groups_and_examples():
     ).stdout
     for text in (
         "assay list GROUP describes each choice",
-        "explainers  alti, attention, ",
+        "explainers  alti, alti_logit, attention, ",
         "assay -m seed=0,1,2",
         "assay resume=FOLDER",
     ):
