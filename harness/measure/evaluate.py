@@ -20,14 +20,13 @@ from harness.measure.rows import Scored, correlation_rows, example_table, reliab
 from harness.measure.scored import metric_table, row_kind, scored
 from harness.measure.watch import watched
 from harness.measure.work import Work
-from harness.tables import METRICS, ROWS, SCORES, Costs, Part
+from harness.tables import CHANCE, METRICS, ROWS, SCORES, Costs, Part
 from harness.tracing.batch import Example, collate, pack
 from harness.tracing.meter import Meter
 from harness.tracing.run import Notice, Trace
 
 OF_RUN = ("task", "model", "seed")  # columns of rows and metrics that a run adds
 ROW_COLUMNS = [name for name in ROWS.columns if name not in OF_RUN]
-CHANCE = "chance"  # the line of scores that are all equal
 METRIC_COLUMNS = [name for name in METRICS.columns if name not in OF_RUN]
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from harness.results.run_folder import MANIFEST, RunFolder
 from harness.results.run_labels import RunLabels, run_labels
-from harness.tables import Manifest
+from harness.tables import CHANCE, Manifest
 
 CELL_OF_EXAMPLE = ["example", "seed", "measure", "kind", "explainer", "head", "layer"]
 
@@ -55,13 +55,14 @@ class PooledRun:
         """
         rows = self.folder.measured()
         bare, labels, measures = rows["explainer"], self.labels, self.labels.measures
-        of_reference = (rows["kind"] == "reference") | ~bare.isin(list(labels.explainers))
+        explainers = {CHANCE: CHANCE} | dict(labels.explainers)
+        of_reference = (rows["kind"] == "reference") | ~bare.isin(list(explainers))
         halves = {name: text for name, text in labels.explainers.items() if name not in measures}
         return rows.assign(
             task=labels.task,
             model=labels.model,
             bare=bare,
-            explainer=bare.map(labels.explainers).where(~of_reference, bare.map(labels.references)),
+            explainer=bare.map(explainers).where(~of_reference, bare.map(labels.references)),
             measure=rows["measure"].map(measures | halves),  # two halves of an explainer are a measure of it
             model_seed=rows["seed"],
             methods=" | ".join(" ".join(sorted(names.values())) for names in (labels.explainers, measures)),

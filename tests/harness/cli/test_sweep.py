@@ -77,6 +77,18 @@ def test_a_failed_job_is_a_line_of_the_one_leaderboard_and_the_rest_continue(tmp
     assert manifest["error"].startswith("/nonexistent holds no agreement model")
 
 
+def test_metrics_of_planted_truth_have_one_line_of_chance_in_a_sweep(assay, tmp_path: Path, model):
+    swept = tmp_path / "swept"
+    status, _, err = assay(
+        "-m", *QUICK, "metrics=[planted_mass]", "model.seed=0", "seed=0,1", f"hydra.sweep.dir={swept}"
+    )
+    assert status == 0, err
+    lines = board(swept)
+    chance = lines[(lines["explainer"] == "chance") & (lines["measure"] == "planted_mass")]
+    assert len(chance) == 1
+    assert 0 < float(chance["mean"].iloc[0]) < 0.5
+
+
 def test_shards_match_the_whole_run_in_every_digit(assay, tmp_path: Path, model):
     assert assay("-m", *QUICK, "shard=1/3,2/3,3/3", "hydra.sweep.dir=shards")[0] == 0
     assert assay(*QUICK, "hydra.run.dir=whole")[0] == 0
