@@ -119,13 +119,26 @@ def terms(trace: Trace) -> Terms:
         written = at_rows(run.output - run.attended, trace.position[:, None])[:, 0]
         feed_forward.append((written.double() * towards).sum(dim=-1))
     first = at_rows(trace.hidden[:, 0], trace.position[:, None])[:, 0].double()
-    return Terms(
+    found = Terms(
         torch.stack(attention, dim=1),
         torch.stack(biases, dim=1),
         torch.stack(feed_forward, dim=1),
         (first * towards).sum(dim=-1),
         constant,
     )
+    kind = "logit_difference" if trace.kind.endswith("difference") else "logit"
+    check_parts(found.total, trace.output(trace.logits, kind=kind), trace)
+    return found
+
+
+def check_parts(ours: Tensor, theirs: Tensor, trace: Trace) -> None:
+    """Raise ValueError where outputs made from parts, `[batch]`, are not the model's: its head is another one."""
+    off = (ours - theirs).abs().max() / trace.logits.abs().max()
+    if off > (1e-2 if trace.logits.dtype.itemsize > 2 else 0.1):
+        raise ValueError(
+            f"what the parts add up to is not the model's output (off by {off:.0%}): its head is not the one that its "
+            "architecture describes"
+        )
 
 
 def _attention_terms(trace: Trace, run: LayerRun, towards: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,9 @@ from harness.tracing.batch import collate
 from harness.tracing.model_parts import logit_steps
 from harness.tracing.run import Trace
 from methods.decomposition import add_residual, summands, transformed
+from methods.explainers.alti_logit import AltiLogit
+from methods.explainers.logit import Logit
+from methods.explainers.progressive_inference import ProgressiveInference
 from tests.architectures import DECODERS, blanks, example, tiny
 from tests.test_contracts import CASES, build, close, left_as_it_was, scored
 
@@ -96,3 +99,13 @@ def test_every_method_serves_a_decoder_or_says_why_not(kind: str):
             assert close(build(*case)(again), first[case]), case
     unserved = {"transformer_attribution"} | ({"logit", "alti_logit", "ifr"} if kind == "opt post-LN" else set())
     assert {name.split()[0] for _, name in refusals} <= unserved, refusals
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_a_head_that_is_not_the_described_one_is_noticed(kind: str):
+    """As if the last state were behind the final norm already, as the library returns it."""
+    trace = traced(kind, 9, 5, output="logit_difference")
+    trace.states = (*trace.states[:-1], logit_steps(trace.model)[0](trace.states[-1]) * 2)
+    for method in (ProgressiveInference(), Logit(), AltiLogit()):
+        with pytest.raises(ValueError, match=r"its head is not the one|computes other states than its parts do"):
+            method(trace)

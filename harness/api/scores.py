@@ -40,7 +40,7 @@ def trace(
         model: a model, or what `load` takes.
         target: the class that is explained: `predicted`, or the name of a class.
         output: its scalar, `probability`, `logit`, `difference` or `logit_difference`; None for the task's own.
-        include: the ranked tokens: `all`, `no_cls` or `content`.
+        include: the ranked tokens: `all`, `no_cls`, `prompt` or `content`.
         token_budget: tokens in one re-run, at most.
         words: the two next words that a causal language model chooses between.
 

@@ -64,7 +64,7 @@ def _protocol(manifests: Sequence[Manifest]) -> str:
         ""
         if protocol is None
         else f"explained: {protocol.target} class, {protocol.output}; ranked tokens: {protocol.include}; "
-        f"ties: {protocol.ranks} ranks; "
+        f"ties: {protocol.ranks} ranks; removal: {protocol.removal}; "
     )
     return (
         f"{sum(counted.values())} examples{times}{shard}; {how}± is the standard deviation over examples; n is the "

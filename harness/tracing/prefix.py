@@ -59,6 +59,8 @@ def prefix_of(
         one = {name: value[row : row + 1] for name, value in inputs.items()}
         try:
             again = prefix(model, one, torch.tensor([row], device=logits.device), int(inputs["position"][row]) // 2)
+        except torch.OutOfMemoryError:
+            raise
         except (TypeError, ValueError, AttributeError, RuntimeError, IndexError):  # a type with another kind of cache
             again = torch.full_like(logits[row : row + 1], torch.inf)
         _CONTINUES[model] = bool((again[0] - logits[row]).abs().max() <= CLOSE * logits[row].abs().max())

@@ -18,8 +18,8 @@ from methods.decomposition import rolled_out
 class Alti:
     """The product of all layers' contribution maps from the input up to each layer.
 
-    Where all of a
-    query's contributions are clipped, they are NaN. In a pre-LN model the block ends before the next LayerNorm.
+    Where all of a query's contributions are clipped, they are NaN. In a pre-LN model the block ends before the next
+    LayerNorm.
     """
 
     cost: ClassVar[str] = "layer arithmetic"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from harness.tracing.model_parts import logit_steps
 from harness.tracing.run import Trace
+from methods.logit_direction import check_parts
 
 
 @dataclass(frozen=True)
@@ -38,5 +39,7 @@ class ProgressiveInference:
                 states = step(states)
             rows.append(trace.output(states, torch.full((len(states),), index, device=states.device)))
         outputs = torch.stack(rows)  # [batch, token]
+        whole = outputs.gather(1, trace.batch.position[:, None])[:, 0]
+        check_parts(whole, trace.output(trace.logits), trace)
         later = torch.arange(outputs.shape[1], device=outputs.device) > trace.batch.position[:, None]
         return outputs.diff(dim=1, prepend=torch.zeros_like(outputs[:, :1])).masked_fill(later, 0.0)[:, None]

@@ -362,7 +362,7 @@ def test_a_local_checkpoint_and_local_texts_are_explained(assay, tmp_path: Path)
     assert "task.label=null where the data have no labels" in err
     status, out, err = assay("+experiment=az20_table3", *here, "limit=4", "figures=false", folder="table3")
     assert status == 0, err
-    assert "explained: positive class, logit; ranked tokens: all; ties: dense ranks" in out
+    assert "explained: positive class, logit; ranked tokens: all; ties: dense ranks; removal: unk" in out
 
 
 def test_pronouns_are_explained_at_the_mask_with_their_referents(assay, tmp_path: Path):
