@@ -13,6 +13,7 @@ from torch import nn
 from harness.contracts import Model
 from harness.tracing.batch import Example, Role
 from harness.tracing.run import Notice
+from tasks.sentences import sentences
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,10 @@ def _example(row: Row, occurrence: int, model: Model, truncate: bool) -> Example
         if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
             raise ValueError(f"the text {text!r} holds half of a surrogate pair, which is no character: correct it")
     cut = {"truncation": True, "max_length": model.longest} if truncate else {}
-    encoding = tokens(row.text, row.pair, return_special_tokens_mask=True, verbose=False, **cut)
+    known = row.pair is None and tokens.is_fast  # where a slow tokenizer's tokens stand, it does not say
+    encoding = tokens(
+        row.text, row.pair, return_special_tokens_mask=True, return_offsets_mapping=known, verbose=False, **cut
+    )
     ids = encoding["input_ids"]
     types = encoding.get("token_type_ids")
     digest = hashlib.sha256(repr((row.text, row.pair, row.gold)).encode()).hexdigest()[:16]
@@ -64,6 +68,7 @@ def _example(row: Row, occurrence: int, model: Model, truncate: bool) -> Example
         position=roles.index(Role.CLS),
         gold=row.gold,
         token_types=types if types and any(types) else None,
+        sentence=sentences(row.text, encoding["offset_mapping"]) if known else [],
     )
 
 

@@ -15,6 +15,7 @@ import torch
 from harness.contracts import Explainer, HasChance, Metric, Model, Reference
 from harness.measure.behaviour import check_head, check_scores, padding_matters
 from harness.measure.methods import Methods
+from harness.measure.processor import release_memory
 from harness.measure.protocol import EvaluationProtocol
 from harness.measure.rows import Scored, correlation_rows, example_table, reliability_rows, score_table, untraced_table
 from harness.measure.scored import metric_table, row_kind, scored
@@ -197,6 +198,7 @@ class _Batches:
         start, noted = time.perf_counter(), []
         with nullcontext() if self.looked_at else watched(kind, name, trace, noted):
             yield
+        release_memory()
         examples, tokens = trace.batch.input_ids.shape
         self.work.did((kind, name), examples, tokens, time.perf_counter() - start)
         for text in noted:

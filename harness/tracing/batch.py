@@ -10,6 +10,7 @@ from torch import Tensor
 from harness import check
 
 INCLUDE = ("all", "no_cls", "prompt", "content")
+WIDE = 128  # from here on, attention's maps weigh more than the states
 TEXT_WIDE = ("input_ids", "attention_mask", "token_type_ids")  # inputs with an entry for each token
 
 
@@ -50,6 +51,7 @@ class Example:
         referents: names in `planted` that are the candidates of referent agreement.
         swaps: other texts of the same length, `[draw, token]`, whose tokens can replace this text's one by one; a task
             that knows a counterfactual gives it here, and a run draws them from other examples where it gives none.
+        sentence: `[token]`, the number of the sentence that each token belongs to; empty where the task does not say.
         cluster: what it shares with other examples that makes them dependent, e.g. a template: statistics resample
             clusters; None for an independent example.
     """
@@ -67,6 +69,7 @@ class Example:
     cluster: str | None = None
     referents: Sequence[str] = ()
     swaps: Sequence[Sequence[int]] = ()
+    sentence: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -168,12 +171,14 @@ def _swaps(examples: Sequence[Example], padded: Callable[..., Tensor]) -> Tensor
 def pack(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
     """Indices of examples in groups of similar length, each of at most `token_budget` tokens with padding.
 
-    An example longer than the budget is a group by itself.
+    Groups of examples longer than 128 tokens are smaller, so that they hold no more pairs of tokens than groups of that
+    length: attention's maps then bound the memory. An example longer than the budget is a group by itself.
     """
     check.count("token_budget", token_budget)
     groups: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda index: lengths[index]):
-        if groups and lengths[index] * (len(groups[-1]) + 1) <= token_budget:
+        size = lengths[index] * max(1, lengths[index] / WIDE)
+        if groups and size * (len(groups[-1]) + 1) <= token_budget:
             groups[-1].append(index)
         else:
             groups.append([index])

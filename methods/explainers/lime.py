@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from harness import check
 from harness.tracing.run import Trace
 from methods.removal import check_parameters, check_removal
-from methods.single_example import SingleExample, removed_one_by_one
+from methods.single_example import UNITS, SingleExample, removed_one_by_one
 from methods.surrogate import Lasso, WeightedRegression
 
 UNCHANGED = 1e-12
@@ -41,6 +41,7 @@ class Lime:
         width: of the kernel; None for equal weights.
         ridge: penalty on the squares of the coefficients.
         lasso: penalty on their sizes instead, which leaves many at zero; None for none.
+        units: what is left out: `words`, or whole `sentences`, whose words then share one score.
         removal: how absent words are removed, see `methods.removal`.
         seed: of the sentences.
     """
@@ -52,6 +53,7 @@ class Lime:
     width: float | None = 25.0
     ridge: float = 1.0
     lasso: float | None = None
+    units: str = "words"
     removal: str = "run"
     seed: int = 0
 
@@ -62,6 +64,7 @@ class Lime:
         if self.lasso is not None:
             check.number("lasso", self.lasso, UNCHANGED, float("inf"))
         check.number("ridge", self.ridge, 0, float("inf"))
+        check.choice("units", self.units, UNITS)
         check_parameters(self.removal)
         check.count("seed", self.seed, low=0)
 
@@ -70,7 +73,7 @@ class Lime:
         check_removal(self.removal, model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
-        return removed_one_by_one(trace, self.removal, self._attribute, self.seed)[:, None]
+        return removed_one_by_one(trace, self.removal, self._attribute, self.seed, self.units)[:, None]
 
     def _attribute(self, example: SingleExample) -> Tensor:
         surrogate: Any = WeightedRegression(self.ridge) if self.lasso is None else Lasso(self.lasso)

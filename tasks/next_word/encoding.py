@@ -7,6 +7,7 @@ from harness.tracing.batch import Example, Role
 from tasks.next_word.prompt import Prompt
 from tasks.next_word.prompt_tokens import PromptTokens, UnfitWordsError
 from tasks.next_word.written import in_chat, plain
+from tasks.sentences import sentences
 
 
 def encoded(prompt: Prompt, tokens: Any, name: str, bos: bool | None = None, chat: bool = False) -> Example:
@@ -45,6 +46,7 @@ def encoded(prompt: Prompt, tokens: Any, name: str, bos: bool | None = None, cha
         other = read(prompt.counterfactual).ids
         if len(other) == len(text.ids) and other != text.ids:
             swaps.append([*other, *shared])
+    numbers = sentences(text.written.text, text.offsets)
     return Example(
         id=name,
         input_ids=ids,
@@ -55,4 +57,5 @@ def encoded(prompt: Prompt, tokens: Any, name: str, bos: bool | None = None, cha
         tags=dict(prompt.tags) | {"pieces": max(len(first), len(second))},
         candidates=[first[len(shared)], second[len(shared)]],
         swaps=swaps,
+        sentence=[*numbers, *[numbers[-1]] * len(shared)],
     )

@@ -48,3 +48,12 @@ def test_padding_is_on_the_right_and_is_masked():
     assert batch.input_ids[1].tolist() == [1, 8, 2, BLANKS["pad"], BLANKS["pad"]]
     assert batch.role[1].tolist() == [Role.CLS, Role.CONTENT, Role.FINAL, Role.PADDING, Role.PADDING]
     assert torch.equal(batch.length, torch.tensor([5, 3]))
+
+
+@settings(max_examples=100, deadline=None)
+@given(lengths=st.lists(st.integers(1, 700), min_size=1, max_size=60))
+def test_groups_of_long_examples_hold_no_more_pairs_of_tokens_than_those_of_128(lengths: list[int]):
+    for group in pack(lengths, 2048):
+        longest = max(lengths[index] for index in group)
+        assert len(group) == 1 or len(group) * longest**2 <= 2048 * 128
+    assert [len(group) for group in pack([512] * 2 + [128] * 16, 2048)] == [16, 1, 1]
