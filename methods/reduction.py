@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from harness import check
-from harness.tracing.run import RoundingNoise
+from harness.tracing.notices import RoundingNoise
 
 REDUCTIONS = ("l2", "l1", "sum", "abs_sum", "mean_abs")
 NOISE = 1e-4

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.batch import TEXT_WIDE
-from harness.tracing.run import REMOVALS, Trace, takes
+from harness.tracing.calls import takes
+from harness.tracing.run import REMOVALS, Trace
 from methods import blanks
 
 CHOICES = ("run", *REMOVALS)

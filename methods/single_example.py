@@ -14,7 +14,6 @@ from harness.tracing.batch import Example
 from harness.tracing.run import Trace
 from methods.removal import can_go, logits_without
 
-
 UNITS = ("words", "sentences")
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from harness.contracts import Model
 from harness.tracing.batch import Example, Role
-from harness.tracing.run import Notice
+from harness.tracing.notices import Notice
 from tasks.sentences import sentences
 
 

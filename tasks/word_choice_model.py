@@ -8,7 +8,7 @@ from transformers.modeling_outputs import SequenceClassifierOutputWithPast
 
 from harness.tracing.architecture import Architecture
 from harness.tracing.architectures import architecture_of
-from harness.tracing.run import called
+from harness.tracing.calls import called
 
 
 class WordChoiceModel(nn.Module):

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from harness.tracing.batch import collate
-from harness.tracing.run import RoundingNoise, Trace
+from harness.tracing.notices import RoundingNoise
+from harness.tracing.run import Trace
 from methods.references.blank_out import BlankOut
 from tests.architectures import KINDS, blanks, example, tiny
 from tests.test_contracts import CASES, METHODS, build, close, left_as_it_was, scored
@@ -19,7 +20,7 @@ NOT_FOR_ALL = (
 )
 UNKNOWN = ("albert", "deberta-v2", "mpnet")  # not in the table: see there, or an unknown type
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact"),
+    pytest.mark.filterwarnings("ignore::harness.tracing.notices.Inexact"),
     pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning"),  # transformers' own, in DeBERTa
 ]
 

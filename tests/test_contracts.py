@@ -44,7 +44,7 @@ IN_FILES = pytest.mark.parametrize(("group", "name"), list(FILES), ids=[f"{group
 
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact"),  # with few steps
+    pytest.mark.filterwarnings("ignore::harness.tracing.notices.Inexact"),  # with few steps
     pytest.mark.filterwarnings("ignore:layer gradient × activation .* cancel in layer [23]"),  # nothing is left there
 ]
 

@@ -15,8 +15,8 @@ from tests.test_contracts import CASES, build, close, left_as_it_was, scored
 
 DECODER = pytest.mark.parametrize("kind", list(DECODERS))
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact"),
-    pytest.mark.filterwarnings("ignore::harness.tracing.run.RoundingNoise"),
+    pytest.mark.filterwarnings("ignore::harness.tracing.notices.Inexact"),
+    pytest.mark.filterwarnings("ignore::harness.tracing.notices.RoundingNoise"),
 ]
 
 

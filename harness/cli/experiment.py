@@ -35,7 +35,8 @@ from harness.results.shell import argument
 from harness.statistics.accuracy import below_chance
 from harness.tables import METHOD_GROUPS, NO_GOLD, STORED, Costs, Manifest, Part, RecordedProtocol
 from harness.tracing.batch import Example, pack
-from harness.tracing.run import Inexact, Notice, RoundingNoise, exclusive_classes
+from harness.tracing.calls import exclusive_classes
+from harness.tracing.notices import Inexact, Notice, RoundingNoise
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ from harness.contracts import Explainer, Model, Reference
 from harness.measure.protocol import EvaluationProtocol
 from harness.measure.rows import Scored
 from harness.tracing.batch import Example, collate
-from harness.tracing.run import Notice, Trace, called
+from harness.tracing.calls import called
+from harness.tracing.notices import Notice
+from harness.tracing.run import Trace
 
 PADDING = {torch.float64: 1e-4, torch.float32: 1e-4}  # relative differences of logits that are still rounding
 COARSE = 2e-2  # of other types

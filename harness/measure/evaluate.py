@@ -24,7 +24,8 @@ from harness.measure.work import Work
 from harness.tables import CHANCE, METRICS, ROWS, SCORES, Costs, Part
 from harness.tracing.batch import Example, collate, pack
 from harness.tracing.meter import Meter
-from harness.tracing.run import Notice, Trace
+from harness.tracing.notices import Notice
+from harness.tracing.run import Trace
 
 OF_RUN = ("task", "model", "seed")  # columns of rows and metrics that a run adds
 ROW_COLUMNS = [name for name in ROWS.columns if name not in OF_RUN]

@@ -11,7 +11,8 @@ from torch import Tensor
 from harness.contracts import AsksExplainer, Explainer, Floor, HasUpperBound, Layerless, Metric, Reference, SplitsHalves
 from harness.measure.rows import Scored, failed, tidy
 from harness.tracing.meter import Meter
-from harness.tracing.run import Notice, Trace
+from harness.tracing.notices import Notice
+from harness.tracing.run import Trace
 
 
 def scored(name: str, method: Explainer | Reference, kind: str, trace: Trace, smallest: bool, meter: Meter) -> Scored:

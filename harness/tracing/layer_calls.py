@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from harness.tracing.architectures import architecture_of
+from harness.tracing.calls import called
 from harness.tracing.meter import uncounted
 from harness.tracing.model_parts import model_layers
-from harness.tracing.run import Trace, called
+from harness.tracing.run import Trace
 
 
 @dataclass(frozen=True)

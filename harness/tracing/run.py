@@ -1,7 +1,6 @@
 """Trace: one differentiable run of the model, shared by every method."""
 
 import copy
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -13,37 +12,22 @@ from torch.nn import functional
 
 from harness import check
 from harness.tables import NO_GOLD
-from harness.tracing.batch import TEXT_WIDE, Batch
+from harness.tracing import reruns
+from harness.tracing.batch import Batch
+from harness.tracing.calls import called, exclusive_classes
 from harness.tracing.guards import REMEDY, check_attentions, finite, lacking
 from harness.tracing.layer import LayerRun, layer_run
 from harness.tracing.meter import Made, made_once, metered, uncounted
-from harness.tracing.model_parts import layer_parts, model_layers
-from harness.tracing.prefix import Prefix, empty_cache, prefix_of, runs_together
+from harness.tracing.model_parts import layer_parts
+from harness.tracing.prefix import Prefix, empty_cache, prefix_of
+from harness.tracing.states import last_output, last_state
 
 OUTPUTS = ("probability", "logit", "difference", "logit_difference")
 READ_OUTS = ("head", "row", "max", "mean", "sum")
 TARGETS = ("predicted", "gold")
 REMOVALS = ("unk", "mask", "pad", "delete", "ignore", "swap", "zero")
-
-
 NEGLIGIBLE = 1e-6  # of what the head reads
 TURNED = ("xlnet",)  # model types that embed [token, batch]
-OPTIONAL = (  # FNet takes no mask, XLM no token types, Bloom no positions
-    *("attention_mask", "token_type_ids", "position_ids"),
-    *("output_attentions", "use_cache", "past_key_values"),
-)
-
-
-class RoundingNoise(UserWarning):
-    """Scores that are zero in exact arithmetic."""
-
-
-class Notice(UserWarning):
-    """Something about the model or a method that a reader of the numbers must know."""
-
-
-class Inexact(UserWarning):
-    """Scores that are further from their definition than a reader would expect."""
 
 
 class Trace:
@@ -102,7 +86,12 @@ class Trace:
         self.moves_embedding, self.padded, self.removal = embedding is not None, padded, removal
         self.exclusive = exclusive_classes(model)
         leaf = None if embedding is None else embedding.detach().requires_grad_(True)
-        with torch.enable_grad(), self._word_embedding(leaf) as seen, _last_state(model) as last, _output(model) as own:
+        with (
+            torch.enable_grad(),
+            self._word_embedding(leaf) as seen,
+            last_state(model) as last,
+            last_output(model) as own,
+        ):
             self._cache = empty_cache(model) if embedding is None else None
             more: dict[str, object] = {} if self._cache is None else {"past_key_values": self._cache, "use_cache": True}
             result = called(model, batch.inputs, output_attentions=True, output_hidden_states=True, **more)
@@ -365,44 +354,13 @@ class Trace:
             )
         prefix = None if example is None or since is None else self._prefix
         if prefix is not None and example is not None and since is not None:
-            return finite(self._continued(prefix, inputs, example, since))
-        places = torch.arange(1, inputs["attention_mask"].shape[1] + 1, device=inputs["attention_mask"].device)
-        lengths = (inputs["attention_mask"] * places).amax(dim=1)  # a token that is masked may stand within
-        if "position" in inputs:
-            lengths = lengths.maximum(inputs["position"] + 1)
-        order = lengths.argsort(stable=True)
-        logits = self.logits.new_empty(len(order), self.logits.shape[1])
-        start = 0
-        while start < len(order):
-            # the longest that fits: widths grow along the order, so the last one counted sets the padding
-            ahead = lengths[order[start:]]
-            room = torch.arange(1, len(order) - start + 1, device=order.device) * ahead
-            fits = room <= self.token_budget if self.padded else (room <= self.token_budget) & (ahead == ahead[0])
-            stop = start + max(1, int(fits.sum()))
-            chunk = order[start:stop]
-            with torch.no_grad():
-                logits[chunk] = called(self.model, _cut(inputs, chunk, int(lengths[chunk[-1]]))).logits
-            start = stop
-        return finite(logits)
+            return finite(reruns.continued(self.model, prefix, inputs, example, since, self.token_budget))
+        return finite(reruns.whole(self.model, inputs, self.token_budget, self.padded))
 
     @metered
     def _prefix(self) -> Prefix | None:
         """What re-runs of a causal model start from."""
         return prefix_of(self.model, self.batch.inputs, self.logits, self._cache) if self.padded else None
-
-    def _continued(self, prefix: Prefix, inputs: Mapping[str, Tensor], example: Tensor, since: Tensor) -> Tensor:
-        width = int(inputs["position"].max()) + 1  # what follows the explained position changes nothing
-        since = since.minimum(inputs["position"])
-        logits = self.logits.new_empty(len(since), self.logits.shape[1])
-        for chunk in runs_together(since, width, self.token_budget):
-            start = int(since[chunk].min())
-            wide = int(inputs["position"][chunk].max()) + 1
-            if start == 0:
-                with torch.no_grad():
-                    logits[chunk] = called(self.model, _cut(inputs, chunk, wide)).logits
-            else:
-                logits[chunk] = prefix(self.model, _cut(inputs, chunk, wide), example[chunk], start)
-        return logits
 
     def forward_from(self, embedding: Tensor, index: Tensor) -> Tensor:
         """Output `[variant]` from word-embedding outputs `[variant, token, hidden]`; differentiable.
@@ -462,82 +420,3 @@ class Trace:
             yield seen
         finally:
             handle.remove()
-
-
-def _cut(inputs: Mapping[str, Tensor], chosen: Tensor, width: int) -> dict[str, Tensor]:
-    """The chosen variants, with this many tokens."""
-    return {name: value[chosen, :width] if name in TEXT_WIDE else value[chosen] for name, value in inputs.items()}
-
-
-def called(model: nn.Module, inputs: Mapping[str, Tensor], **options: object) -> Any:
-    """What the model returns for inputs; those of `OPTIONAL` are left out where it does not take them."""
-    given = {name: value for name, value in {**inputs, **options}.items() if takes(model, name)}
-    try:
-        return model(**given)
-    except (ValueError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # the library raises many kinds of errors for what a model type cannot do
-        shape = tuple(inputs["input_ids"].shape)
-        raise ValueError(
-            f"{type(model).__name__} fails on input of shape {shape} ({type(error).__name__}: {error}): choose another "
-            "model, or texts that it can take"
-        ) from error
-
-
-def takes(model: nn.Module, name: str) -> bool:
-    """Whether a model's forward takes an argument; true for all but those of `OPTIONAL`."""
-    if name not in OPTIONAL:
-        return True
-    parameters = inspect.signature(model.forward).parameters
-    return name in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
-
-
-def exclusive_classes(model: nn.Module) -> bool:
-    """Whether a model's classes exclude each other, as its module or its configuration declares."""
-    declared = getattr(model, "exclusive_classes", None)
-    if declared is not None:
-        return bool(declared)
-    return getattr(getattr(model, "config", None), "problem_type", None) != "multi_label_classification"
-
-
-@contextmanager
-def _output(model: nn.Module) -> Iterator[list[Tensor]]:
-    """The last layer's own output; nothing for a model type that is not known."""
-    seen: list[Tensor] = []
-    try:
-        last = model_layers(model)[-1]
-    except (ValueError, AttributeError):
-        yield seen
-        return
-
-    def hook(_module: nn.Module, _inputs: object, output: object) -> None:
-        state = output[0] if isinstance(output, tuple) else output
-        if isinstance(state, Tensor):
-            seen.append(state)
-
-    handle = last.register_forward_hook(hook)
-    try:
-        yield seen
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def _last_state(model: nn.Module) -> Iterator[list[Tensor]]:
-    """The states that the model's body passes to its head; nothing where it has no separate body."""
-    seen: list[Tensor] = []
-    body = getattr(model, "base_model", model)
-
-    def hook(_module: nn.Module, _inputs: object, output: object) -> None:
-        state = output[0] if isinstance(output, tuple) else getattr(output, "last_hidden_state", None)
-        if isinstance(state, Tensor) and state.dim() == 3 and state.requires_grad:
-            seen.append(state)
-
-    if body is model:
-        yield seen
-        return
-    handle = body.register_forward_hook(hook)
-    try:
-        yield seen
-    finally:
-        handle.remove()

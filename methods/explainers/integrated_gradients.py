@@ -9,7 +9,8 @@ from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 from torch import Tensor
 
 from harness import check
-from harness.tracing.run import Inexact, Trace
+from harness.tracing.notices import Inexact
+from harness.tracing.run import Trace
 from methods.blanks import BASELINES, baseline_embedding
 from methods.completeness import GAP, completeness_gap, difference
 from methods.reduction import check_reduce, reduced

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from harness import check
 from harness.tracing.architectures import architecture_of
 from harness.tracing.model_parts import model_layers
-from harness.tracing.run import Inexact, Trace
+from harness.tracing.notices import Inexact
+from harness.tracing.run import Trace
 from methods.blanks import BASELINES, baseline_embedding
 from methods.completeness import GAP, completeness_gap, difference
 from methods.reduction import check_reduce, reduced

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from harness.tracing.batch import Role, collate
-from harness.tracing.run import Inexact, Trace
+from harness.tracing.notices import Inexact
+from harness.tracing.run import Trace
 from methods.explainers.gradient_shap import GradientShap
 from methods.explainers.integrated_gradients import IntegratedGradients
 from methods.explainers.kernel_shap import KernelShap
@@ -125,7 +126,7 @@ def test_kernel_shap_adds_up_and_approximates_the_shapley_values(name: str):
     assert worst(ours, exact) < 0.15
 
 
-@pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact")
+@pytest.mark.filterwarnings("ignore::harness.tracing.notices.Inexact")
 def test_gradient_shap_approximates_integrated_gradients():
     module, batch = real_model(MASKED)
     trace = Trace(module, collate(batch.examples[1:], "all", batch.blank_ids))

@@ -28,7 +28,7 @@ from tests.real_model import MASKED, SST2, plain, real_model, real_trace
 pytestmark = [
     pytest.mark.parametrize("name", [SST2, MASKED]),
     pytest.mark.filterwarnings(
-        "ignore::harness.tracing.run.Inexact"
+        "ignore::harness.tracing.notices.Inexact"
     ),  # few steps and samples, the same few on both sides
 ]
 

@@ -4,7 +4,8 @@ import torch
 
 from harness.contracts import Model
 from harness.tracing.batch import Batch, collate
-from harness.tracing.run import Inexact, RoundingNoise, Trace
+from harness.tracing.notices import Inexact, RoundingNoise
+from harness.tracing.run import Trace
 from methods.completeness import completeness_gap, difference
 from methods.explainers.attention import Attention
 from methods.explainers.flow import Flow

@@ -5,7 +5,8 @@ import torch
 
 from harness.contracts import Model
 from harness.tables import NO_GOLD
-from harness.tracing.run import RoundingNoise, Trace
+from harness.tracing.notices import RoundingNoise
+from harness.tracing.run import Trace
 from methods.references.blank_out import BlankOut
 from methods.references.input_gradient import InputGradient
 from tests.known_model import CLS, FINAL, UNKNOWN, bag, batch_of, sentence

@@ -248,7 +248,7 @@ def test_an_unusable_blank_is_refused_with_a_remedy():
     Shapley(removal="pad").check_model(tiny("bert"))
 
 
-@pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact")
+@pytest.mark.filterwarnings("ignore::harness.tracing.notices.Inexact")
 def test_integrated_gradients_equal_the_explainers(short: Trace):
     theirs = Explainer(baseline="mask", steps=5, reduce="sum")(short)
     assert torch.equal(IntegratedGradients(baseline="mask", steps=5, reduce="sum")(short), theirs[:, 0])

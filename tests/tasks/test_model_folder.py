@@ -10,13 +10,13 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 import harness
-from harness.tracing.run import Notice
+from harness.tracing.notices import Notice
 from tasks.pretrained import Pretrained
 from tasks.texts import Texts
 from tests.architectures import SIZES
 from tests.tasks.folders import add_weights, bert, edit, saved, tokenizer
 
-pytestmark = pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact")
+pytestmark = pytest.mark.filterwarnings("ignore::harness.tracing.notices.Inexact")
 LINES = ["a dull film", "moving and funny", "not very good", "really bad , and very very dull film"]
 TEXTS = Texts(LINES)
 

@@ -20,7 +20,7 @@ from tasks.pretrained import Pretrained
 from tests.conftest import shared
 from tests.test_contracts import IN_FILES, build, close
 
-pytestmark = pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact")
+pytestmark = pytest.mark.filterwarnings("ignore::harness.tracing.notices.Inexact")
 QUIET = {"shuffle": False, "labels": ["negative", "positive"], "text": "sentence"}
 
 

@@ -20,7 +20,7 @@ import harness
 from tests.architectures import SIZES
 from tests.tasks.folders import add_weights, bert, edit, saved, tokenizer
 
-pytestmark = pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact")
+pytestmark = pytest.mark.filterwarnings("ignore::harness.tracing.notices.Inexact")
 LINES = ["a dull film", "moving and funny", "not very good"]
 TWO = SIZES | {"num_labels": 2}
 

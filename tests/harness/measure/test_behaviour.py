@@ -15,7 +15,8 @@ from harness.measure.evaluate import evaluate_batches
 from harness.measure.protocol import EvaluationProtocol
 from harness.measure.watch import MisbehavedError
 from harness.tracing.batch import collate
-from harness.tracing.run import Notice, Trace
+from harness.tracing.notices import Notice
+from harness.tracing.run import Trace
 from methods.explainers.attention import Attention
 from methods.explainers.position import Position
 from methods.explainers.saliency import Saliency

@@ -11,7 +11,8 @@ from harness.measure.evaluate import evaluate_batches as evaluate
 from harness.measure.protocol import EvaluationProtocol
 from harness.tables import Part
 from harness.tracing.batch import Example, pack
-from harness.tracing.run import Notice, Trace
+from harness.tracing.notices import Notice
+from harness.tracing.run import Trace
 from methods.explainers.attention import Attention
 from methods.explainers.flow import Flow
 from methods.explainers.position import Position

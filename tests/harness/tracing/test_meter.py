@@ -24,7 +24,7 @@ def passes(cost: Cost) -> tuple[int, int]:
     return cost.forward, cost.backward
 
 
-@pytest.mark.filterwarnings("ignore::harness.tracing.run.Inexact")  # few steps, so that they can be counted
+@pytest.mark.filterwarnings("ignore::harness.tracing.notices.Inexact")  # few steps, so that they can be counted
 def test_passes_are_those_that_a_method_is_known_to_need(model: Model, batch: Batch):
     words = int(batch.attention_mask.sum()) - 2 * len(batch.examples)  # all except CLS and the end token
     methods = {
