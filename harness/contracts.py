@@ -196,6 +196,15 @@ class HasUpperBound(Protocol):
 
 
 @runtime_checkable
+class LeavesUnassigned(Protocol):
+    """An explainer whose scores are parts of the output, of which some belong to no token."""
+
+    def unassigned(self, trace: Trace, /) -> Tensor:
+        """Their share: the size of what belongs to no token, over it and the sizes of all scores, `[batch, layer]`."""
+        ...
+
+
+@runtime_checkable
 class AsksExplainer(Protocol):
     """A metric that has to explain again: it is called with the explainer as a third argument."""
 

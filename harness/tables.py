@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-FORMAT = 5  # of a run folder; increased when a column or a key is added or removed
+FORMAT = 6  # of a run folder; increased when a column or a key is added or removed
 CHANCE = "chance"  # the line that metrics of planted truth have for scores that are all equal
 NO_GOLD = -1  # in place of the right class where the data do not give it
 ACCURACY_BY = "accuracy_by_"  # begins the name of a model's fact, its accuracy by groups: accuracy_by_attractors
@@ -72,7 +72,7 @@ def _holds(column: pd.Series, kind: str) -> bool:
 
 
 # Further statistics of every row, beside rho
-STATISTICS = ("rho_all", "rho_content", "partial", "tau", "top", "tied", "saturated")
+STATISTICS = ("rho_all", "rho_content", "partial", "tau", "top", "tied", "saturated", "unassigned")
 
 EXAMPLES = Schema(
     "examples",

@@ -101,10 +101,19 @@ class Terms:
     constant: Tensor
 
     @property
+    def unassigned(self) -> Tensor:
+        """What each layer adds that belongs to no token, `[batch, layer]`."""
+        return self.feed_forward + self.attention_bias
+
+    @property
+    def unassigned_up_to(self) -> Tensor:
+        """What belongs to no token up to each layer, the embedding and the constant included, `[batch, layer]`."""
+        return self.unassigned.cumsum(dim=1) + (self.embedding + self.constant)[:, None]
+
+    @property
     def total(self) -> Tensor:
         """Their sum, `[batch]`: the explained scalar."""
-        layers = self.attention.sum(dim=2) + self.attention_bias + self.feed_forward
-        return layers.sum(dim=1) + self.embedding + self.constant
+        return self.attention.sum(dim=(1, 2)) + self.unassigned_up_to[:, -1]
 
 
 @torch.no_grad()
@@ -129,6 +138,12 @@ def terms(trace: Trace) -> Terms:
     kind = "logit_difference" if trace.kind.endswith("difference") else "logit"
     check_parts(found.total, trace.output(trace.logits, kind=kind), trace)
     return found
+
+
+def unassigned_share(unassigned: Tensor, scores: Tensor) -> Tensor:
+    """The size of what belongs to no token, over it and the sizes of scores `[batch, layer, token]`."""
+    rest = unassigned.abs()
+    return rest / (rest + scores.abs().sum(dim=-1))
 
 
 def check_parts(ours: Tensor, theirs: Tensor, trace: Trace) -> None:

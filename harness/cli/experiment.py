@@ -1,13 +1,7 @@
 """One experiment: load the data and the model, explain, conclude; it can be stopped and resumed."""
 
-import signal
-import threading
-import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
@@ -15,28 +9,26 @@ import pandas as pd
 import torch
 
 from harness.cli.chosen_examples import check_examples, clustered, limited, sharded
-from harness.cli.errors import CellsFailedError, Stopped, Terminated, print_warning
+from harness.cli.conclusion import complete, explain_batches, misjudged
+from harness.cli.errors import CellsFailedError, Stopped, print_warning
+from harness.cli.interruptions import stoppable
+from harness.cli.loaded import Loaded
+from harness.cli.observed import noticed, timed
 from harness.cli.progress import SCREEN, bar
 from harness.cli.record import Record, counted, head_size, recorded
 from harness.cli.settings import Settings, check_pairs
-from harness.contracts import Model, Source, Task
+from harness.contracts import Source, Task
 from harness.measure import processor
-from harness.measure.evaluate import evaluate_batches
-from harness.measure.maps import maps
 from harness.measure.methods import Methods, able
 from harness.measure.protocol import EvaluationProtocol
 from harness.measure.swaps import with_swaps
 from harness.report import write
-from harness.report.run_tables import RunTables
 from harness.results.ownership import owned
 from harness.results.provenance import code_digest, peak_memory, surroundings
 from harness.results.run_folder import RunFolder
 from harness.results.shell import argument
-from harness.statistics.accuracy import below_chance
-from harness.tables import METHOD_GROUPS, NO_GOLD, STORED, Costs, Manifest, Part, RecordedProtocol
-from harness.tracing.batch import Example, pack
+from harness.tables import METHOD_GROUPS, Costs, Manifest, RecordedProtocol
 from harness.tracing.calls import exclusive_classes
-from harness.tracing.notices import Inexact, Notice, RoundingNoise
 
 
 @dataclass(frozen=True)
@@ -131,7 +123,7 @@ class Experiment:
             config_dir=self.config_dir,
         )
 
-    def load(self) -> "Loaded":
+    def load(self) -> Loaded:
         """Read the data, load or train the model, and choose the methods that can serve it."""
         phases: dict[str, float] = {}
         protocol = self.protocol.of(self.task)
@@ -141,10 +133,10 @@ class Experiment:
             print_warning(text)
         return replace(loaded, manifest=replace(loaded.manifest, warnings=sorted(caught)))
 
-    def _load(self, phases: dict[str, float], protocol: EvaluationProtocol) -> "Loaded":
-        with _timed(phases, "data"):
+    def _load(self, phases: dict[str, float], protocol: EvaluationProtocol) -> Loaded:
+        with timed(phases, "data"):
             digest = self.task.digest
-        with _timed(phases, "model"), bar("training", "steps") as progress:
+        with timed(phases, "model"), bar("training", "steps") as progress:
             model = self.source(self.task, progress)
         model.module.to(self.settings.device, getattr(torch, self.settings.dtype))
         every = clustered(self.task.examples(model))
@@ -177,7 +169,7 @@ class Experiment:
             phases=phases,
             **surroundings(),
         )
-        return Loaded(self, model, examples, methods, protocol, manifest)
+        return Loaded(self.task, self.settings, model, examples, methods, protocol, manifest)
 
     @property
     def _measured(self) -> list[object]:
@@ -185,134 +177,6 @@ class Experiment:
         methods = self.methods
         named = (methods.explainers, methods.references, methods.metrics)
         return [self.task, self.source, *(method for group in named for method in group.values())]
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """An experiment with its model and its examples.
-
-    Args:
-        methods: those that can serve the model.
-        protocol: with the task's own output where none was chosen.
-        manifest: its state before the first batch.
-    """
-
-    experiment: Experiment
-    model: Model
-    examples: Sequence[Example]
-    methods: Methods
-    protocol: EvaluationProtocol
-    manifest: Manifest
-
-    @cached_property
-    def run_columns(self) -> dict[str, str | int]:
-        """The columns of rows and metrics that are the same throughout the run."""
-        return {"task": self.manifest.task, "model": self.manifest.model_name, "seed": self.manifest.seed}
-
-    @cached_property
-    def batches(self) -> dict[int, list[str]]:
-        """The ids of each batch's examples, by the number of its part."""
-        groups = pack([len(example.input_ids) for example in self.examples], self.protocol.token_budget)
-        return {number: [self.examples[index].id for index in group] for number, group in enumerate(groups)}
-
-    def parts(self, done: Mapping[int, int]) -> Iterator[Part]:
-        """Explain all batches except those `done` (the number of examples in each), showing progress."""
-        before, total = sum(done.values()), len(self.examples)
-        with bar("explaining", "examples") as progress:
-
-            def working(method: str, share: float) -> None:
-                progress(before + int(share * (total - before)), total, method)
-
-            working("", 0.0)
-            parts = evaluate_batches(
-                self.examples,
-                self.model,
-                self.methods.explainers,
-                self.methods.references,
-                self.protocol,
-                self.methods.metrics,
-                self.experiment.task.classes,
-                self.experiment.settings.device,
-                done=set(done),
-                working=working,
-            )
-            yield from parts
-            progress(total, total, "")
-
-    def whole(self, parts: Sequence[Part]) -> dict[str, pd.DataFrame]:
-        """All parts as one table of each kind, as a run folder would hold them."""
-        rank = {example.id: index for index, example in enumerate(self.examples)}
-        tables = {}
-        for name, schema in STORED.items():
-            table: pd.DataFrame = pd.concat([getattr(part, name) for part in parts], ignore_index=True)
-            if "task" in schema.columns:
-                table = table.assign(**self.run_columns)[list(schema.columns)]
-            table = table.sort_values("example", key=lambda column: column.map(rank), kind="stable")
-            tables[name] = schema.check(table.reset_index(drop=True))
-        return tables
-
-
-def explain_batches(loaded: Loaded, record: Record) -> KeyboardInterrupt | None:
-    """Write a part for each batch that has none yet; what cut it short, if anything did."""
-    folder, stopped = record.folder, None
-    folder.parts.keep(loaded.batches)
-    record.earlier = sum(folder.finished().values())
-    for problem in folder.problems:
-        print_warning(problem)
-    with noticed() as caught:
-        try:
-            for part in loaded.parts(folder.finished()):
-                folder.write_part(part, loaded.run_columns)
-        except KeyboardInterrupt as interrupt:
-            stopped = interrupt
-    status = record.manifest.status if stopped is None else "stopped"  # at once: a second signal may kill the process
-    record.change(
-        status=status, costs=folder.costs(), warnings=sorted({*record.manifest.warnings, *caught, *folder.problems})
-    )
-    if stopped is not None and not folder.finished():
-        raise Stopped(
-            f"stopped before a batch was finished: start again with assay {argument('resume', folder.path)}"
-        ) from stopped
-    return stopped
-
-
-def complete(loaded: Loaded, record: Record, stopped: bool) -> RunTables:
-    """Make one file of each table, keep the maps, and complete the manifest; returns the run's tables."""
-    folder, phases, warned = record.folder, dict(record.manifest.phases), list(record.manifest.warnings)
-    settings, tables = loaded.experiment.settings, None
-    if not stopped and not folder.merged:
-        with _timed(phases, "merge"):
-            tables = folder.merge([example.id for example in loaded.examples])
-    if settings.maps and not stopped:
-        with _timed(phases, "maps"):
-            chosen, explainers = loaded.examples[: settings.maps], loaded.methods.explainers
-            classes = loaded.experiment.task.classes
-            table, failed = maps(chosen, loaded.model, explainers, loaded.protocol, classes, settings.device)
-            folder.write_maps(table)
-        warned += [f"no maps of {name}: {why}" for name, why in failed.items()]
-    tables = tables or {name: folder.table(name) for name in STORED}
-    record.change(
-        status="stopped" if stopped else "complete",
-        phases=phases,
-        peak_memory_mib=round(peak_memory()),
-        warnings=list(dict.fromkeys([*warned, *misjudged(record.manifest, tables["examples"])])),
-        counts=counted(tables, record.earlier),
-    )
-    return RunTables(folder, tables)
-
-
-def misjudged(manifest: Manifest, examples: pd.DataFrame) -> list[str]:
-    """A sentence where the model is right less often than guessing would be."""
-    known = examples[(examples["gold"] != NO_GOLD) & (examples["predicted"] != NO_GOLD)]
-    correct, classes = int((known["predicted"] == known["gold"]).sum()), len(manifest.classes)
-    if not (manifest.exclusive_classes and classes > 1 and below_chance(correct, len(known), classes)):
-        return []
-    text = (
-        f"the model is right on {correct} of {len(known)} explained examples, significantly less than chance: the "
-        "data's classes are probably in another order than the model's. Check task.labels and task.values"
-    )
-    print_warning(text, style="bold red")
-    return [text]
 
 
 def in_memory(experiment: Experiment) -> tuple[Manifest, dict[str, pd.DataFrame]]:
@@ -331,42 +195,3 @@ def in_memory(experiment: Experiment) -> tuple[Manifest, dict[str, pd.DataFrame]
         counts=counted(tables),
     )
     return manifest, tables
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Make SIGTERM, with which clusters end a job, stop what is inside as Ctrl-C does; further ones are ignored."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(_signal: int, _frame: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def noticed() -> Iterator[set[str]]:
-    """The texts of Assay's own warnings inside; others stay silent. Complete once this is left."""
-    texts: set[str] = set()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        for category in (RoundingNoise, Inexact, Notice):
-            warnings.simplefilter("always", category)
-        try:
-            yield texts
-        finally:
-            texts.update(str(warning.message) for warning in caught)
-
-
-@contextmanager
-def _timed(phases: dict[str, float], name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    phases[name] = phases.get(name, 0.0) + time.perf_counter() - start

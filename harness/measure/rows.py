@@ -35,6 +35,7 @@ class Scored:
         halves: the same from either half of the draws, for a method that draws random numbers.
         layerless: whether a single row of scores belongs to no layer.
         saturated: `[batch, layer(, head)]`, the share of tokens at their upper bound, for a method that has one.
+        unassigned: `[batch, layer]`, the share of the output that belongs to no token, for a method that knows it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Scored:
     values: Values | str
     halves: tuple[Values, Values] | None = None
     saturated: Values | None = None
+    unassigned: Values | None = None
     layerless: bool = True
 
     def layered(self) -> Values:
@@ -72,6 +74,7 @@ def correlation_rows(batch: Batch, one: Scored, reference: str, values: Values |
         "top": top_overlap_by_layer(scores, values, ranked),
         "tied": tied_by_layer(scores, ranked),
         "saturated": np.full_like(rho, np.nan) if one.saturated is None else one.saturated,
+        "unassigned": np.full_like(rho, np.nan) if one.unassigned is None else one.unassigned,
         "same": _same(scores, values, ranked),
     }
     table = tidy(batch, one, scores, cells)

@@ -8,7 +8,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.contracts import AsksExplainer, Explainer, Floor, HasUpperBound, Layerless, Metric, Reference, SplitsHalves
+from harness.contracts import (
+    AsksExplainer,
+    Explainer,
+    Floor,
+    HasUpperBound,
+    Layerless,
+    LeavesUnassigned,
+    Metric,
+    Reference,
+    SplitsHalves,
+)
 from harness.measure.rows import Scored, failed, tidy
 from harness.tracing.meter import Meter
 from harness.tracing.notices import Notice
@@ -23,28 +33,38 @@ def scored(name: str, method: Explainer | Reference, kind: str, trace: Trace, sm
     try:
         with meter.of(kind, name, alone=True):
             values = _array(_checked(method(trace), kind, trace, name))
-        halves = saturated = None
+        halves = None
         with meter.of("phase", "reliability"):
             if isinstance(method, SplitsHalves):
                 drawn = method.halves(trace)
                 if drawn is not None:
                     first, second = (_array(_checked(half, kind, trace, name)) for half in drawn)
                     halves = first, second
-            if isinstance(method, HasUpperBound):
-                saturated = _array(method.saturated(trace))
-                if saturated.shape != values.shape[:-1]:
-                    raise ValueError(f"saturated has shape {saturated.shape}, expected {values.shape[:-1]}")
+            saturated = (
+                _share("saturated", method.saturated(trace), values) if isinstance(method, HasUpperBound) else None
+            )
+            unassigned = (
+                _share("unassigned", method.unassigned(trace), values) if isinstance(method, LeavesUnassigned) else None
+            )
     except Exception as error:
         if isinstance(error, torch.OutOfMemoryError) and not smallest:
             raise
         return Scored(name, row_kind(kind, method), f"{type(error).__name__}: {error}")
     layerless = trace.layers > 1 or kind == "reference" or (isinstance(method, Layerless) and method.layerless)
-    return Scored(name, row_kind(kind, method), values, halves, saturated, layerless)
+    return Scored(name, row_kind(kind, method), values, halves, saturated, unassigned, layerless)
 
 
 def row_kind(kind: str, method: Explainer | Reference) -> str:
     """What rows call a method: `explainer`, `floor` or `reference`."""
     return "floor" if kind == "explainer" and isinstance(method, Floor) and method.floor else kind
+
+
+def _share(name: str, share: Tensor, values: NDArray) -> NDArray:
+    """A share of each row of scores."""
+    found = _array(share)
+    if found.shape != values.shape[:-1]:
+        raise ValueError(f"{name} has shape {found.shape}, expected {values.shape[:-1]}")
+    return found
 
 
 def _checked(scores: Tensor, kind: str, trace: Trace, name: str) -> Tensor:

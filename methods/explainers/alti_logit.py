@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from harness.tracing.run import Trace
 from methods.alti_contribution import contribution
 from methods.decomposition import rolled
-from methods.logit_direction import check_direct, terms
+from methods.logit_direction import check_direct, terms, unassigned_share
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,19 @@ class AltiLogit:
         check_direct(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
-        each = trace.once(terms).attention
-        below = torch.diag_embed(trace.batch.attention_mask.double())  # [batch, query, token]
-        rows, total = [], torch.zeros_like(each[:, 0])
-        for layer, up_to in enumerate(rolled(trace, contribution, normalise=True)):
-            total = total + (each[:, layer, None] @ below)[:, 0]
-            rows.append(total)
-            below = up_to
-        return torch.stack(rows, dim=1)
+        return trace.once(_scores).clone()
+
+    def unassigned(self, trace: Trace) -> Tensor:
+        """The share of feed-forward blocks, biases and the explained position's embedding, `[batch, layer]`."""
+        return unassigned_share(trace.once(terms).unassigned_up_to, trace.once(_scores))
+
+
+def _scores(trace: Trace) -> Tensor:  # [batch, layer, token]
+    each = trace.once(terms).attention
+    below = torch.diag_embed(trace.batch.attention_mask.double())  # [batch, query, token]
+    rows, total = [], torch.zeros_like(each[:, 0])
+    for layer, up_to in enumerate(rolled(trace, contribution, normalise=True)):
+        total = total + (each[:, layer, None] @ below)[:, 0]
+        rows.append(total)
+        below = up_to
+    return torch.stack(rows, dim=1)

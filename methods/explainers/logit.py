@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.run import Trace
-from methods.logit_direction import check_direct, terms
+from methods.logit_direction import check_direct, terms, unassigned_share
 
 
 @dataclass(frozen=True)
@@ -39,3 +39,8 @@ class Logit:
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
         each = trace.once(terms).attention
         return each.cumsum(dim=1) if self.accumulate else each
+
+    def unassigned(self, trace: Trace) -> Tensor:
+        """The share of feed-forward blocks and biases, and with `accumulate` the embedding, `[batch, layer]`."""
+        found = trace.once(terms)
+        return unassigned_share(found.unassigned_up_to if self.accumulate else found.unassigned, self(trace))

@@ -180,6 +180,18 @@ def test_all_terms_add_up_to_the_difference_of_logits(kind: str):
 
 
 @KIND
+def test_what_belongs_to_no_token_is_the_rest_of_the_output(kind: str):
+    trace, hand = pair(kind)
+    difference = (hand.logits[0] - hand.logits[1]).item()
+    for method in (Logit(accumulate=True), AltiLogit()):
+        scores = method(trace)[0, -1]
+        rest = abs(difference - scores.sum().item())
+        assert method.unassigned(trace)[0, -1].item() == pytest.approx(
+            rest / (rest + scores.abs().sum().item()), abs=1e-4
+        )
+
+
+@KIND
 def test_value_zeroing(kind: str):
     trace, hand = pair(kind)
 

@@ -85,6 +85,7 @@ FLOORS = {
         ("explainers", contracts.SplitsHalves, set()),
         ("references", contracts.SplitsHalves, {"shapley", "blank_out", "deletion"}),
         ("explainers", contracts.HasUpperBound, {"flow", "flow_by_head"}),
+        ("explainers", contracts.LeavesUnassigned, {"logit", "alti_logit"}),
         ("explainers", contracts.ReadsFiles, set()),  # both that read a file need a path, so neither has a yaml
         ("metrics", contracts.AsksExplainer, {"sensitivity_max"}),
         ("references", contracts.Reduces, {"input_gradient", "integrated_gradients"}),
