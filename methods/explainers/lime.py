@@ -21,10 +21,11 @@ UNCHANGED = 1e-12
 
 @dataclass(frozen=True)
 class Lime:
-    """Signed coefficients of a ridge regression on sentences with words left out at random, near ones weighing more.
+    """Signed coefficients of a penalised linear model of the output, on texts with words left out at random.
 
-    Without a `width` all sentences weigh the same, and with `lasso` instead of `ridge` the penalty is on the absolute
-    coefficients of standardised words, as in ContextCite (Cohen-Wang et al. 2024, section 3), whose log-odds of the
+    Near sentences weigh more, and the penalty is on the squares of the coefficients. Without a `width` all sentences
+    weigh the same, and with `lasso` instead of `ridge` the penalty is on the absolute coefficients of standardised
+    words, as in ContextCite (Cohen-Wang et al. 2024, section 3), whose log-odds of the
     response are the run's difference of two words' logits. https://arxiv.org/abs/2409.00729
 
     A sentence's weight is the paper's, exp(-d^2 / width^2), with the distance and width of the authors' text program:
