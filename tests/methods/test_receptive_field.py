@@ -1,5 +1,7 @@
 """Rollout and flow in relation to the receptive field, on graphs done by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -126,3 +128,25 @@ def test_context_cite_weighs_all_samples_alike(trace: Trace):
     assert scores.shape == (2, 1, 8)
     assert (scores[0, 0, 1:7] != 0).any()
     assert scores[0, 0, 7] == 0  # the explained position cannot be deleted
+
+
+def test_context_cite_over_sentences_gives_each_word_its_sentences_coefficient():
+    """With one sentence that can go, that is the output with it less the output without it."""
+    whole = replace(example(6, kind="llama"), sentence=[0, 0, 0, 0, 0, 0, 1])
+    model = tiny("llama")
+    trace = Trace(model, collate([whole], "content", blanks("llama")), output="logit_difference")
+    lasso = Lime(samples=40, width=None, lasso=1e-9, removal="delete", units="sentences")
+    scores = lasso(trace)[0, 0]
+    rest = replace(whole, input_ids=[whole.input_ids[0], whole.input_ids[-1]], position=1)
+    rest = replace(rest, roles=[whole.roles[0], whole.roles[-1]], sentence=[0, 1])
+    alone = Trace(model, collate([rest], "content", blanks("llama")), target=trace.target, output="logit_difference")
+    lost = (trace.output(trace.logits) - alone.output(alone.logits)).item()
+    assert scores[1:6].tolist() == pytest.approx([lost] * 5, abs=1e-5)
+    assert (scores[0], scores[6]) == (0, 0)
+
+
+def test_sentences_need_a_task_that_says_where_they_end(trace: Trace):
+    with pytest.raises(ValueError, match="the task does not say where sentences end: set units=words"):
+        Lime(units="sentences")(trace)
+    with pytest.raises(ValueError, match="units is one of words, sentences"):
+        Lime(units="lines")
