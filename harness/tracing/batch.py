@@ -10,7 +10,7 @@ from torch import Tensor
 from harness import check
 
 INCLUDE = ("all", "no_cls", "prompt", "content")
-WIDE = 128  # from here on, attention's maps weigh more than the states
+WIDE = 128  # tokens of a text from which on a batch's pairs of tokens are bounded too
 TEXT_WIDE = ("input_ids", "attention_mask", "token_type_ids")  # inputs with an entry for each token
 
 

@@ -352,6 +352,8 @@ class Trace:
                 "this trace runs on a changed word embedding, which a re-run on token ids would ignore: "
                 "choose a method that does not re-run the model"
             )
+        if not len(inputs["input_ids"]):
+            return self.logits.new_empty(0, self.logits.shape[1])
         prefix = None if example is None or since is None else self._prefix
         if prefix is not None and example is not None and since is not None:
             return finite(reruns.continued(self.model, prefix, inputs, example, since, self.token_budget))

@@ -31,7 +31,7 @@ class AltiLogit:
         check_direct(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
-        return trace.once(_scores).clone()
+        return trace.once(_scores)
 
     def unassigned(self, trace: Trace) -> Tensor:
         """The share of feed-forward blocks, biases and the explained position's embedding, `[batch, layer]`."""

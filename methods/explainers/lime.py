@@ -23,10 +23,10 @@ UNCHANGED = 1e-12
 class Lime:
     """Signed coefficients of a penalised linear model of the output, on texts with words left out at random.
 
-    Near sentences weigh more, and the penalty is on the squares of the coefficients. Without a `width` all sentences
-    weigh the same, and with `lasso` instead of `ridge` the penalty is on the absolute coefficients of standardised
-    words, as in ContextCite (Cohen-Wang et al. 2024, section 3), whose log-odds of the
-    response are the run's difference of two words' logits. https://arxiv.org/abs/2409.00729
+    Near texts weigh more, and the penalty is on the squares of the coefficients. Without a `width` all texts weigh the
+    same, and with `lasso` instead of `ridge` the penalty is on the absolute coefficients of standardised words, as in
+    ContextCite (Cohen-Wang et al. 2024, section 3), whose log-odds of the response are the run's difference of two
+    words' logits. https://arxiv.org/abs/2409.00729
 
     A sentence's weight is the paper's, exp(-d^2 / width^2), with the distance and width of the authors' text program:
     d is 100 times the cosine distance from the whole sentence, both as vectors of ones and zeros. That program takes

@@ -13,6 +13,7 @@ from methods.explainers.lime import Lime
 from methods.explainers.recency import Recency
 from methods.explainers.rollout import Rollout
 from methods.receptive_field import RECEPTIVE_FIELDS, permuted_keys
+from methods.single_example import removed_one_by_one
 from methods.surrogate import Lasso
 from tests.architectures import blanks, example, tiny
 
@@ -143,6 +144,23 @@ def test_context_cite_over_sentences_gives_each_word_its_sentences_coefficient()
     lost = (trace.output(trace.logits) - alone.output(alone.logits)).item()
     assert scores[1:6].tolist() == pytest.approx([lost] * 5, abs=1e-5)
     assert (scores[0], scores[6]) == (0, 0)
+
+
+def test_a_sentence_is_removed_as_a_whole_and_no_other_is():
+    """Each word's score here is the output of the text that has its own sentence alone."""
+    whole = replace(example(6, kind="llama"), sentence=[0, 0, 0, 1, 1, 1, 2])
+    model = tiny("llama")
+    trace = Trace(model, collate([whole], "content", blanks("llama")), output="logit_difference")
+    own = torch.eye(2)  # a text with the first sentence alone, and one with the second
+    scores = removed_one_by_one(trace, "delete", lambda one: one.forward(own)[None], units="sentences")[0]
+    for kept in ([1, 2], [3, 4, 5]):
+        ids, roles = ([row[index] for index in (0, *kept, 6)] for row in (whole.input_ids, whole.roles))
+        rest = replace(whole, input_ids=ids, roles=roles, position=len(kept) + 1, sentence=())
+        alone = Trace(
+            model, collate([rest], "content", blanks("llama")), target=trace.target, output="logit_difference"
+        )
+        expected = alone.output(alone.logits).item()
+        assert scores[kept].tolist() == pytest.approx([expected] * len(kept), abs=1e-5)
 
 
 def test_sentences_need_a_task_that_says_where_they_end(trace: Trace):

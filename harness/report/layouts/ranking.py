@@ -58,7 +58,7 @@ def _notes(floor: str, further: bool) -> list[str]:
             "all tokens, content: Spearman's rho over these tokens; given position: Spearman's rho controlling for "
             "the token's position; tau-b: Kendall's; top quarter: how much of the reference's top quarter is found; "
             "tied: share of tokens whose score another token has too; saturated: share of tokens at flow's upper "
-            "bound; no token's: share of the explained output that belongs to no token, e.g. what feed-forward blocks "
+            "bound; no token's: share, by size, of the parts that belong to no token, e.g. what feed-forward blocks "
             "add to a logit"
         )
     return notes

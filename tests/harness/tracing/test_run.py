@@ -27,6 +27,12 @@ def test_a_rerun_of_the_same_input_gives_the_same_logits(trace: Trace):
     assert torch.allclose(again, trace.logits, atol=1e-6)
 
 
+def test_a_rerun_of_nothing_is_empty(trace: Trace):
+    none = torch.zeros(0, dtype=torch.long)
+    assert trace.rerun(trace.batch.at(none)).shape == (0, trace.logits.shape[1])
+    assert trace.rerun(trace.batch.at(none), none, none).shape == (0, trace.logits.shape[1])
+
+
 def test_a_rerun_does_not_depend_on_the_budget(model: Model, batch: Batch):
     small, large = (Trace(model.module, batch, token_budget=budget) for budget in (1, 100_000))
     inputs = batch.at(torch.arange(len(batch.examples)).repeat(3))
