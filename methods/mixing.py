@@ -29,7 +29,7 @@ def over_heads(trace: Trace, heads: str) -> Tensor:
         attention = trace.attention.double()
     else:
         aggregate = {"mean": Tensor.mean, "max": Tensor.amax, "min": Tensor.amin}[heads]
-        attention = torch.stack([aggregate(layer.double(), dim=1) for layer in trace.attention_layers()], dim=1)
+        attention = torch.stack([aggregate(layer.double(), dim=1) for layer in trace.attention_steps()], dim=1)
     total = attention.sum(dim=-1, keepdim=True)
     return attention / total.where(total > 0, 1.0)
 

@@ -21,6 +21,7 @@ from harness import check
 from harness.tracing.batch import TEXT_WIDE
 from harness.tracing.calls import takes
 from harness.tracing.run import REMOVALS, Trace
+from harness.tracing.steps import Side
 from methods import blanks
 
 CHOICES = ("run", *REMOVALS)
@@ -151,6 +152,8 @@ def deleted(inputs: Mapping[str, Tensor], removed: Tensor) -> dict[str, Tensor]:
     shorter = dict(inputs) | {name: inputs[name].gather(1, source) for name in TEXT_WIDE if name in inputs}
     ends = torch.arange(mask.shape[1], device=mask.device) < kept.sum(dim=1, keepdim=True)
     shorter["attention_mask"] = ends.to(mask.dtype)
+    if "side" in inputs:
+        shorter["side"] = shorter["side"].masked_fill(~ends, Side.PADDING)
     if "position" in inputs:
         before = removed.cumsum(dim=1).gather(1, inputs["position"][:, None])[:, 0]
         shorter["position"] = inputs["position"] - before

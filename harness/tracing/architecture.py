@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-HeadSteps = tuple[str | Callable[[Tensor], Tensor], ...]  # dotted paths, and functions that belong to no module
+# Dotted paths; functions that belong to no module; and factors
+HeadSteps = tuple[str | Callable[[Tensor], Tensor] | float, ...]
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Architecture:
         value: a linear map.
         attention_output: the projection of the heads' outputs.
         attention_norm: the norm after attention and its residual, or before attention (`pre_norm`).
-        inner: the feed-forward's first linear map; where there is a gate, the one that is multiplied by it.
+        inner: the feed-forward's first linear map; where there is a gate, the one that is multiplied by it. None, with
+            the three after it, for a block of attention without a feed-forward.
         activation: the feed-forward's activation.
         outer: the feed-forward's last linear map.
         feed_forward_norm: the norm after the feed-forward and its residual, or before it (`pre_norm`).
@@ -41,11 +43,11 @@ class Architecture:
     value: str
     attention_output: str
     attention_norm: str
-    inner: str
-    activation: str
-    outer: str
-    feed_forward_norm: str
-    logits: tuple[HeadSteps, ...]
+    inner: str | None = None
+    activation: str | None = None
+    outer: str | None = None
+    feed_forward_norm: str | None = None
+    logits: tuple[HeadSteps, ...] = ()
     pre_norm: bool = False
     query: str | None = None
     key: str | None = None
@@ -57,5 +59,31 @@ class Architecture:
 
     def inside(self, name: str) -> "Architecture":
         """The same of a module that holds such a model as its attribute `name`, and its body as `base_model`."""
-        logits = tuple(tuple(step if callable(step) else f"{name}.{step}" for step in steps) for steps in self.logits)
-        return replace(self, logits=logits)
+        return replace(self, logits=inside(self.logits, name))
+
+
+@dataclass(frozen=True)
+class EncoderDecoder:
+    """Where an encoder-decoder keeps its parts: its encoder's layers, and of a decoder layer its two attentions.
+
+    Args:
+        encoder: of the encoder's layers.
+        self_attention: of the decoder's layers, as far as their self-attention and the norm of it.
+        cross_attention: of the same layers, their attention to the source and what follows. Its keys and values are
+            computed from the encoder's output as it is.
+        logits: as in `Architecture`.
+    """
+
+    encoder: Architecture
+    self_attention: Architecture
+    cross_attention: Architecture
+    logits: tuple[HeadSteps, ...]
+
+    def inside(self, name: str) -> "EncoderDecoder":
+        """As `Architecture.inside`."""
+        return replace(self, logits=inside(self.logits, name))
+
+
+def inside(logits: tuple[HeadSteps, ...], name: str) -> tuple[HeadSteps, ...]:
+    """The steps of heads of a module that is the attribute `name` of another."""
+    return tuple(tuple(f"{name}.{step}" if isinstance(step, str) else step for step in steps) for steps in logits)

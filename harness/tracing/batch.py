@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from harness import check
+from harness.tracing.steps import Side
 
-INCLUDE = ("all", "no_cls", "prompt", "content")
+INCLUDE = ("all", "no_cls", "prompt", "content", "source", "target")
 WIDE = 128  # tokens of a text from which on a batch's pairs of tokens are bounded too
-TEXT_WIDE = ("input_ids", "attention_mask", "token_type_ids")  # inputs with an entry for each token
+TEXT_WIDE = ("input_ids", "attention_mask", "token_type_ids", "side")  # inputs with an entry for each token
 
 
 class Role(IntEnum):
@@ -31,6 +32,29 @@ class Role(IntEnum):
 
 
 TEXT = (Role.CONTENT, Role.PREDICTS)  # the roles of the text's own tokens
+
+
+@dataclass(frozen=True)
+class TwoSided:
+    """What is known of an example for an encoder-decoder, whose tokens are a source and a prefix of its target.
+
+    Words are those of the alignment, numbered from 0 on each side; special tokens belong to none, -1.
+
+    Args:
+        source: tokens of the source; the rest are the prefix.
+        target: tokens of the whole target, the start token included.
+        words: `[token]`, the word of its side that each token is a piece of.
+        next_word: the word of the target whose piece is predicted; -1 for the end of the target.
+        sure: the sentence's gold alignment, pairs of a source word and a target word; None where it is not known.
+        possible: further pairs, which are neither right nor wrong.
+    """
+
+    source: int
+    target: int
+    words: Sequence[int]
+    next_word: int = -1
+    sure: Sequence[tuple[int, int]] | None = None
+    possible: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +78,7 @@ class Example:
         sentence: `[token]`, the number of the sentence that each token belongs to; empty where the task does not say.
         cluster: what it shares with other examples that makes them dependent, e.g. a template: statistics resample
             clusters; None for an independent example.
+        sides: of an example for an encoder-decoder; its tokens are the source and, after them, the prefix.
     """
 
     id: str
@@ -70,6 +95,7 @@ class Example:
     referents: Sequence[str] = ()
     swaps: Sequence[Sequence[int]] = ()
     sentence: Sequence[int] = ()
+    sides: TwoSided | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +103,7 @@ class Batch:
     """Examples side by side, padded on the right.
 
     `inputs` is what the model is called with, by keyword: `input_ids` and `attention_mask`, `[batch, token]`, and, if
-    the examples have them, `token_type_ids`, `[batch, token]`, or `position`, `[batch]`, and `candidates`,
+    the examples have them, `token_type_ids` or `side`, `[batch, token]`, or `position`, `[batch]`, and `candidates`,
     `[batch, class]`.
     """
 
@@ -101,6 +127,13 @@ class Batch:
         return self.inputs["input_ids"]
 
     @property
+    def side(self) -> Tensor:
+        """The `Side` of each token, `[batch, token]`; for a model with one axis, every token counts as a target's."""
+        if "side" in self.inputs:
+            return self.inputs["side"]
+        return torch.where(self.role == Role.PADDING, Side.PADDING, Side.TARGET)
+
+    @property
     def attention_mask(self) -> Tensor:
         """`[batch, token]`, 0 on padding."""
         return self.inputs["attention_mask"]
@@ -121,7 +154,8 @@ def collate(
     """Put examples side by side; `include` says which tokens are ranked.
 
     `all` of them, all except CLS (`no_cls`), those of the text alone (`prompt`), or those without the token that
-    predicts the next word (`content`): in a causal model the residual connection makes it the strongest.
+    predicts the next word (`content`): in a causal model the residual connection makes it the strongest. For an
+    encoder-decoder, `source` and `target` are those of `content` on one side.
     """
     check.choice("include", include, INCLUDE)
     width = max(len(example.input_ids) for example in examples)
@@ -131,7 +165,7 @@ def collate(
         return torch.tensor([[*row, *[filler] * (width - len(row))] for row in rows], device=device)
 
     role = padded((example.roles for example in examples), Role.PADDING)
-    ranked = role == Role.CONTENT if include == "content" else role != Role.PADDING
+    ranked = role != Role.PADDING if include in ("all", "no_cls", "prompt") else role == Role.CONTENT
     if include == "prompt":
         ranked = torch.isin(role, torch.tensor(TEXT, device=device))
     if include == "no_cls":
@@ -145,6 +179,16 @@ def collate(
         inputs["token_type_ids"] = padded(
             (example.token_types or [0] * len(example.input_ids) for example in examples), 0
         )
+    sided = [example.sides for example in examples if example.sides is not None]
+    if sided:
+        inputs["side"] = _side(examples, width, device)
+    if include in ("source", "target"):
+        if not sided:
+            raise ValueError(
+                f"include={include} ranks the tokens of one side of an encoder-decoder, and this model has one text: "
+                "set include=content"
+            )
+        ranked &= inputs["side"] == Side[include.upper()]
     if any(example.candidates is not None for example in examples):
         inputs["position"] = position
         inputs["candidates"] = torch.tensor([example.candidates for example in examples], device=device)
@@ -158,6 +202,14 @@ def collate(
         blank_ids=blank_ids,
         swaps=_swaps(examples, padded),
     )
+
+
+def _side(examples: Sequence[Example], width: int, device: torch.device | str) -> Tensor:  # [batch, token]
+    lengths = [(0 if one.sides is None else one.sides.source, len(one.input_ids)) for one in examples]
+    source, whole = torch.tensor(lengths, device=device).T[:, :, None]
+    places = torch.arange(width, device=device)
+    side = torch.where(places < source, Side.SOURCE, Side.TARGET)
+    return torch.where(places < whole, side, Side.PADDING)
 
 
 def _swaps(examples: Sequence[Example], padded: Callable[..., Tensor]) -> Tensor | None:

@@ -1,11 +1,14 @@
 """Checks of what a model returned: each catches a change that would otherwise go unnoticed."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from harness.tracing.batch import Batch
+from harness.tracing.steps import Side, Sides, Step
 
 REMEDY = "load the model with attn_implementation='eager'"
 
@@ -23,20 +26,21 @@ def lacking(model: nn.Module, attentions: tuple[Tensor, ...] | None, batch: Batc
     ValueError where another attention implementation is to blame.
     """
     config: Any = getattr(model, "config", None)
-    batches, tokens = batch.input_ids.shape
+    steps: Sequence[Step] = getattr(model, "steps", None) or [Step("")] * len(attentions or ())
     if not attentions or any(layer is None for layer in attentions):
         why = "returns no attention weights"
     elif wrong := [
-        layer
-        for layer in attentions
-        if layer.dim() != 4 or (layer.shape[0], *layer.shape[2:]) != (batches, tokens, tokens)
+        (layer, size)
+        for layer, step in zip(attentions, steps, strict=True)
+        if layer.dim() != 4 or (layer.shape[0], *layer.shape[2:]) != (size := _size(batch, step))
     ]:
+        (layer, (examples, queries, keys)), *_ = wrong
         why = (
-            f"returns attention of shape {tuple(wrong[0].shape)}, where weights between all pairs of tokens have shape "
-            f"{(batches, 'heads', tokens, tokens)}"
+            f"returns attention of shape {tuple(layer.shape)}, where weights between all pairs of tokens have shape "
+            f"{(examples, 'heads', queries, keys)}"
         ).replace("'", "")
     else:
-        off = max(_off(layer.detach(), batch) for layer in attentions)
+        off = max(_off(one.detach(), batch, step) for one, step in zip(attentions, steps, strict=True))
         if off <= _tolerance(attentions[0]):
             return None
         why = f"returns attention whose rows differ from a sum of 1 by up to {off:.1e}"
@@ -45,9 +49,19 @@ def lacking(model: nn.Module, attentions: tuple[Tensor, ...] | None, batch: Batc
     return f"it reads attention weights, and model type {getattr(config, 'model_type', type(model).__name__)!r} {why}"
 
 
-def _off(weights: Tensor, batch: Batch) -> float:
-    """How far the rows of one layer's attention differ from a sum of 1."""
-    sums = weights.sum(dim=-1).transpose(1, 2)[batch.attention_mask.bool()]
+def _there(batch: Batch, side: Side | None) -> Tensor:
+    """Which slots of a side, or of the one axis, hold a token, `[batch, slot]`."""
+    return batch.attention_mask.bool() if side is None else Sides(batch.side).on(side)
+
+
+def _size(batch: Batch, step: Step) -> tuple[int, int, int]:
+    queries, keys = _there(batch, step.queries), _there(batch, step.keys)
+    return len(queries), queries.shape[1], keys.shape[1]
+
+
+def _off(weights: Tensor, batch: Batch, step: Step) -> float:
+    """How far the rows of one step's attention differ from a sum of 1."""
+    sums = weights.sum(dim=-1).transpose(1, 2)[_there(batch, step.queries)]
     return (sums - 1).abs().max().item()
 
 
@@ -55,26 +69,34 @@ def _tolerance(weights: Tensor) -> float:
     return 1e-4 if weights.dtype in (torch.float32, torch.float64) else 2e-2
 
 
-def check_attentions(attentions: tuple[Tensor, ...], batch: Batch, causal: bool) -> None:
+def check_attentions(attentions: tuple[Tensor, ...], steps: Sequence[Step], batch: Batch) -> None:
     """Checks that catch silent changes in the model."""
-    real = batch.attention_mask.bool()
     tolerance = _tolerance(attentions[0])
-    for number, layer in enumerate(attentions, start=1):
+    alike: dict[tuple, list[Tensor]] = defaultdict(list)  # steps between the same tokens
+    for layer, step in zip(attentions, steps, strict=True):
         weights = layer.detach()  # [batch, head, query, key]
-        leak = weights.masked_fill(real[:, None, None, :], 0.0).transpose(1, 2)[real]
+        queries, keys = _there(batch, step.queries), _there(batch, step.keys)
+        leak = weights.masked_fill(keys[:, None, None, :], 0.0).transpose(1, 2)[queries]
         if leak.numel() and leak.max() > tolerance * 1e-2:
             raise ValueError(
-                f"layer {number} attends to padding (weight {leak.max().item():.1e}): "
+                f"{step.name} attends to padding (weight {leak.max().item():.1e}): "
                 "the model must mask the key positions where attention_mask is 0"
             )
-    later = [layer.detach().triu(1).masked_fill(~real[:, None, None, :], 0.0).amax().item() for layer in attentions]
-    if causal and max(later) > 0:
-        raise ValueError(f"a causal model attends to later tokens (weight {max(later):.1e}); {REMEDY}")
-    if not causal and max(later) == 0 and real.sum(dim=1).max() > 1:
-        raise ValueError(
-            "no query attends to a later token: the model runs with a causal mask, although it should see both ways"
-        )
-    if len(attentions) > 1 and real.sum(dim=1).max() > 1:
-        first = attentions[0].detach()
-        if all(layer.shape == first.shape and torch.equal(layer.detach(), first) for layer in attentions[1:]):
-            raise ValueError(f"all {len(attentions)} layers returned the same attention; {REMEDY}")
+        alike[step.queries, step.keys, step.causal].append(weights)
+    for (_, key_side, causal), layers in alike.items():
+        keys = _there(batch, key_side)
+        if keys.sum(dim=1).max() < 2:
+            continue
+        step = next(one for one in steps if (one.keys, one.causal) == (key_side, causal))
+        if not step.crosses:
+            later = [one.triu(1).masked_fill(~keys[:, None, None, :], 0.0).amax().item() for one in layers]
+            if causal and max(later) > 0:
+                raise ValueError(f"a causal model attends to later tokens (weight {max(later):.1e}); {REMEDY}")
+            if not causal and max(later) == 0:
+                raise ValueError(
+                    "no query attends to a later token: the model runs with a causal mask, although it should see both "
+                    "ways"
+                )
+        first, *others = layers
+        if others and all(one.shape == first.shape and torch.equal(one, first) for one in others):
+            raise ValueError(f"all {len(layers)} layers returned the same attention; {REMEDY}")

@@ -62,7 +62,8 @@ class Layer:
 
     Post-LN: `middle = norm(state + attended)`, `output = norm(middle + feed_forward(middle))`. Pre-LN (`pre_norm`):
     the norms come before attention and feed-forward, and the residual stream bypasses both. In a `parallel` layer the
-    feed-forward reads the layer's input instead of `middle`.
+    feed-forward reads the layer's input instead of `middle`. A decoder layer of an encoder-decoder is two of these, one
+    for each of its attentions, and only the second has a feed-forward.
 
     Rotations, norms of queries and keys, caps and windows change only attention's weights, which every method takes
     from the model's own run, so that a layer does not describe them.
@@ -72,8 +73,10 @@ class Layer:
         query: None, with `key`, where the weights are not the softmax of their product alone.
         attention_norm: before attention, or after it and its residual; None where the layer has none there.
         attention_output_norm: of attention's output, before it joins the residual stream.
+        inner: the feed-forward's first map; None, with the three after it, where there is no feed-forward.
         gate: multiplies, after the activation, what the `inner` map gives; None for a plain feed-forward.
         feed_forward_output_norm: of the feed-forward's output, before it joins the residual stream.
+        crosses: whether keys and values are those of an encoder's output, as it is.
     """
 
     heads: int
@@ -81,10 +84,10 @@ class Layer:
     value: Linear
     attention_output: Linear
     attention_norm: Norm | None
-    inner: Linear
-    activation: Callable[[Tensor], Tensor]
-    outer: Linear
-    feed_forward_norm: Norm | None
+    inner: Linear | None = None
+    activation: Callable[[Tensor], Tensor] | None = None
+    outer: Linear | None = None
+    feed_forward_norm: Norm | None = None
     query: Linear | None = None
     key: Linear | None = None
     value_heads: int | None = None
@@ -92,6 +95,7 @@ class Layer:
     gate: Linear | None = None
     feed_forward_output_norm: Norm | None = None
     parallel: bool = False
+    crosses: bool = False
 
     @property
     def query_and_key(self) -> tuple[Linear, Linear]:
@@ -115,7 +119,9 @@ class Layer:
 
     def values(self, state: Tensor) -> Tensor:
         """Each head's value vectors with their bias, `[..., token, hidden] -> [..., head, token, size]`."""
-        values = self.value(self.read(state)).unflatten(-1, (self.value_heads or self.heads, -1))
+        values = self.value(state if self.crosses else self.read(state)).unflatten(
+            -1, (self.value_heads or self.heads, -1)
+        )
         return self.repeated(values, -2).transpose(-3, -2)
 
     def attention(self, state: Tensor) -> Tensor:
@@ -137,7 +143,9 @@ class Layer:
         return attended if self.pre_norm else normed(self.attention_norm, attended)
 
     def feed_forward(self, middle: Tensor) -> Tensor:
-        """The feed-forward's output without its residual, `[..., hidden]`."""
+        """The feed-forward's output without its residual, `[..., hidden]`; zeros where there is none."""
+        if self.inner is None or self.activation is None or self.outer is None:
+            return torch.zeros_like(middle)
         read = normed(self.feed_forward_norm, middle) if self.pre_norm else middle
         inner = self.inner(read)
         inner = self.activation(inner) if self.gate is None else self.activation(self.gate(read)) * inner
@@ -166,6 +174,8 @@ class LayerRun:
 
     Attributes:
         state: the layer's input, `[batch, token, hidden]`.
+        reads: tokens that this layer changes, `[batch, token]`: not those of an encoder-decoder's other side, whose
+            states here mean nothing.
         attention: `[batch, head, query, key]`, zero on padding.
         value: value vectors with their bias, `[batch, head, token, size]`.
         mixed: attention's output, bias included, before a norm of its own, `[batch, token, hidden]`.
@@ -177,6 +187,7 @@ class LayerRun:
 
     layer: Layer
     state: Tensor
+    reads: Tensor
     attention: Tensor
     value: Tensor
     mixed: Tensor
@@ -187,12 +198,15 @@ class LayerRun:
 
 
 @torch.no_grad()
-def layer_run(layer: Layer, state: Tensor, attention: Tensor) -> LayerRun:
-    """Run a layer from its true input `[batch, token, hidden]` under attention `[batch, head, query, key]`."""
+def layer_run(layer: Layer, state: Tensor, attention: Tensor, reads: Tensor) -> LayerRun:
+    """Run a layer from its true input `[batch, token, hidden]` under attention `[batch, head, query, key]`.
+
+    `reads`, `[batch, token]`, are the tokens that it changes.
+    """
     value = layer.values(state)
     mixed = layer.attention_output((attention @ value).transpose(1, 2).flatten(2))
     attended = layer.attended(state, mixed)
     middle = layer.middle(attended)
     summed = middle + layer.feed_forward(state if layer.parallel else middle)
     output = summed if layer.pre_norm else normed(layer.feed_forward_norm, summed)
-    return LayerRun(layer, state, attention, value, mixed, attended, middle, summed, output)
+    return LayerRun(layer, state, reads, attention, value, mixed, attended, middle, summed, output)

@@ -6,43 +6,57 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.tracing.architecture import Architecture
+from harness.tracing.architecture import Architecture, EncoderDecoder, HeadSteps
 from harness.tracing.architectures import architecture_of
 from harness.tracing.layer import Layer, Linear, Norm
 
 Step = Linear | Norm | Callable[[Tensor], Tensor]  # on the way from a token's last state to the logits
-PARTS = ("value", "attention_output", "attention_norm", "inner", "activation", "outer", "feed_forward_norm")
-OPTIONAL_PARTS = ("query", "key", "attention_output_norm", "gate", "feed_forward_output_norm")
+PARTS = (
+    *("value", "attention_output", "attention_norm", "inner", "activation", "outer", "feed_forward_norm"),
+    *("query", "key", "attention_output_norm", "gate", "feed_forward_output_norm"),
+)
 
 
 def model_layers(model: nn.Module) -> list[nn.Module]:
-    """The model's layers, first to last; ValueError for a model type that is not known."""
+    """The model's layers, first to last, an encoder's before a decoder's; ValueError for a type that is not known."""
+    architecture = architecture_of(model)
+    if isinstance(architecture, EncoderDecoder):
+        return [*_layers(model, architecture.encoder), *_layers(model, architecture.self_attention)]
+    return _layers(model, architecture)
+
+
+def _layers(model: nn.Module, architecture: Architecture) -> list[nn.Module]:
     body = getattr(model, "base_model", model)
-    return list(body.get_submodule(architecture_of(model).layers).children())
+    return list(body.get_submodule(architecture.layers).children())
 
 
 def layer_parts(model: nn.Module) -> list[Layer]:
-    """The same, taken apart; the parts share the model's own weights."""
+    """The same, taken apart, one for each step; the parts share the model's own weights."""
     architecture, config = architecture_of(model), getattr(model, "config", None)
     heads: int = config.num_attention_heads  # pyright: ignore[reportOptionalMemberAccess]  every type has this name
-    value_heads: int | None = getattr(config, "num_key_value_heads", None)
-    found = []
-    for module in model_layers(model):
-        parts = {name: _found(module, getattr(architecture, name), architecture, heads) for name in PARTS}
-        for name in OPTIONAL_PARTS:
-            path = getattr(architecture, name)
-            if path is not None:
-                parts[name] = _found(module, path, architecture, heads)
-        found.append(
-            Layer(
-                heads=heads,
-                value_heads=value_heads,
-                pre_norm=architecture.pre_norm,
-                parallel=architecture.parallel,
-                **parts,
-            )
-        )
+    if not isinstance(architecture, EncoderDecoder):
+        value_heads: int | None = getattr(config, "num_key_value_heads", None)
+        return [_layer(module, architecture, heads, value_heads) for module in model_layers(model)]
+    found = [_layer(module, architecture.encoder, heads) for module in _layers(model, architecture.encoder)]
+    heads = getattr(config, "decoder_attention_heads", heads)
+    for module in _layers(model, architecture.self_attention):
+        found.append(_layer(module, architecture.self_attention, heads))
+        found.append(_layer(module, architecture.cross_attention, heads, crosses=True))
     return found
+
+
+def _layer(
+    module: nn.Module, architecture: Architecture, heads: int, value_heads: int | None = None, crosses: bool = False
+) -> Layer:
+    paths = {name: path for name in PARTS if (path := getattr(architecture, name)) is not None}
+    return Layer(
+        heads=heads,
+        value_heads=value_heads,
+        pre_norm=architecture.pre_norm,
+        parallel=architecture.parallel,
+        crosses=crosses,
+        **{name: _found(module, path, architecture.added_gain, heads) for name, path in paths.items()},
+    )
 
 
 def logit_steps(model: nn.Module, words: Tensor | None = None) -> list[Step]:
@@ -53,7 +67,7 @@ def logit_steps(model: nn.Module, words: Tensor | None = None) -> list[Step]:
     architecture = architecture_of(model)
     for steps in architecture.logits:
         try:
-            found = [step if callable(step) else _found(model, step, architecture) for step in steps]
+            found = _head(model, steps, getattr(architecture, "added_gain", 0.0))
         except AttributeError:
             continue
         return found if words is None else _with_words(found, words)
@@ -62,21 +76,41 @@ def logit_steps(model: nn.Module, words: Tensor | None = None) -> list[Step]:
     )
 
 
+def _head(model: nn.Module, steps: HeadSteps, added_gain: float) -> list[Step]:
+    """A factor becomes part of the linear map after it, and a vector of logits a bias of the one before it."""
+    found: list[Step] = []
+    factor = 1.0
+    for step in steps:
+        if isinstance(step, float):
+            factor *= step
+            continue
+        one: Any = _found(model, step, added_gain) if isinstance(step, str) else step
+        if isinstance(one, Tensor):
+            last: Any = found.pop()
+            one = Linear(last.weight, last.bias + one[0])
+        elif isinstance(one, Linear) and factor != 1.0:
+            one, factor = Linear(one.weight * factor, one.bias), 1.0
+        found.append(one)
+    return found
+
+
 def _with_words(steps: Sequence[Step], words: Tensor) -> list[Step]:
     last = max(index for index, step in enumerate(steps) if isinstance(step, Linear))
     whole: Any = steps[last]
     return [*steps[:last], Linear(whole.weight[words], whole.bias[words]), *steps[last + 1 :]]
 
 
-def _found(module: nn.Module, path: str, architecture: Architecture, heads: int = 1) -> Any:
+def _found(module: nn.Module, path: str, added_gain: float, heads: int = 1) -> Any:
     path, _, fused = path.partition(":")
     found: Any = module
     for name in path.split("."):
         found = getattr(found, name)
     if found is None or isinstance(found, nn.Identity):
         return None
+    if isinstance(found, Tensor):
+        return found
     if isinstance(found, nn.LayerNorm) or (getattr(found, "weight", None) is not None and found.weight.dim() == 1):
-        return _norm(found, architecture.added_gain)
+        return _norm(found, added_gain)
     if not hasattr(found, "weight"):
         return found
     # GPT-2 keeps [in, out], every nn.Linear [out, in]

@@ -1,7 +1,7 @@
 """Trace: one differentiable run of the model, shared by every method."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,7 @@ from harness.tracing.meter import Made, made_once, metered, uncounted
 from harness.tracing.model_parts import layer_parts
 from harness.tracing.prefix import Prefix, empty_cache, prefix_of
 from harness.tracing.states import last_output, last_state
+from harness.tracing.steps import Side, Sides, Step, by_layer, layer_steps, reading
 
 OUTPUTS = ("probability", "logit", "difference", "logit_difference")
 READ_OUTS = ("head", "row", "max", "mean", "sum")
@@ -51,8 +52,11 @@ class Trace:
 
     Attributes:
         logits: `[batch, class]`.
-        attention: `[batch, layer, head, query, key]`, zero in the rows and columns of padding.
-        hidden: `[batch, layer + 1, token, hidden]`; 0 is the first layer's input.
+        steps: how the model mixes tokens; a step is a layer, but for an encoder-decoder.
+        attention: `[batch, step, head, query, key]`, zero in the rows and columns of padding, and, in an
+            encoder-decoder, of tokens that do not read, or are not read, in the step.
+        hidden: `[batch, layer + 1, token, hidden]`; 0 is the first layer's input. In an encoder-decoder the layers are
+            the decoder's, and the source has its encoder's output throughout.
         exclusive: whether the classes exclude each other, so that probabilities are a softmax; otherwise each class is
             a question of its own, and its probability a sigmoid.
         states: the hidden states, on the graph: the first layer's input, and each layer's output, the last one's
@@ -115,16 +119,23 @@ class Trace:
         self.logits = finite(result.logits.detach())  # [batch, class]
         self._live_logits: Tensor = result.logits
         self._attentions: tuple[Tensor, ...] = getattr(result, "attentions", None) or ()
+        self.sides = Sides(batch.inputs["side"]) if "side" in batch.inputs else None
         self.lacks = lacking(model, self._attentions, batch)
         real = batch.attention_mask.bool()
         self._padded_pairs = ~(real[:, :, None] & real[:, None, :])[:, None, None]  # [batch, 1, 1, query, key]
-        if self.lacks is None:
-            check_attentions(self._attentions, batch, self.causal)
-        self._attention: Tensor | None = None  # stacked when it is first asked for
         self.states: tuple[Tensor, ...] = result.hidden_states
+        self.steps: tuple[Step, ...] = getattr(model, "steps", None) or layer_steps(
+            len(self._attentions) or len(self.states) - 1, self.causal
+        )
+        if self.lacks is None:
+            check_attentions(self._attentions, self.steps, batch)
+        self._attention: Tensor | None = None  # stacked when it is first asked for
         if own and own[-1].shape == self.states[0].shape:  # the model's own last state is its final norm's
             self.states = (*self.states[:-1], own[-1])
-        self._first_state: Tensor = result.hidden_states[0]
+        self._first_states: tuple[Tensor, ...] = getattr(result, "first_states", (self.states[0],))
+        self._step_inputs: tuple[Tensor | None, ...] = getattr(result, "step_inputs", self.states[:-1])
+        memory = getattr(result, "memory", None)
+        self._memory: Tensor | None = None if memory is None else memory.detach()
         self._last_state = last[0] if last else result.hidden_states[-1]
         self.by_position = False  # whether the explained position's row is read, whatever the head reads
         self._made: dict[Callable[[Trace], Any], Any] = {}
@@ -138,25 +149,47 @@ class Trace:
 
     @property
     def attention(self) -> Tensor:
-        """`[batch, layer, head, query, key]`; ValueError for a model without attention weights."""
+        """`[batch, step, head, query, key]`; ValueError for a model without attention weights."""
         if self.lacks is not None:
             raise ValueError(self.lacks)
         if self._attention is None:
-            stacked = torch.stack([layer.detach() for layer in self._attentions], dim=1)
-            self._attention = stacked.masked_fill(self._padded_pairs, 0.0)
+            self._attention = self._stacked([one.detach() for one in self._attentions])
         return self._attention
 
     @attention.setter
     def attention(self, attention: Tensor) -> None:
         self._attention = attention
 
-    def attention_layers(self) -> Iterator[Tensor]:
-        """Each layer's attention, `[batch, head, query, key]`: as `attention`, without holding all layers' at once."""
+    def _stacked(self, weights: Sequence[Tensor]) -> Tensor:
+        """Each step's `[batch, head, query, key]`, as `attention`."""
+        if self.sides is None:
+            return torch.stack(list(weights), dim=1).masked_fill(self._padded_pairs, 0.0)
+        pairs = zip(weights, self.steps, strict=True)
+        return torch.stack([self.sides.square(one, step) for one, step in pairs], dim=1)
+
+    def attention_steps(self) -> Iterator[Tensor]:
+        """Each step's attention, `[batch, head, query, key]`: as `attention`, without holding all steps' at once."""
         if self._attention is not None or self.lacks is not None:
             yield from self.attention.unbind(dim=1)
             return
-        for layer in self._attentions:
-            yield layer.detach().masked_fill(self._padded_pairs[:, 0], 0.0)
+        for one, step in zip(self._attentions, self.steps, strict=True):
+            if self.sides is None:
+                yield one.detach().masked_fill(self._padded_pairs[:, 0], 0.0)
+            else:
+                yield self.sides.square(one.detach(), step)
+
+    @cached_property
+    def reads(self) -> Tensor:
+        """Tokens that a step changes, `[batch, step, token]`; the others stay what they are."""
+        return torch.stack([reading(self.batch.side, step.queries) for step in self.steps], dim=1)
+
+    @cached_property
+    def visible(self) -> Tensor:
+        """Which keys each query can see in a step, `[batch, step, query, key]`; none for what does not read."""
+        real = torch.stack([reading(self.batch.side, step.keys) for step in self.steps], dim=1)
+        pairs = self.reads[..., :, None] & real[..., None, :]
+        causal = torch.tensor([step.causal for step in self.steps], device=pairs.device)[:, None, None]
+        return pairs & (~causal | torch.ones_like(pairs[0, 0]).tril())
 
     @cached_property
     def hidden(self) -> Tensor:
@@ -264,11 +297,12 @@ class Trace:
 
         That is word and position embeddings together, after the LayerNorm if the model has one there.
         """
-        return self._gradient_at([self._first_state])[0]
+        gradients = self._gradient_at(self._first_states)
+        return gradients[0] if self.sides is None else self.sides.together(*gradients)
 
     @metered
     def attention_gradient(self) -> Tensor:
-        """The output's gradient with respect to each attention weight, `[batch, layer, head, query, key]`."""
+        """The output's gradient with respect to each attention weight, `[batch, step, head, query, key]`."""
         if self.lacks is not None:
             raise ValueError(self.lacks)
         try:
@@ -277,25 +311,38 @@ class Trace:
             raise ValueError(
                 f"the model's output does not come from the attention that it returned ({error}); {REMEDY}"
             ) from error
-        return torch.stack(gradients, dim=1).masked_fill(self._padded_pairs, 0.0)
+        return self._stacked(gradients)
 
     @metered
     def layer_runs(self) -> tuple[LayerRun, ...]:
-        """What each layer computes between its input and its output, without gradients.
+        """What each step's layer computes between its input and its output, without gradients.
 
         ValueError for a model type that is not known, or whose layers compute something else.
         """
-        real = self.batch.attention_mask.bool()
-        runs = []
-        for index, (layer, attention) in enumerate(zip(layer_parts(self.model), self.attention_layers(), strict=True)):
-            runs.append(layer_run(layer, self.hidden[:, index], attention))
-            ours, theirs = runs[-1].output[real], self.hidden[:, index + 1][real]
+        runs: list[LayerRun] = []
+        parts = zip(layer_parts(self.model), self.steps, self._step_inputs, self.attention_steps(), strict=True)
+        for number, (layer, step, state, attention) in enumerate(parts):
+            reads = self.reads[:, number]
+            state = torch.where(runs[-1].reads[..., None], runs[-1].output, runs[-1].state) if state is None else state
+            runs.append(layer_run(layer, state.detach(), attention, reads))
+            after = self._after(number)
+            if after is None:
+                continue
+            ours, theirs = runs[-1].output[reads], after.detach()[reads]
             if (ours - theirs).norm() > (1e-3 if ours.dtype.itemsize > 2 else 5e-2) * theirs.norm():
                 raise ValueError(
-                    f"layer {index + 1} of the model computes other states than its parts do: its configuration "
+                    f"{step.name} of the model computes other states than its parts do: its configuration "
                     "changes a layer's arithmetic in a way that Assay does not know"
                 )
         return tuple(runs)
+
+    def _after(self, step: int) -> Tensor | None:
+        """The model's own states after a step, `[batch, token, hidden]`; None where it does not return them."""
+        if step + 1 == len(self.steps):
+            return self.states[-1]
+        if self.steps[step].queries != self.steps[step + 1].queries:
+            return None  # an encoder's last output is behind its final norm
+        return self._step_inputs[step + 1]
 
     @metered
     def by_logit(self) -> "Trace":
@@ -323,7 +370,8 @@ class Trace:
         """`[batch, layer, (head,) query, key] -> [batch, layer, (head,) key]`.
 
         `row` takes the explained position's row. `head` takes what the model's head reads: that row, or the mean of all
-        rows by `head_weights` where it reads several. `max`, `mean` and `sum` reduce over all queries of the example.
+        rows by `head_weights` where it reads several. `max`, `mean` and `sum` reduce over all queries of the example,
+        in an encoder-decoder those of the prefix.
         """
         check.choice("read_out", how, READ_OUTS)
         shape = [mixing.shape[0], *[1] * (mixing.dim() - 3)]
@@ -335,11 +383,25 @@ class Trace:
         if how == "row":
             index = self.batch.position.view(*shape, 1, 1).expand(*mixing.shape[:-2], 1, mixing.shape[-1])
             return mixing.gather(-2, index).squeeze(-2)
-        real = self.batch.attention_mask.bool().view(*shape, -1, 1)  # [batch, 1.., query, 1]
+        queries = self.batch.attention_mask.bool() & (self.batch.side == Side.TARGET)
+        real = queries.view(*shape, -1, 1)  # [batch, 1.., query, 1]
         if how == "max":
             return mixing.masked_fill(~real, -torch.inf).amax(dim=-2)
         total = mixing.masked_fill(~real, 0.0).sum(dim=-2)
         return total / real.sum(dim=-2) if how == "mean" else total
+
+    def read_steps(self, mixing: Tensor, how: str = "head") -> Tensor:
+        """Each layer's own row, `[batch, step, (head,) query, key] -> [batch, layer, (head,) key]`; see `read_out`.
+
+        In an encoder-decoder that is what the layer's cross-attention reads from the source, and its self-attention
+        from the prefix.
+        """
+        return by_layer(self.read_out(mixing, how), self.steps, self.batch.side)
+
+    def ends(self, maps: Iterable[Tensor]) -> Tensor:
+        """Of maps made after each step, `[batch, ...]`, those at the end of each layer, `[batch, layer, ...]`."""
+        pairs = zip(maps, self.steps, strict=True)
+        return torch.stack([one for one, step in pairs if step.layer is not None and step.ends], dim=1)
 
     def rerun(self, inputs: Mapping[str, Tensor], example: Tensor | None = None, since: Tensor | None = None) -> Tensor:
         """Logits of changed inputs (`Batch.at`), `[variant, class]`, without gradients, in chunks of similar length.
@@ -397,9 +459,14 @@ class Trace:
         return other
 
     def word_vector(self, token_id: int) -> Tensor:
-        """The word embedding's output for a token, `[hidden]`."""
+        """The word embedding's output for a token, `[hidden]`; of an encoder-decoder on each token's side,
+        `[batch, token, hidden]`.
+        """
+        embedding: Any = self.model.get_input_embeddings()  # pyright: ignore[reportCallIssue]
         with torch.no_grad():
-            return self.model.get_input_embeddings()(torch.tensor([token_id], device=self.embedding.device))[0]  # pyright: ignore[reportCallIssue]
+            if self.sides is not None:
+                return embedding(torch.full_like(self.sides.side, token_id), self.sides.side)
+            return embedding(torch.tensor([token_id], device=self.embedding.device))[0]
 
     @contextmanager
     def _word_embedding(self, replacement: Tensor | None) -> Iterator[list[Tensor]]:

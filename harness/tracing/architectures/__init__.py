@@ -14,20 +14,22 @@ from importlib import import_module
 
 from torch import nn
 
-from harness.tracing.architecture import Architecture
+from harness.tracing.architecture import Architecture, EncoderDecoder
+
+Known = Architecture | EncoderDecoder
 
 
 @cache
-def known() -> Mapping[str, Architecture | Callable[[object], Architecture]]:
+def known() -> Mapping[str, Known | Callable[[object], Known]]:
     """Every model type of this folder's files."""
     families = [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
     return {name: architecture for family in families for name, architecture in family.MODEL_TYPES.items()}
 
 
-def architecture_of(model: nn.Module) -> Architecture:
+def architecture_of(model: nn.Module) -> Known:
     """The one that the module declares, or that of its `config.model_type`; ValueError where neither is known."""
     declared = getattr(model, "architecture", None)
-    if isinstance(declared, Architecture):
+    if isinstance(declared, Known):
         return declared
     model_type = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
     if model_type not in known():
@@ -36,4 +38,4 @@ def architecture_of(model: nn.Module) -> Architecture:
             f"it knows {', '.join(sorted(known()))}"
         )
     found = known()[model_type]
-    return found if isinstance(found, Architecture) else found(getattr(model, "config", None))
+    return found if isinstance(found, Known) else found(getattr(model, "config", None))
