@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from harness.tracing.architecture import Architecture
+    from harness.tracing.architecture import Architecture, EncoderDecoder
     from harness.tracing.batch import Example
     from harness.tracing.run import Trace
 
@@ -54,7 +54,7 @@ class Model:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def architecture(self) -> Architecture:
+    def architecture(self) -> Architecture | EncoderDecoder:
         """Where it keeps its layers; ValueError for a model type that is not known."""
         from harness.tracing.architectures import architecture_of  # brings torch
 

@@ -97,8 +97,8 @@ def rolled(
 
     Each map is measured at every query. With `normalise`, its rows are divided by their sum: NaN where that is zero,
     and then for everything mixed from it. No residual is added, as the measure includes it. Queries are processed in
-    blocks, so that only a few times `token_budget` hidden states are held at once. Without `encoder`, each state that an
-    encoder-decoder's encoder gives counts as its own token. With `whole_layers`, a decoder layer's two attentions make one
+    blocks, so that only a few times `token_budget` hidden states are held at once. Without `encoder`, each state of
+    an encoder-decoder's encoder counts as its own token. With `whole_layers`, a decoder layer's two attentions make one
     map, for a measure that says the same of both: what becomes of the layer's output.
     """
     real = trace.batch.attention_mask.bool()

@@ -88,8 +88,7 @@ class Terms:
     """What adds up to the explained scalar, float64.
 
     Attributes:
-        attention: what attention reads from each token, `[batch, step, token]`; zero in the steps of an encoder-decoder's
-            encoder.
+        attention: what attention reads from each token, `[batch, step, token]`; zero in an encoder-decoder's encoder.
         layers: the same of each layer, `[batch, layer, token]`.
         attention_bias: what its output's biases add, `[batch, layer]`.
         feed_forward: `[batch, layer]`; they belong to no token.

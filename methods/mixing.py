@@ -22,8 +22,8 @@ def check_parameters(residual: float, heads: str, read_out: str) -> None:
 def over_heads(trace: Trace, heads: str) -> Tensor:
     """The mean, maximum or minimum over heads with rows normalised (the mean's already are), or `each` head; float64.
 
-    `[batch, step, query, key]`, for `each` head `[batch, step, head, query, key]`. Heads are aggregated step by step, so
-    that no more than one step's are held in float64.
+    `[batch, step, query, key]`, for `each` head `[batch, step, head, query, key]`. Heads are aggregated step by step,
+    so that no more than one step's are held in float64.
     """
     if heads == "each":
         attention = trace.attention.double()

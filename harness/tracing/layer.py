@@ -112,6 +112,13 @@ class Layer:
         query, _ = self.query_and_key
         return (len(query.weight) // self.heads) ** -0.5 if self.query_scale is None else self.query_scale
 
+    @property
+    def feed_forward_parts(self) -> tuple[Linear, Callable[[Tensor], Tensor], Linear]:
+        """Its first map, its activation and its last map; ValueError where the layer has no feed-forward."""
+        if self.inner is None or self.activation is None or self.outer is None:
+            raise ValueError("this layer has no feed-forward")
+        return self.inner, self.activation, self.outer
+
     def read(self, state: Tensor) -> Tensor:
         """What queries, keys and values are computed from, `[..., token, hidden]`."""
         return normed(self.attention_norm, state) if self.pre_norm else state
@@ -152,12 +159,13 @@ class Layer:
 
     def feed_forward(self, middle: Tensor) -> Tensor:
         """The feed-forward's output without its residual, `[..., hidden]`; zeros where there is none."""
-        if self.inner is None or self.activation is None or self.outer is None:
+        if self.inner is None:
             return torch.zeros_like(middle)
+        first, activation, last = self.feed_forward_parts
         read = normed(self.feed_forward_norm, middle) if self.pre_norm else middle
-        inner = self.inner(read)
-        inner = self.activation(inner) if self.gate is None else self.activation(self.gate(read)) * inner
-        outer = self.outer(inner)
+        inner = first(read)
+        inner = activation(inner) if self.gate is None else activation(self.gate(read)) * inner
+        outer = last(inner)
         return outer if self.feed_forward_output_norm is None else self.feed_forward_output_norm(outer)
 
     def summed(self, attended: Tensor, state: Tensor) -> Tensor:

@@ -27,8 +27,8 @@ class Alti:
     sums to 1.
 
     Args:
-        encoder: in an encoder-decoder, whether the source is followed through the encoder; otherwise each state that the
-            encoder gives counts as its own token.
+        encoder: in an encoder-decoder, whether the source is followed through the encoder; otherwise each of
+            the encoder's states counts as its own token.
     """
 
     cost: ClassVar[str] = "layer arithmetic"

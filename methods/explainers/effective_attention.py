@@ -46,7 +46,7 @@ class EffectiveAttention:
         check.choice("read_out", self.read_out, READ_OUTS)
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError for an encoder-decoder, or a model whose layers cannot be taken apart, or that `of` cannot serve."""
+        """Raise ValueError for an encoder-decoder, for layers that are not known, or where `of` cannot serve."""
         check_one_sided(model)
         layer_parts(model)
         if isinstance(self.of, ChecksModel):

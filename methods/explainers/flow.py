@@ -36,8 +36,8 @@ class Flow:
             or `utilisation`, the flow as a share of its upper bound.
         draws: number of shuffles.
         seed: of the shuffles.
-        encoder: in an encoder-decoder, whether the source is followed through the encoder; otherwise each state that the
-            encoder gives counts as its own token.
+        encoder: in an encoder-decoder, whether the source is followed through the encoder; otherwise each of
+            the encoder's states counts as its own token.
         engine: `numba`, or `networkx`: thousands of times slower, for checking.
     """
 
@@ -86,8 +86,9 @@ class Flow:
     def saturated(self, trace: Trace) -> Tensor:
         """The share of ranked tokens whose flow has reached its upper bound, `[batch, layer(, head)]`, in float64.
 
-        The bound is 1, or the total that the first mixing of the token passes to all queries, whichever is less. Where every query has reached it, deeper layers add nothing, and all tokens bounded by 1 tie. NaN where
-        no token is ranked, and for `heads=each`, `encoder=false` or a read-out of several rows, whose scores are not
+        The bound is 1, or the total that the first mixing of the token passes to all queries, whichever is less. Where
+        every query has reached it, deeper layers add nothing, and all tokens bounded by 1 tie. NaN where no token is
+        ranked, and for `heads=each`, `encoder=false` or a read-out of several rows, whose scores are not
         one such flow.
         """
         attention = over_heads(trace, self.heads)

@@ -26,8 +26,8 @@ class GlobEnc:
     Args:
         normalise: divide each row of a map by its sum before multiplying. The authors' program does not, and it changes
             the ranks.
-        encoder: in an encoder-decoder, whether the source is followed through the encoder; otherwise each state that the
-            encoder gives counts as its own token. Its decoder's self-attention has one norm, that after it.
+        encoder: in an encoder-decoder, whether the source is followed through the encoder; otherwise each of
+            the encoder's states counts as its own token. Its decoder's self-attention has one norm, that after it.
     """
 
     cost: ClassVar[str] = "layer arithmetic"

@@ -12,7 +12,7 @@ from captum.attr import LayerIntegratedGradients as CaptumLayerIntegratedGradien
 from torch import Tensor, nn
 
 from harness import check
-from harness.tracing.architectures import architecture_of
+from harness.tracing.architectures import one_architecture_of
 from harness.tracing.model_parts import model_layers
 from harness.tracing.notices import Inexact
 from harness.tracing.run import Trace
@@ -82,10 +82,10 @@ class LayerIntegratedGradients:
         baseline = baseline_embedding(trace, self.baseline)
         index = torch.arange(len(inputs), device=inputs.device)
         scores = []
-        architecture = architecture_of(trace.model)
+        architecture = one_architecture_of(trace.model)
         for layer in model_layers(trace.model):
             # where a LayerNorm ends the layer, its output is the layer's; the layer module may return attention too
-            place = layer if architecture.pre_norm else layer.get_submodule(architecture.feed_forward_norm)
+            place = layer if architecture.pre_norm else layer.get_submodule(str(architecture.feed_forward_norm))
             found: Any = CaptumLayerIntegratedGradients(trace.forward_from, place).attribute(
                 inputs,
                 baselines=baseline,

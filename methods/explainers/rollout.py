@@ -28,8 +28,8 @@ class Rollout:
             `methods.receptive_field`.
         draws: number of shuffles.
         seed: of the shuffles.
-        encoder: in an encoder-decoder, whether the source is followed through the encoder; otherwise each state that the
-            encoder gives counts as its own token.
+        encoder: in an encoder-decoder, whether the source is followed through the encoder; otherwise each of
+            the encoder's states counts as its own token.
     """
 
     cost: ClassVar[str] = "no pass"

@@ -44,7 +44,7 @@ class TransformerAttribution:
         check.choice("normalize", self.normalize, (True, False))
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError for an encoder-decoder, or a model with steps that have no rule, or with fewer layers than `start_layer`."""
+        """Raise ValueError for an encoder-decoder, for steps that have no rule, or fewer layers than `start_layer`."""
         check_one_sided(model)
         layers = len(model_layers(model))
         check_plain(model)
