@@ -426,8 +426,8 @@ class Trace:
 
     @metered
     def _prefix(self) -> Prefix | None:
-        """What re-runs of a causal model start from."""
-        return prefix_of(self.model, self.batch.inputs, self.logits, self._cache) if self.padded else None
+        """What re-runs of a model that writes text start from."""
+        return prefix_of(self.model, self.batch.inputs, self.logits, self._cache, self._memory) if self.padded else None
 
     def forward_from(self, embedding: Tensor, index: Tensor) -> Tensor:
         """Output `[variant]` from word-embedding outputs `[variant, token, hidden]`; differentiable.
