@@ -1,4 +1,4 @@
-"""Shapley values of the tokens in the game of attention flow, after Metzger et al. 2022. https://arxiv.org/abs/2205.15389"""
+"""Shapley values of the tokens in attention flow (Metzger et al. 2022). https://arxiv.org/abs/2205.15389"""
 
 from dataclasses import dataclass
 from typing import ClassVar
