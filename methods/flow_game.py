@@ -76,9 +76,18 @@ def marginals(capacity: Floats, source: int, players: NDArray[np.int64], orders:
 
 
 def random_orders(players: int, pairs: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Orders of the players, [pair * 2, place], each followed by its reverse, which evens out who comes early."""
-    drawn = random.permuted(np.tile(np.arange(players), (pairs, 1)), axis=1)
-    return np.stack([drawn, drawn[:, ::-1]], axis=1).reshape(-1, players)
+    """Orders of the players, [2 * pair, place], each equally likely: pairs of one and its reverse.
+
+    A random order is rotated in equal turns, before another is drawn, so that the players come first, or last, about
+    equally often: where few tokens already have all of the flow, that is what decides.
+    """
+    orders = np.empty((pairs, players), dtype=np.int64)
+    for begin in range(0, pairs, players):
+        turns = min(players, pairs - begin)
+        drawn = random.permutation(players)
+        for turn in range(turns):
+            orders[begin + turn] = np.roll(drawn, turn * players // turns)
+    return np.concatenate([orders, orders[:, ::-1]])
 
 
 def _members(joined: NDArray[np.bool_], players: NDArray[np.int64], n: int) -> NDArray[np.bool_]:

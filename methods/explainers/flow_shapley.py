@@ -31,7 +31,7 @@ class FlowShapley:
         residual: weight of the identity mixed into each layer.
         heads: `mean`, `max` or `min` over heads.
         exact_up_to: the number of tokens, at most 16, up to which all sets are valued.
-        samples: number of orders beyond it, a multiple of 4: two halves of pairs, an order and its reverse.
+        samples: number of orders beyond it, a multiple of 4: two halves of pairs, see `random_orders`.
         seed: of the orders, which depend on it and on the example's id.
     """
 
@@ -40,7 +40,7 @@ class FlowShapley:
     residual: float = 0.5
     heads: str = "mean"
     exact_up_to: int = 10
-    samples: int = 16
+    samples: int = 64
     seed: int = 0
 
     def __post_init__(self):
@@ -79,9 +79,10 @@ class FlowShapley:
             if n <= self.exact_up_to:
                 halves[:, row, :, :n] = exact_shapley(graph, position, tokens)[ends]
                 continue
-            orders = random_orders(n, self.samples // 2, generator(self.seed, trace.batch.examples[row].id))
-            pairs = marginals(graph, position, tokens, orders).reshape(-1, 2, *graph.shape[:2]).mean(axis=1)
-            halves[:, row, :, :n] = pairs[0::2].mean(axis=0)[ends], pairs[1::2].mean(axis=0)[ends]
+            random = generator(self.seed, trace.batch.examples[row].id)
+            for half in halves:
+                orders = random_orders(n, self.samples // 4, random)
+                half[row, :, :n] = marginals(graph, position, tokens, orders).mean(axis=0)[ends]
         return torch.from_numpy(halves).to(trace.logits.device)
 
 

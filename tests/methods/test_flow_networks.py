@@ -345,7 +345,6 @@ def test_exact_values_are_the_mean_over_all_orders_of_what_a_token_adds(kind: st
 def test_every_order_shares_out_the_whole_value_after_every_step():
     one, position, _ = game("encoder-decoder", 4)
     orders = random_orders(one.tokens, 6, np.random.default_rng(0))
-    assert_array_equal(orders[1::2], orders[0::2, ::-1])
     shares = marginals(one.flow, position, np.arange(one.tokens), orders)  # [order, step, player]
     whole = set_values(one.flow, position, np.ones((1, one.tokens), dtype=bool))[0]  # [step]
     assert_allclose(shares.sum(axis=2), np.broadcast_to(whole, shares.shape[:2]), rtol=0, atol=1e-12)
@@ -374,11 +373,26 @@ def test_orders_converge_to_the_exact_values():
     random = np.random.default_rng(0)
     capacity = np.stack([0.5 * np.eye(6) + 0.5 * rows(random, 6, 6) for _ in range(3)])
     exact = exact_shapley(capacity, 0, np.arange(6))
-    pairs = marginals(capacity, 0, np.arange(6), random_orders(6, 400, random))
-    pairs = pairs.reshape(-1, 2, *exact.shape).mean(axis=1)
-    error = pairs.std(axis=0, ddof=1) / len(pairs) ** 0.5
+    means = np.stack(
+        [marginals(capacity, 0, np.arange(6), random_orders(6, 4, random)).mean(axis=0) for _ in range(400)]
+    )  # [draw, step, player]
+    error = means.std(axis=0, ddof=1) / len(means) ** 0.5
     assert error[-1].max() > 1e-4
-    assert (np.abs(pairs.mean(axis=0) - exact) <= 4 * error + 1e-12).all()
+    assert (np.abs(means.mean(axis=0) - exact) <= 4 * error + 1e-12).all()
+
+
+def test_orders_are_rotated_and_reversed_and_each_is_equally_likely():
+    orders = random_orders(5, 5, np.random.default_rng(0))
+    assert_array_equal(orders[5:], orders[:5, ::-1])
+    for place in range(5):  # each player once
+        assert_array_equal(np.sort(orders[:5, place]), np.arange(5))
+    few = random_orders(6, 2, np.random.default_rng(0))
+    assert_array_equal(few[1], np.roll(few[0], 3))
+    assert random_orders(3, 8, np.random.default_rng(0)).shape == (16, 3)
+    seen = [tuple(order) for seed in range(600) for order in random_orders(3, 2, np.random.default_rng(seed))]
+    counts = [seen.count(order) for order in permutations(range(3))]
+    assert sum(counts) == 2400
+    assert max(abs(count - 400) for count in counts) < 100
 
 
 def test_one_maximum_flow_gives_the_shapley_values_of_its_own_additive_game_alone():
