@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from transformers import AutoConfig, AutoModelForSeq2SeqLM
+from scipy.stats import spearmanr
+from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from harness.tracing.batch import Example, Role, TwoSided, collate
 from harness.tracing.run import Trace
@@ -26,7 +27,9 @@ from methods.flow_game import exact_shapley, marginals, random_orders, set_value
 from methods.maximum_flow import maximum_flow
 from methods.mixing import mixing
 from tasks.target_word_model import TargetWordModel
+from tests.conftest import shared
 from tests.known_model import bag, batch_of, sentence
+from tests.real_model import SST2, real_model
 
 Node = tuple[str, int, int]  # kind, layer, token
 Edges = dict[Node, dict[Node, Fraction]]
@@ -413,6 +416,75 @@ def test_one_maximum_flow_gives_the_shapley_values_of_its_own_additive_game_alon
     for one in (ended, ended[::-1], shapley):
         values = {frozenset(chosen): float(one[list(chosen)].sum()) for chosen in ((), (0,), (1,), (0, 1))}
         assert_allclose(over_all_orders(values, 2), one, rtol=0, atol=1e-15)
+
+
+def compared(networks: Sequence[tuple[np.ndarray, int]], step: int) -> tuple[float, float, float]:
+    """Flow's Shapley values after a step, and tokens' own flows and networkx's maximum flow to all tokens.
+
+    The mean rank correlations with either, and the largest difference from the latter.
+    """
+    own, whole, apart = [], [], []
+    for capacity, position in networks:
+        n = capacity.shape[1]
+        shapley = exact_shapley(capacity, position, np.arange(n))[step]
+        layered = networkx.DiGraph()
+        for layer, query, key in np.ndindex(step + 1, n, n):
+            layered.add_edge((layer + 1, query), (layer, key), capacity=capacity[layer, query, key])
+        layered.add_edges_from(((0, key), "sink") for key in range(n))
+        sent = networkx.maximum_flow(layered, (step + 1, position), "sink")[1]
+        ended = np.array([sent[0, key]["sink"] for key in range(n)])
+        alone = maximum_flow(capacity, position)[step]
+        for found, other in ((own, alone), (whole, ended)):
+            found.append(spearmanr(shapley.round(12), other.round(12)).statistic)  # equal values share a rank
+        apart.append(np.abs(shapley - ended).max())
+    return float(np.mean(own)), float(np.mean(whole)), max(apart)
+
+
+def softmax(random: np.random.Generator, queries: int, keys: int, causal: bool = False) -> np.ndarray:
+    weights = np.exp(1.5 * random.normal(size=(queries, keys)))
+    weights *= np.tri(queries, keys) if causal else 1
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def dense(kind: str, random: np.random.Generator) -> np.ndarray:
+    """Six tokens and three layers, or four and three tokens and two layers on each side."""
+    if kind != "encoder-decoder":
+        return np.stack([0.5 * np.eye(6) + 0.5 * softmax(random, 6, 6, kind == "decoder") for _ in range(3)])
+    capacity = np.stack([7 * np.eye(7)] * 6)
+    for layer in range(2):
+        capacity[layer, :4, :4] = 0.5 * np.eye(4) + 0.5 * softmax(random, 4, 4)
+        capacity[2 + 2 * layer, 4:, 4:] = 0.5 * np.eye(3) + 0.5 * softmax(random, 3, 3, causal=True)
+        capacity[3 + 2 * layer, 4:] = np.hstack([0.5 * softmax(random, 3, 4), 0.5 * np.eye(3)])
+    return capacity
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "whole", "apart"),
+    [("encoder", 0.95, -0.02, 0.70), ("decoder", 0.95, 0.62, 0.67), ("encoder-decoder", 0.99, 0.62, 0.78)],
+)
+def test_random_networks_give_the_figures_in_docs_flow(kind: str, own: float, whole: float, apart: float):
+    random = np.random.default_rng(0)
+    networks = [(dense(kind, random), 6 if kind == "encoder-decoder" else 5) for _ in range(100)]
+    found = compared(networks, len(networks[0][0]) - 1)
+    print(kind, found)
+    off = np.abs(np.subtract(found, (own, whole, apart)))
+    assert (off <= [0.01, 0.1, 0.1]).all()  # another networkx may choose another flow
+
+
+def test_real_attention_gives_the_figures_in_docs_flow():
+    module, batch = real_model(SST2)
+    tokens = AutoTokenizer.from_pretrained(shared("checkpoints", SST2), local_files_only=True)
+    lines = shared("data", "sst2", "dev.tsv").read_text().splitlines()[1:]
+    encoded = [tokens(line.split("\t")[0].strip())["input_ids"] for line in lines]
+    examples = [Example(str(ids), ids, [Role.CONTENT] * len(ids), 0, 0) for ids in encoded if len(ids) <= 8]
+    assert len(examples) == 24
+    traces = [Trace(module, collate([one], "all", batch.blank_ids)) for one in examples]
+    networks = [(mixing(one, 0.5)[0].numpy(), 0) for one in traces]
+    by_layer = np.array([compared(networks, layer) for layer in range(6)])  # [layer, figure]
+    print(by_layer)
+    assert (by_layer[:5, :2] > 0.99).all()
+    assert by_layer[:5, 2].max() < 0.07
+    assert (np.abs(by_layer[5] - [0.99, 0.97, 0.41]) <= [0.01, 0.1, 0.1]).all()
 
 
 def test_the_explainer_gives_the_exact_values_of_each_layer_and_has_no_halves_then():
