@@ -28,6 +28,7 @@ from methods.maximum_flow import maximum_flow
 
 Floats = NDArray[np.float64]
 ROUNDING = 1e-6  # by which a row's sum may exceed 1
+LARGEST = 4 * 2**30  # bytes of the stack and of the solver's tables
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ def unrolled(capacity: Floats, steps: Sequence[Step], source: int, position: int
     levels = sum(step.keys == Side.TARGET for step in steps)
     explained, size = position - source, source + levels * (position - source + 1) + 1
     firing = encoder + (len(steps) - encoder) * (explained + 1)
+    if (needed := 8 * firing * size**2 + 16 * firing**2 * size) > LARGEST:
+        raise ValueError(
+            f"flow with feedback would take {needed / 2**30:.0f} GiB for {source} tokens of the source and "
+            f"{explained + 1} of the prefix: leave out longer texts, or set feedback=false"
+        )
     stack = np.zeros((firing, size, size))
     stack[:, np.arange(size), np.arange(size)] = 1.0  # no more than 1 leaves the top, so passing on never binds
     stack[:encoder, :source, :source] = capacity[:encoder, :source, :source]

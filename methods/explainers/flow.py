@@ -7,10 +7,12 @@ from typing import ClassVar
 import networkx as nx
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.run import Trace
+from harness.tracing.steps import Side, two_sided
+from methods.feedback import feedback_flow
 from methods.maximum_flow import maximum_flow_all_batch, maximum_flow_batch
 from methods.mixing import check_parameters, over_heads, with_residual
 from methods.receptive_field import check_receptive_field, normalised
@@ -38,6 +40,9 @@ class Flow:
         seed: of the shuffles.
         encoder: in an encoder-decoder, whether the source is followed through the encoder; otherwise each of
             the encoder's states counts as its own token.
+        feedback: in an encoder-decoder, whether each earlier token of the target is fed by the position that decided on
+            it (after Metzger et al. 2022, https://arxiv.org/abs/2205.15389): all flow then ends in the source, or in
+            the start token. There is one row of scores, that of the last layer; see `methods.feedback` for its cost.
         engine: `numba`, or `networkx`: thousands of times slower, for checking.
     """
 
@@ -50,15 +55,36 @@ class Flow:
     draws: int = 8
     seed: int = 0
     encoder: bool = True
+    feedback: bool = False
     engine: str = "numba"
 
     def __post_init__(self):
         check_parameters(self.residual, self.heads, self.read_out)
         check_receptive_field(self.receptive_field, self.draws, self.seed, ("utilisation",))
         check.choice("encoder", self.encoder, (True, False))
+        check.choice("feedback", self.feedback, (True, False))
+        plain = (self.heads != "each", self.read_out in ("head", "row"), self.receptive_field == "none", self.encoder)
+        if self.feedback and not (all(plain) and self.engine == "numba"):
+            raise ValueError(
+                "feedback=true goes with neither heads=each nor a read-out of several rows, nor with receptive_field, "
+                "encoder=false or another engine: leave these as they are"
+            )
         check.choice("engine", self.engine, ENGINES)
 
+    @property
+    def layerless(self) -> bool:
+        """Whether there is one row for the whole model."""
+        return self.feedback
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError for feedback in a model without an encoder."""
+        if self.feedback and not two_sided(model):
+            raise ValueError("feedback has no form for a model with one text: set feedback=false")
+
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, (head,) token]
+        if self.feedback:
+            return self._fed_back(trace)
+
         def score(attention: Tensor) -> Tensor:
             return self._scores(trace, attention)
 
@@ -78,6 +104,17 @@ class Flow:
                 graph = torch.cat([layers[:, :end], tops[:, end, head, None]], dim=1)
                 rows.append(self._flow(trace, graph)[:, -1])
         return torch.stack(rows, dim=1).unflatten(1, (len(ends), tops.shape[2]))
+
+    def _fed_back(self, trace: Trace) -> Tensor:  # [batch, 1, token]
+        capacity = self._capacities(trace, over_heads(trace, self.heads)).cpu().numpy()
+        flow = np.zeros((len(capacity), 1, capacity.shape[-1]))
+        sources = (trace.batch.side == Side.SOURCE).sum(dim=1).tolist()
+        rows = zip(trace.batch.length.tolist(), sources, trace.batch.position.tolist(), strict=True)
+        for example, (n, source, position) in enumerate(rows):
+            graph = capacity[example, :, :n, :n]
+            flow[example, 0, :n] = feedback_flow(graph, trace.steps, source, position)
+        total = flow.sum(axis=-1, keepdims=True)
+        return torch.from_numpy(flow / np.where(total > 0, total, 1.0)).to(trace.logits.device)
 
     def _capacities(self, trace: Trace, attention: Tensor) -> Tensor:
         """Of each step's edges; what a token keeps in a step in which it does not read never binds."""

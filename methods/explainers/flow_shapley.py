@@ -11,7 +11,7 @@ from torch import Tensor
 from harness import check
 from harness.tracing.run import Trace
 from methods.flow_game import exact_shapley, marginals, random_orders
-from methods.mixing import mixing
+from methods.mixing import over_heads, with_residual
 from methods.seeded import generator
 
 HEADS = ("mean", "max", "min")
@@ -91,10 +91,7 @@ def network(trace: Trace, residual: float, heads: str) -> tuple[NDArray[np.float
 
     A token that does not read in a step passes on what it has: n tokens is more than ever arrives.
     """
-    capacity = mixing(trace, residual, heads)
-    n = capacity.shape[-1]
-    rests = trace.batch.attention_mask.bool()[:, None] & ~trace.reads  # [batch, step, token]
-    passing = n * torch.eye(n, dtype=capacity.dtype, device=capacity.device)
-    capacity = torch.where(rests[..., None], passing, capacity)
-    ends = [number for number, step in enumerate(trace.steps) if step.layer is not None and step.ends]
+    attention = over_heads(trace, heads)
+    capacity = with_residual(trace, attention, residual, passed=float(attention.shape[-1]))
+    ends = [number for number, step in enumerate(trace.steps) if step.closes]
     return capacity.cpu().numpy(), ends
