@@ -52,7 +52,7 @@ class TargetWordModel(nn.Module):
         super().__init__()
         self.inner = inner
         self.embedding = TwoSidedEmbedding(self._stack(Side.SOURCE).embed_tokens, self._stack(Side.TARGET).embed_tokens)
-        self.training = inner.training  # a new module starts in train mode, even if nothing below it is
+        self.train(inner.training)  # a new module starts in train mode, even if nothing below it is
 
     @property
     def config(self) -> Any:

@@ -46,7 +46,7 @@ class InformationFlowRoutes:
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
         maps = (self._map(trace, run) for run in trace.layer_runs)
-        return trace.read_out(torch.stack(list(product(trace, maps)), dim=1))
+        return trace.read_out(trace.ends(product(trace, maps)))
 
     @torch.no_grad()
     def _map(self, trace: Trace, run: LayerRun) -> Tensor:  # [batch, query, key]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import check
+from harness.tracing.batch import TEXT
 from harness.tracing.run import Trace
 from methods.removal import check_parameters, check_removal, logits_without
 from methods.seeded import generator
@@ -27,7 +28,8 @@ class Shapley:
     """A token's mean contribution to the run's output, over all orders in which the tokens can join.
 
     The players are all of the example's tokens, special ones too, except the explained position, which the output
-    needs and which has no score. A token that has not joined is removed. Whether exact or sampled, the signed scores
+    needs and which has no score. In an encoder-decoder special tokens are no players: something must be there to be
+    read when all players are removed. A token that has not joined is removed. Whether exact or sampled, the signed scores
     add up to the output of the whole sentence minus that of the sentence with every player removed.
 
     Args:
@@ -91,7 +93,11 @@ class Shapley:
     def _estimates(self, trace: Trace) -> Tensor:
         batch = trace.batch
         players = [
-            [token for token in range(len(example.input_ids)) if token != example.position]
+            [
+                token
+                for token, role in enumerate(example.roles)
+                if token != example.position and (trace.sides is None or role in TEXT)
+            ]
             for example in batch.examples
         ]
         ranks = [self._ranks(example.id, len(own)) for example, own in zip(batch.examples, players, strict=True)]
