@@ -6,7 +6,7 @@ Which row is a piece's is read in two ways (Kobayashi et al. 2020, section 5): t
 the row at whose position it is the input, one later (`input`). https://aclanthology.org/2020.emnlp-main.574
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -85,8 +85,8 @@ def _sentence_pair(name: str, group: pd.DataFrame) -> SentencePair | None:
     if last["prefix"] != last["target_length"] - 1:  # the token of the target that an example predicts
         return None
     target = [*list(last["words"])[source:], last["next_word"]]  # [target token]
-    needed = {place + row for place, word in enumerate(target) if word >= 0 for row in (0, 1)} - {len(target)}
-    if not needed <= explained or len(explained) < len(ordered):
+    first = next((place for place, word in enumerate(target) if word >= 0), len(target))
+    if not explained.issuperset(range(first, len(target))) or len(explained) < len(ordered):
         return None
     links = [((one["source"], one["target"]), one["sure"]) for one in last["links"]]
     return SentencePair(
@@ -122,17 +122,20 @@ def proposed(matrix: Values, links: str, even_shares: float = EVEN_SHARES) -> tu
     return found & ~undefined[..., None], undefined
 
 
-def alignment_rows(examples: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+def alignment_rows(examples: pd.DataFrame, scores: pd.DataFrame, floors: Collection[str] = ()) -> pd.DataFrame:
     """The counts of each sentence pair, explainer or reference, layer, head, reading of rows and choice of links.
 
-    Columns sentence, `CHOICE` and `COUNTED`; empty where no pair has gold links and is explained as a whole.
+    Columns sentence, `CHOICE` and `COUNTED`; empty where no pair has gold links and is explained as a whole. The
+    explainers in `floors` have that kind.
     """
     columns = ["sentence", *CHOICE, *COUNTED]
-    cells, pairs = _cells(scores)
-    if cells.empty:
+    pairs = sentence_pairs(examples)
+    if scores.empty or not pairs:
         return pd.DataFrame(columns=columns)
+    cells, by_example = _cells(scores)
+    cells.loc[(cells["kind"] == "explainer") & cells["explainer"].isin(list(floors)), "kind"] = "floor"
     tables = []
-    for pair, held in _scored(sentence_pairs(examples), pairs, len(cells)):
+    for pair, held in _scored(pairs, by_example, len(cells)):
         sure, allowed = (pair.linked(links) for links in (pair.gold.sure, pair.gold.allowed))
         for row in ROWS:
             matrix = pair.matrix(held, row)
@@ -147,7 +150,7 @@ def alignment_rows(examples: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame
                     "undefined": undefined.sum(axis=1),
                 }
                 tables.append(cells.assign(sentence=pair.name, row=row, links=links, **counted))
-    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+    return pd.concat(tables, ignore_index=True)[columns]
 
 
 def alignment_board(rows: pd.DataFrame) -> pd.DataFrame:
@@ -175,10 +178,10 @@ def pair_matrices(
     examples: pd.DataFrame, scores: pd.DataFrame, row: str, most: int
 ) -> list[tuple[SentencePair, Values]]:
     """The first sentence pairs, at most so many, each with `[target word, source word]` of one cell's scores."""
-    cells, pairs = _cells(scores)
+    cells, by_example = _cells(scores)
     if len(cells) != 1:
         raise ValueError(f"expected the scores of one method, layer and head, got {len(cells)}: choose one")
-    return [(pair, pair.matrix(held, row)[0]) for pair, held in _scored(sentence_pairs(examples)[:most], pairs, 1)]
+    return [(pair, pair.matrix(held, row)[0]) for pair, held in _scored(sentence_pairs(examples)[:most], by_example, 1)]
 
 
 def _cells(scores: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[tuple[int, Any]]]]:
