@@ -66,6 +66,11 @@ class Model:
         return bool(getattr(self.module, "causal", False))
 
     @property
+    def two_sided(self) -> bool:
+        """Whether it is an encoder-decoder, with source and prefix on one axis, as the module declares in `steps`."""
+        return getattr(self.module, "steps", None) is not None
+
+    @property
     def blank_ids(self) -> Mapping[str, int | None]:
         """The ids that can replace a removed token, None where the vocabulary has none."""
         tokens = self.tokens

@@ -45,6 +45,11 @@ class Step:
     ends: bool = True
 
     @property
+    def closes(self) -> bool:
+        """Whether scores are read after it: at the end of a layer of them."""
+        return self.ends and self.layer is not None
+
+    @property
     def crosses(self) -> bool:
         """Whether it reads the other side."""
         return self.queries != self.keys

@@ -15,6 +15,7 @@ from harness import check
 from harness.tracing.layer import Layer, Linear, Norm
 from harness.tracing.model_parts import Step, layer_parts, logit_steps
 from harness.tracing.run import Trace
+from harness.tracing.steps import check_one_sided
 
 PLACES = ("classifier", "layer")
 VALUE_BIASES = ("split", "key")
@@ -51,7 +52,8 @@ class DecompX:
         check.choice("value_bias", self.value_bias, VALUE_BIASES)
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError for a model whose parts cannot be found."""
+        """Raise ValueError for an encoder-decoder, or a model whose parts cannot be found."""
+        check_one_sided(model)
         layer_parts(model)
         if self.at == "classifier":
             logit_steps(model)

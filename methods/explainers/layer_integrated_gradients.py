@@ -16,6 +16,7 @@ from harness.tracing.architectures import architecture_of
 from harness.tracing.model_parts import model_layers
 from harness.tracing.notices import Inexact
 from harness.tracing.run import Trace
+from harness.tracing.steps import check_one_sided
 from methods.blanks import BASELINES, baseline_embedding
 from methods.completeness import GAP, completeness_gap, difference
 from methods.reduction import check_reduce, reduced
@@ -51,7 +52,8 @@ class LayerIntegratedGradients:
         check_reduce(self.reduce)
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError for a model whose layers cannot be found."""
+        """Raise ValueError for an encoder-decoder, or a model whose layers cannot be found."""
+        check_one_sided(model)
         model_layers(model)
 
     @property
