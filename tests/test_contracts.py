@@ -178,7 +178,7 @@ def test_the_repr_names_every_parameter(group: str, name: str):
         method.a_new_attribute = 1  # frozen
 
 
-@IN_FILES
+@pytest.mark.parametrize(("group", "name"), list(FILES), ids=[f"{group}-{name}" for group, name in FILES])
 def test_a_file_has_its_stem_as_its_only_key(group: str, name: str):
     text = OmegaConf.load(FILES[group, name])
     assert list(text) == [name]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from harness.tracing.batch import TwoSided
 from harness.tracing.run import Trace
-from harness.tracing.steps import two_sided
+from harness.tracing.steps import check_two_sided
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Diagonal:
     floor: ClassVar[bool] = True
 
     def check_model(self, model: nn.Module) -> None:
-        if not two_sided(model):
-            raise ValueError("it needs an encoder-decoder, with a source and a target")
+        """Raise ValueError for a model of one text."""
+        check_two_sided(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, 1, token]
-        self.check_model(trace.model)
+        check_two_sided(trace.model)
         scores = torch.zeros(trace.batch.input_ids.shape, dtype=torch.float64)  # [batch, token]
         for row, example in enumerate(trace.batch.examples):
             assert example.sides is not None

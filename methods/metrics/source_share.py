@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.tracing.run import Trace
-from harness.tracing.steps import Side, two_sided
+from harness.tracing.steps import Side, check_two_sided
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class SourceShare:
     higher_is_better: ClassVar[bool] = True
 
     def check_model(self, model: nn.Module) -> None:
-        if not two_sided(model):
-            raise ValueError("it needs an encoder-decoder, with a source and a target")
+        """Raise ValueError for a model of one text."""
+        check_two_sided(model)
 
     def __call__(self, trace: Trace, scores: Tensor) -> Tensor:  # [batch, layer]
-        self.check_model(trace.model)
+        check_two_sided(trace.model)
         side = trace.batch.side[:, None]  # [batch, 1, token]
         sizes = scores.double().to(side.device).abs().masked_fill(side == Side.PADDING, 0.0)
         total = sizes.sum(dim=-1)
