@@ -86,10 +86,14 @@ class RunTables:
         return referent_agreement(referent_rows(self.examples, self.scores))
 
     @cached_property
+    def floors(self) -> list[str]:
+        """The explainers that are floors."""
+        return self.measured.loc[self.measured["kind"] == "floor", "explainer"].unique().tolist()
+
+    @cached_property
     def alignments(self) -> pd.DataFrame:
         """Alignment error rates; empty where no sentence pair has gold links and is explained as a whole."""
-        floors = self.measured.loc[self.measured["kind"] == "floor", "explainer"].unique()
-        return alignment_board(alignment_rows(self.examples, self.scores, floors))
+        return alignment_board(alignment_rows(self.examples, self.scores, self.floors))
 
     @cached_property
     def pair_rows(self) -> pd.DataFrame:

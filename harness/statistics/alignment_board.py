@@ -6,6 +6,7 @@ Which row is a piece's is read in two ways (Kobayashi et al. 2020, section 5): t
 the row at whose position it is the input, one later (`input`). https://aclanthology.org/2020.emnlp-main.574
 """
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -24,6 +25,7 @@ CELL = ["kind", "explainer", "layer", "head"]
 CHOICE = [*CELL, "row", "links"]
 BOARD = [*CHOICE, "aer", "low", "high", "precision", "recall", "sentences", "undefined"]
 COUNTED = [*Counts._fields, "words", "undefined"]
+MARKS = re.compile("[▁Ġ]|##|@@|</w>")  # of SentencePiece, byte-level BPE, WordPiece, subword-nmt and BPE
 Mask: TypeAlias = NDArray[np.bool_]
 
 
@@ -38,6 +40,7 @@ class SentencePair:
         reads: the target word whose piece each of them reads last; -1 for none.
         words: of each of the source's tokens; -1 for none.
         gold: its links.
+        texts: word and text of each token of the source, and of each of the target but the last.
     """
 
     name: str
@@ -46,6 +49,7 @@ class SentencePair:
     reads: NDArray[np.int64]
     words: NDArray[np.int64]
     gold: Gold
+    texts: tuple[Sequence[tuple[int, str]], Sequence[tuple[int, str]]]
 
     @property
     def source(self) -> NDArray[np.int64]:
@@ -56,6 +60,12 @@ class SentencePair:
     def target(self) -> NDArray[np.int64]:
         """The numbers of the target words that have tokens."""
         return np.unique(self.predicts[self.predicts >= 0])
+
+    @property
+    def names(self) -> tuple[list[str], list[str]]:
+        """The words of the source and of the target, put together from their tokens' texts."""
+        source, target = self.texts
+        return _joined(self.source, source), _joined(self.target, target)
 
     def linked(self, links: frozenset[tuple[int, int]]) -> Mask:
         """Whether words are linked, `[target word, source word]`."""
@@ -88,6 +98,7 @@ def _sentence_pair(name: str, group: pd.DataFrame) -> SentencePair | None:
     first = next((place for place, word in enumerate(target) if word >= 0), len(target))
     if not explained.issuperset(range(first, len(target))) or len(explained) < len(ordered):
         return None
+    texts = list(zip(last["words"], last["tokens"], strict=True))
     links = [((one["source"], one["target"]), one["sure"]) for one in last["links"]]
     return SentencePair(
         name,
@@ -96,7 +107,13 @@ def _sentence_pair(name: str, group: pd.DataFrame) -> SentencePair | None:
         reads=np.array([target[prefix - 1] for prefix in ordered["prefix"]]),
         words=np.array(last["words"][:source]),
         gold=Gold(frozenset(pair for pair, sure in links if sure), frozenset(pair for pair, sure in links if not sure)),
+        texts=(texts[:source], texts[source:]),
     )
+
+
+def _joined(words: NDArray[np.int64], texts: Sequence[tuple[int, str]]) -> list[str]:
+    """Each word's text from its pieces, without the marks of where words begin, end or go on."""
+    return [MARKS.sub("", "".join(text for one, text in texts if one == word)) or "…" for word in words]
 
 
 def proposed(matrix: Values, links: str, even_shares: float = EVEN_SHARES) -> tuple[Mask, Mask]:

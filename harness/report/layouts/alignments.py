@@ -42,15 +42,14 @@ def alignment_grid(task: str, title: str, boards: Mapping[str, pd.DataFrame]) ->
     several = len(boards) > 1
     lines = GridLines()
     for model, board in boards.items():
-        best = board.loc[board["kind"] == "explainer", "aer"].min()
+        best, floor = (board.loc[board["kind"] == kind, "aer"].min() for kind in ("explainer", "floor"))
         for kind in LINE_KINDS:
             lines.rule()
             for explainer, head, both in by_explainer(board[board["kind"] == kind]):
                 for row in ROWS:
                     cells = both[both["row"] == row]
                     by_layer = frames_by_layer(cells)
-                    floors = board.loc[(board["kind"] == "floor") & (board["row"] == row), "aer"]
-                    values = [_cell(by_layer.get(layer), floors.min()) for layer in layers]
+                    values = [_cell(by_layer.get(layer), floor) for layer in layers]
                     names = [*([Text(model)] if several else []), Text(line_name(explainer, head, kind)), Text(row)]
                     counts = [Count(int(cells[name].min()), int(cells[name].max())) for name in COUNTED]
                     bold = [
