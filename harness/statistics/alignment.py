@@ -30,7 +30,7 @@ class Gold:
         return self.sure | self.possible
 
 
-class Counts(NamedTuple):
+class LinkCounts(NamedTuple):
     """Links of a sentence: proposed ones, sure ones, and proposed ones that are sure, or sure or possible."""
 
     proposed: int
@@ -58,14 +58,14 @@ class ErrorRate:
     recall: float
 
 
-def counts(proposed: Collection[Link], gold: Gold) -> Counts:
+def counts(proposed: Collection[Link], gold: Gold) -> LinkCounts:
     """Of one sentence; a link that is proposed twice counts once."""
     links = frozenset(proposed)
-    return Counts(len(links), len(gold.sure), len(links & gold.sure), len(links & gold.allowed))
+    return LinkCounts(len(links), len(gold.sure), len(links & gold.sure), len(links & gold.allowed))
 
 
 def error_rates(counted: NDArray) -> list[ErrorRate]:
-    """`[sentence, cell, count]`, the last in the order of `Counts`, to one rate for each cell: ratios of sums.
+    """`[sentence, cell, count]`, the last in the order of `LinkCounts`, to one rate for each cell: ratios of sums.
 
     All cells see the same draws of sentences.
     """

@@ -6,7 +6,6 @@ Which row is a piece's is read in two ways (Kobayashi et al. 2020, section 5): t
 the row at whose position it is the input, one later (`input`). https://aclanthology.org/2020.emnlp-main.574
 """
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.statistics.alignment import Counts, Gold, error_rates
+from harness.statistics.alignment import Gold, LinkCounts, error_rates
 from harness.statistics.tests import Values
 
 ROWS = ("output", "input")
@@ -24,8 +23,8 @@ EVEN_SHARES = 1.0  # of a row's positive scores, in shares of an even distributi
 CELL = ["kind", "explainer", "layer", "head"]
 CHOICE = [*CELL, "row", "links"]
 BOARD = [*CHOICE, "aer", "low", "high", "precision", "recall", "sentences", "undefined"]
-COUNTED = [*Counts._fields, "words", "undefined"]
-MARKS = re.compile("[▁Ġ]|##|@@|</w>")  # of SentencePiece, byte-level BPE, WordPiece, subword-nmt and BPE
+COUNTED = [*LinkCounts._fields, "words", "undefined"]
+MARKS = ("▁", "Ġ", "##", "@@", "</w>")  # of SentencePiece, byte-level BPE, WordPiece, subword-nmt and BPE
 Mask: TypeAlias = NDArray[np.bool_]
 
 
@@ -113,7 +112,13 @@ def _sentence_pair(name: str, group: pd.DataFrame) -> SentencePair | None:
 
 def _joined(words: NDArray[np.int64], texts: Sequence[tuple[int, str]]) -> list[str]:
     """Each word's text from its pieces, without the marks of where words begin, end or go on."""
-    return [MARKS.sub("", "".join(text for one, text in texts if one == word)) or "…" for word in words]
+    names = []
+    for word in words:
+        name = "".join(text for one, text in texts if one == word)
+        for mark in MARKS:
+            name = name.replace(mark, "")
+        names.append(name or "…")
+    return names
 
 
 def proposed(matrix: Values, links: str, even_shares: float = EVEN_SHARES) -> tuple[Mask, Mask]:
@@ -186,7 +191,7 @@ def alignment_board(rows: pd.DataFrame) -> pd.DataFrame:
     counted[sentence, cell] = whole[COUNTED].to_numpy(dtype=float)
     sentences = np.bincount(cell, minlength=len(cells))
     words, undefined = counted[..., -2].sum(axis=0), counted[..., -1].sum(axis=0)
-    rates = pd.DataFrame(error_rates(counted[..., : len(Counts._fields)]))
+    rates = pd.DataFrame(error_rates(counted[..., : len(LinkCounts._fields)]))
     rates[words == undefined] = np.nan
     return cells.join(rates).assign(sentences=sentences, undefined=undefined.astype(int))[BOARD]
 
@@ -201,17 +206,17 @@ def pair_matrices(
     return [(pair, pair.matrix(held, row)[0]) for pair, held in _scored(sentence_pairs(examples)[:most], by_example, 1)]
 
 
-def _cells(scores: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[tuple[int, Any]]]]:
+def _cells(scores: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[tuple[int, Values]]]]:
     """The kinds of scores, a line each, and each example's scores by the number of that line."""
     cell, cells = _numbered(scores.rename(columns={"method": "explainer"}), CELL)
-    by_example: dict[str, list[tuple[int, Any]]] = {}
+    by_example: dict[str, list[tuple[int, Values]]] = {}
     for number, example, values in zip(cell, scores["example"], scores["scores"], strict=True):
         by_example.setdefault(example, []).append((int(number), values))
     return cells, by_example
 
 
 def _scored(
-    pairs: Sequence[SentencePair], by_example: dict[str, list[tuple[int, Any]]], cells: int
+    pairs: Sequence[SentencePair], by_example: dict[str, list[tuple[int, Values]]], cells: int
 ) -> Iterator[tuple[SentencePair, Values]]:
     """Each sentence pair with its scores, `[example, cell, source token]`; NaN where a method gave none."""
     for pair in pairs:

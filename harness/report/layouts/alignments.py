@@ -17,7 +17,6 @@ from harness.report.grid import (
     name_columns,
 )
 from harness.report.layouts.board_cells import by_explainer
-from harness.statistics.alignment_board import ROWS
 
 COUNTED = ("sentences", "undefined")
 NOTES = (
@@ -46,11 +45,14 @@ def alignment_grid(task: str, title: str, boards: Mapping[str, pd.DataFrame]) ->
         for kind in LINE_KINDS:
             lines.rule()
             for explainer, head, both in by_explainer(board[board["kind"] == kind]):
-                for row in ROWS:
-                    cells = both[both["row"] == row]
+                for row, cells in both.groupby("row", sort=False):
                     by_layer = frames_by_layer(cells)
                     values = [_cell(by_layer.get(layer), floor) for layer in layers]
-                    names = [*([Text(model)] if several else []), Text(line_name(explainer, head, kind)), Text(row)]
+                    names = [
+                        *([Text(model)] if several else []),
+                        Text(line_name(explainer, head, kind)),
+                        Text(str(row)),
+                    ]
                     counts = [Count(int(cells[name].min()), int(cells[name].max())) for name in COUNTED]
                     bold = [
                         len(names) + column

@@ -61,6 +61,14 @@ def test_pieces_are_summed_across_the_source_and_averaged_down_the_target():
     assert matrix.tolist() == pytest.approx(np.array([[0.6, 0.4], [(0.7 + 0.1) / 2, (0.5 + 0.5) / 2]]))
 
 
+def test_words_are_named_by_their_pieces_without_marks():
+    described = examples()
+    source, target = ["▁Haus", "▁auf", "##bau", "</s>"], ["<pad>", "▁ho", "use", "Ġbuild@@"]
+    described["tokens"] = [[*source, *target[:prefix]] for prefix in (1, 2, 3, 4)]
+    (pair,) = sentence_pairs(described)
+    assert pair.names == (["Haus", "aufbau"], ["ho", "usebuild"])
+
+
 def test_the_error_rate_of_a_sentence_by_hand():
     rows = alignment_rows(examples(), scores(SCORES))
     board = alignment_board(rows)
