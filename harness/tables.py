@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-FORMAT = 6  # of a run folder; increased when a column or a key is added or removed
+FORMAT = 7  # of a run folder; increased when a column or a key is added or removed
 CHANCE = "chance"  # the line that metrics of planted truth have for scores that are all equal
 NO_GOLD = -1  # in place of the right class where the data do not give it
 ACCURACY_BY = "accuracy_by_"  # begins the name of a model's fact, its accuracy by groups: accuracy_by_attractors
@@ -91,6 +91,12 @@ EXAMPLES = Schema(
         "referents": "list",
         "points_to": "list",
         "tags": "list",
+        # Of an encoder-decoder's example, as in `tracing.batch.TwoSided`; elsewhere 0, -1, or nothing
+        "source": "whole",
+        "target_length": "whole",
+        "words": "list",
+        "next_word": "whole",
+        "links": "list?",  # of the sentence: {source, target, sure}; missing where they are not known
     },
 )
 SCORES = Schema(

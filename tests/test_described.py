@@ -21,7 +21,14 @@ def test_the_page_of_methods_is_up_to_date():
     assert (ROOT / "docs" / "methods.md").read_text() == methods_page.page(), "run make docs"
 
 
-FLOORS = ("random", "position", "recency", "shuffled_attention", "shuffled_rollout")  # nobody published them
+FLOORS = (
+    "random",
+    "position",
+    "recency",
+    "diagonal",
+    "shuffled_attention",
+    "shuffled_rollout",
+)  # nobody published them
 
 
 @pytest.mark.parametrize("one", EVERY, ids=lambda one: f"{one.group}-{one.name}")
@@ -40,6 +47,7 @@ def test_tasks_models_and_presets_say_what_they_are(group: str):
 
 FREE = {"no pass": (0, 0), "layer arithmetic": (0, 0), "few passes": (4, 4)}
 CHEAP = [one for one in EVERY if one.group in ("explainers", "references") and one.cost in FREE]
+CHEAP = [one for one in CHEAP if one.models != "encoder-decoders"]
 
 
 @pytest.mark.filterwarnings("ignore:layer gradient")

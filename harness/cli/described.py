@@ -135,6 +135,8 @@ def _models(definition: ast.ClassDef) -> str:
         for call in ast.walk(node)
         if isinstance(call, ast.Call)
     }
+    if "check_two_sided" in called:
+        return "encoder-decoders"
     if called & {*READS_LAYERS}:
         return f"{', '.join(_families())}, and modules that declare their architecture"
     return "any model with attention weights"

@@ -18,7 +18,7 @@ from harness.statistics.correlation import (
     top_overlap_by_layer,
 )
 from harness.tables import EXAMPLES, NO_GOLD, SCORES, STATISTICS
-from harness.tracing.batch import Batch, Example, Role
+from harness.tracing.batch import Batch, Example, Role, TwoSided
 from harness.tracing.run import Trace
 
 SAME = 1e-5  # relative; scores that are nearer than this to the reference's, up to a factor, are the reference's own
@@ -203,6 +203,20 @@ def _describe(columns: dict[str, list], example: Example, model: Model, ranked: 
     columns["referents"].append(list(example.referents))
     columns["points_to"].append([{"class": key, "name": value} for key, value in example.points_to.items()])
     columns["tags"].append([{"name": key, "value": str(value)} for key, value in example.tags.items()])
+    sides = example.sides
+    columns["source"].append(0 if sides is None else sides.source)
+    columns["target_length"].append(0 if sides is None else sides.target)
+    columns["words"].append([] if sides is None else list(sides.words))
+    columns["next_word"].append(-1 if sides is None else sides.next_word)
+    columns["links"].append(None if sides is None else _links(sides))
+
+
+def _links(sides: TwoSided) -> list[dict[str, int | bool]] | None:
+    """The sentence's gold alignment; None where it is not known."""
+    if sides.sure is None:
+        return None
+    pairs = [(pair, sure) for sure in (True, False) for pair in (sides.sure if sure else sides.possible)]
+    return [{"source": source, "target": target, "sure": sure} for (source, target), sure in pairs]
 
 
 def score_table(trace: Trace, scored: Mapping[tuple[str, str], Scored]) -> pd.DataFrame:

@@ -8,10 +8,12 @@ from functools import cached_property
 import pandas as pd
 
 from harness.report.grid import Grid
+from harness.report.layouts.alignments import alignment_grid
 from harness.report.layouts.pooled import lost_grid, pooled_grids
 from harness.report.layouts.referents import referent_grid
 from harness.report.notes import NotedRun, run_notes, shared_notes
 from harness.results.pooled import Lost, Pool, PooledRun
+from harness.statistics.alignment_board import alignment_board, alignment_rows
 from harness.statistics.leaderboard import leaderboard
 from harness.statistics.position_agreement import Lines, position_agreement
 from harness.statistics.referent_agreement import referent_agreement, referent_rows
@@ -59,6 +61,17 @@ class PoolTables:
         with_results = [] if self.board is None else self.board["task"].unique().tolist()
         return list(dict.fromkeys([*with_results, *(one.task for one in self.lost)]))
 
+    @cached_property
+    def alignments(self) -> pd.DataFrame:
+        """Alignment error rates with the columns task, model and seed in front; empty where there are none."""
+        tables = []
+        for pool in self.pools:
+            seeds = " ".join(map(str, dict.fromkeys(run.manifest.seed for run in pool.runs)))
+            tables.append(_alignments(pool.runs))
+            for number, value in enumerate((pool.task, pool.model, seeds)):
+                tables[-1].insert(number, ("task", "model", "seed")[number], value)
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
     def grids(self, task: str) -> list[Grid]:
         """The grids of one task."""
         lost = [one for one in self.lost if one.task == task]
@@ -67,11 +80,16 @@ class PoolTables:
             return [lost_grid(task, lost)]
         seconds = {pool.model: pool.seconds for pool in pools}
         referents = referent_grid(task, task, {pool.model: _referents(pool.runs) for pool in pools})
+        rates = self.alignments
+        aligned = alignment_grid(
+            task, task, {pool.model: rates[(rates["task"] == task) & (rates["model"] == pool.model)] for pool in pools}
+        )
         board = self.board[self.board["task"] == task]
         positions = {
             pool.model: _positions(pool.runs) for pool in pools if any(run.manifest.causal for run in pool.runs)
         }
-        return [*pooled_grids(board, seconds, lost, positions), *([] if referents is None else [referents])]
+        further = [grid for grid in (aligned, referents) if grid is not None]
+        return [*pooled_grids(board, seconds, lost, positions), *further]
 
     def notes(self, task: str) -> list[str]:
         """The notes under the grids of one task."""
@@ -114,6 +132,30 @@ def _positions(runs: Sequence[PooledRun]) -> Lines:
     examples = pd.concat([one for one, _ in tables]).drop_duplicates("example")
     scores = pd.concat([one for _, one in tables]).drop_duplicates(["example", "kind", "method", "layer", "head"])
     return position_agreement(examples, scores)
+
+
+def _alignments(runs: Sequence[PooledRun]) -> pd.DataFrame:
+    """Alignment error rates over the runs of one pool: shards together, a sentence pair's counts added over seeds."""
+    tables = []
+    runs = [run for run in runs if (run.examples["source"] > 0).any()]  # the others' scores need not be read
+    for seed in dict.fromkeys(run.manifest.seed for run in runs):
+        own = [run for run in runs if run.manifest.seed == seed]
+        examples = pd.concat([run.examples for run in own]).drop_duplicates("example")
+        scores = pd.concat([_labelled_scores(run) for run in own])
+        scores = scores.drop_duplicates(["example", "kind", "method", "layer", "head"])
+        floors = {name for run in own for name in run.measured.loc[run.measured["kind"] == "floor", "explainer"]}
+        tables.append(alignment_rows(examples, scores, floors))
+    return alignment_board(pd.concat(tables, ignore_index=True) if tables else pd.DataFrame())
+
+
+def _labelled_scores(run: PooledRun) -> pd.DataFrame:
+    """A run's scores, methods by their labels."""
+    scores, labels = (
+        run.folder.table("scores"),
+        {"explainer": run.labels.explainers, "reference": run.labels.references},
+    )
+    pairs = zip(scores["kind"], scores["method"], strict=True)
+    return scores.assign(method=[labels[kind][name] for kind, name in pairs])
 
 
 def _missing_shards(runs: Sequence[PooledRun]) -> list[str]:

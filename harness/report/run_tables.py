@@ -7,6 +7,7 @@ from functools import cached_property
 import pandas as pd
 
 from harness.report.grid import Grid
+from harness.report.layouts.alignments import alignment_grid
 from harness.report.layouts.costs import cost_grid
 from harness.report.layouts.full_leaderboard import full_leaderboard_grids
 from harness.report.layouts.leaderboard import leaderboard_grids
@@ -17,6 +18,7 @@ from harness.report.layouts.references import reference_grids
 from harness.report.layouts.referents import referent_grid
 from harness.report.notes import NotedRun, run_notes
 from harness.results.run_folder import RunFolder
+from harness.statistics.alignment_board import alignment_board, alignment_rows
 from harness.statistics.diagnosticity import diagnosticity
 from harness.statistics.leaderboard import leaderboard
 from harness.statistics.pair_board import pair_board, pair_lengths
@@ -84,6 +86,16 @@ class RunTables:
         return referent_agreement(referent_rows(self.examples, self.scores))
 
     @cached_property
+    def floors(self) -> list[str]:
+        """The explainers that are floors."""
+        return self.measured.loc[self.measured["kind"] == "floor", "explainer"].unique().tolist()
+
+    @cached_property
+    def alignments(self) -> pd.DataFrame:
+        """Alignment error rates; empty where no sentence pair has gold links and is explained as a whole."""
+        return alignment_board(alignment_rows(self.examples, self.scores, self.floors))
+
+    @cached_property
     def pair_rows(self) -> pd.DataFrame:
         """The correlations of the explainers that the run compares in pairs."""
         return pair_rows(self.examples, self.scores, self.manifest.config.get("pairs") or [])
@@ -116,9 +128,11 @@ class RunTables:
         manifest, board, ranked = self.manifest, self.board[self.board["higher"].isna()], self.ranking
         title = f"{manifest.task}, {manifest.model_name}, seed {manifest.seed}"
         referents = referent_grid(manifest.task, title, {manifest.model_name: self.referents})
+        alignments = alignment_grid(manifest.task, title, {manifest.model_name: self.alignments})
         costs = cost_grid(manifest, self.costs, self.examples["example"].nunique())
         return [
             *leaderboard_grids(board, self._seconds, self.positions),
+            *([] if alignments is None else [alignments]),
             *ranking_grids(ranked[ranked["higher"].isna()]),
             *reference_grids(board),
             *metric_grids(ranked[ranked["higher"].notna()], self.diagnosticity),

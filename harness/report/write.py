@@ -20,7 +20,8 @@ from harness.results.pooled import found, pooled
 from harness.results.shell import pasted
 
 FILES = (
-    *("leaderboard.md", "leaderboard.tex", "leaderboard.csv", "ranking.csv", "pairs.csv", "pairs_by_length.csv"),
+    *("leaderboard.md", "leaderboard.tex", "leaderboard.csv", "alignment.csv"),
+    *("ranking.csv", "pairs.csv", "pairs_by_length.csv"),
     *("rows.parquet", "metrics.parquet", "scores.parquet", "maps.parquet", "examples.parquet", "manifest.json"),
 )  # in the order in which they are reported
 
@@ -55,7 +56,9 @@ def write_runs(
 
 
 def write_files(runs: Sequence[RunTables], out: Path, pictured: int | None, relative: bool = False) -> dict[Path, int]:
-    """Write leaderboard.md, .tex and .csv, ranking.csv, tables of pairs, and figures; the number of figures by folder.
+    """Write leaderboard.md, .tex and .csv, ranking.csv, tables of alignments and pairs, and figures.
+
+    Returns the number of figures by folder.
 
     Arguments as in `write_runs`.
     """
@@ -66,6 +69,7 @@ def write_files(runs: Sequence[RunTables], out: Path, pictured: int | None, rela
     write_tables(tables, out, "leaderboard")
     _write_csv(pd.concat([run.board for run in runs], ignore_index=True), out / "leaderboard.csv")
     _write_csv(pd.concat([run.ranking for run in runs]), out / "ranking.csv")
+    _write_alignments(runs, out)
     _write_pairs(runs, out)
     if pictured is None:
         return {}
@@ -83,6 +87,8 @@ def write_sweep(folders: Sequence[Path], out: Path, console: Console | None = No
         by_task.append(([NotedGrid(grid, notes) for grid in grids], notes))
     write_tables([table for tables, _ in by_task for table in tables], out, "leaderboard")
     _write_csv(sweep.stored_board, out / "leaderboard.csv")
+    if len(sweep.alignments):
+        _write_csv(sweep.alignments, out / "alignment.csv")
     for tables, notes in by_task:
         print_grids([NotedGrid(table.grid) for table in tables], console)
         print_notes(console, notes)
@@ -106,6 +112,13 @@ def print_grids(tables: Sequence[NotedGrid], console: Console | None = None) -> 
 
 def _write_csv(table: pd.DataFrame, path: Path) -> None:
     write_atomically(path, csv(table))
+
+
+def _write_alignments(runs: Sequence[RunTables], out: Path) -> None:
+    """Write alignment.csv, where a run has sentence pairs with gold links."""
+    aligned = [_with_run(run, run.alignments) for run in runs if len(run.alignments)]
+    if aligned:
+        _write_csv(pd.concat(aligned, ignore_index=True), out / "alignment.csv")
 
 
 def _write_pairs(runs: Sequence[RunTables], out: Path) -> None:

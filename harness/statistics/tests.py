@@ -30,21 +30,29 @@ def mean_interval(
     values = np.asarray(values, dtype=float)
     defined = ~np.isnan(values)
     sums, counts = _by_cluster(np.where(defined, values, 0.0), clusters), _by_cluster(defined.astype(float), clusters)
-    n = len(sums)
+    return ratio_interval(sums, counts, draws, level, seed)
+
+
+def ratio_interval(above: Values, below: Values, draws: int = DRAWS, level: float = LEVEL, seed: int = 0) -> Values:
+    """Percentile bootstrap interval of each column's ratio of sums over clusters, `[cluster, cell] -> [cell, 2]`.
+
+    As `mean_interval`; a cell whose denominator is above zero in fewer than two clusters has no interval: NaN.
+    """
+    n = len(below)
     if n == 0:
-        return np.full((values.shape[1], 2), np.nan)
+        return np.full((below.shape[1], 2), np.nan)
     generator = np.random.default_rng(seed)
-    means = []
+    ratios = []
     step = max(1, CHUNK // max(n, 1))
     for start in range(0, draws, step):
         count = min(step, draws - start)
         weights = generator.multinomial(n, np.full(n, 1 / n), size=count).astype(float)  # [draw, cluster]
         with np.errstate(invalid="ignore"):  # a draw may hold none of a cell's defined values
-            means.append((weights @ sums) / (weights @ counts))
+            ratios.append((weights @ above) / (weights @ below))
     tail = (1 - level) / 2
-    drawn = np.concatenate(means) if means else np.empty((0, values.shape[1]))
-    enough = (counts > 0).sum(axis=0) > 1
-    ends = np.full((values.shape[1], 2), np.nan)
+    drawn = np.concatenate(ratios) if ratios else np.empty((0, below.shape[1]))
+    enough = (below > 0).sum(axis=0) > 1
+    ends = np.full((below.shape[1], 2), np.nan)
     if enough.any():
         quantile = np.nanquantile if np.isnan(drawn[:, enough]).any() else np.quantile
         ends[enough] = quantile(drawn[:, enough], [tail, 1 - tail], axis=0).T

@@ -81,6 +81,12 @@ def check_one_sided(model: nn.Module) -> None:
         raise ValueError("it has no form for encoder-decoders")
 
 
+def check_two_sided(model: nn.Module) -> None:
+    """Raise ValueError for a model of one text."""
+    if not two_sided(model):
+        raise ValueError("it needs an encoder-decoder, with a source and a target")
+
+
 @dataclass(frozen=True)
 class Sides:
     """Source and prefix of a batch, apart and on the one axis.

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from transformers import AutoModelForMaskedLM, DebertaConfig, DebertaForMaskedLM
 from transformers.pytorch_utils import Conv1D
 
 from harness.contracts import Model
-from harness.tracing.batch import collate
+from harness.tracing.batch import Example, Role, TwoSided, collate
 from harness.tracing.run import Trace
+from harness.tracing.steps import encoder_decoder_steps
 from methods.explainers.attention import Attention
+from methods.explainers.diagonal import Diagonal
 from methods.explainers.flow import Flow
 from methods.explainers.layer_gradient_x_activation import LayerGradientXActivation
 from methods.explainers.position import Position
@@ -65,7 +68,7 @@ def test_the_floors_declare_that_they_are_floors():
     floors = {name for group, name in FILES if group == "explainers" and getattr(build(group, name), "floor", False)}
     shuffled = {"shuffled_attention", "shuffled_rollout"}
     randomised = {"randomised_attention", "randomised_rollout", "randomised_flow", "randomised_saliency"}
-    assert floors >= {"random", "position"} | shuffled | randomised
+    assert floors >= {"random", "position", "diagonal"} | shuffled | randomised
     for method in (Random(), Position(), ShuffledAttention(), RandomisedWeights()):
         assert method.floor is True
 
@@ -74,6 +77,61 @@ def test_the_values_that_random_draws_have_not_changed():
     scores = Random(seed=0)(Trace(bag(), batch_of(sentence([5, 6, 7]))))
     drawn = int.from_bytes(hashlib.sha256(b"0:a").digest()[:16])
     assert scores[0, 0].tolist() == np.random.default_rng(drawn).random(5).tolist()
+
+
+def two_sided(words: list[int], source: int, target: int, next_word: int, id: str = "a") -> Example:
+    """An example for an encoder-decoder; its tokens do not matter."""
+    sides = TwoSided(source, target, words, next_word)
+    return Example(id, [5] * len(words), [Role.CONTENT] * len(words), len(words) - 1, 0, sides=sides)
+
+
+def diagonal(*examples: Example) -> list[list[float]]:
+    """The floor's scores of each example's tokens."""
+    module = nn.Identity()
+    module.steps = encoder_decoder_steps(1, 1)
+    trace = SimpleNamespace(model=module, batch=collate(examples, "all", {"pad": 0}))
+    scores = Diagonal()(trace)
+    assert scores.shape == (len(examples), 1, trace.batch.input_ids.shape[1])
+    return [row[: len(one.input_ids)].tolist() for row, one in zip(scores[:, 0], examples, strict=True)]
+
+
+def test_the_diagonal_by_hand():
+    """A source of three words and an end token; a target of a start token, two words and an end token."""
+    source = [0, 1, 2, -1]  # at 1/8, 3/8, 5/8, 7/8 of the source; the target's tokens are at 1/6, 3/6, 5/6
+    first = two_sided([*source, -1], 4, 4, 0, "first")
+    second = two_sided([*source, -1, 0], 4, 4, 1, "second")
+    end = two_sided([*source, -1, 0, 1], 4, 4, -1, "end")
+    scores = diagonal(first, second, end)
+    expected = [([-1 / 6], 1 / 6), ([-1 / 6, 1 / 6], 1 / 2), ([-1 / 6, 1 / 6, 1 / 2], 5 / 6)]
+    for row, (own, t) in zip(scores, expected, strict=True):
+        places = [1 / 8, 3 / 8, 5 / 8, 7 / 8, *own]
+        assert row == pytest.approx([-abs(place - t) for place in places])
+    # The nearest: the first word; the two in the middle, as near as each other; the end token
+    assert np.argmax(scores[0][:4]) == 0
+    assert scores[1][1] == pytest.approx(scores[1][2])
+    assert np.argmax(scores[2][:4]) == 3
+
+
+@pytest.mark.parametrize("start", [1, 2])
+@pytest.mark.parametrize("before", [0, 1])
+def test_the_diagonal_of_a_copy_is_the_copied_token(start: int, before: int):
+    """However many tokens stand in front of the words on either side."""
+    n = 7
+    for t in range(n + 1):
+        words = [*[-1] * before, *range(n), -1, *[-1] * start, *range(t)]
+        example = two_sided(words, before + n + 1, start + n + 1, t if t < n else -1)
+        (row,) = diagonal(example)
+        assert np.argmax(row[: before + n + 1]) == before + t
+        assert max(row[: before + n + 1]) == pytest.approx(0.0)
+        if t:
+            assert row[-1] == pytest.approx(-1 / (n + 1))  # the last token of the prefix is one before
+
+
+def test_the_diagonal_refuses_a_model_of_one_text():
+    with pytest.raises(ValueError, match="needs an encoder-decoder"):
+        Diagonal().check_model(bag())
+    with pytest.raises(ValueError, match="needs an encoder-decoder"):
+        Diagonal()(Trace(bag(), batch_of(sentence([5, 6, 7]))))
 
 
 def shuffled_by_hand(trace: Trace, seed: int) -> torch.Tensor:

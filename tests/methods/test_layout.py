@@ -69,6 +69,7 @@ FLOORS = {
     "random",
     "position",
     "recency",
+    "diagonal",
     "shuffled_attention",
     "shuffled_rollout",
     "randomised_attention",

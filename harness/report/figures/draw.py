@@ -6,13 +6,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from harness.report.grid import layer_name, line_name
+from harness.statistics.alignment_board import pair_matrices, proposed
 from harness.statistics.explainer_agreement import explainer_agreement, reference_agreement
 from harness.statistics.pairs import PAIR
 from harness.statistics.ranking import tied_groups
+from harness.statistics.source_shares import source_shares
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,6 +58,7 @@ def _no_backend() -> Iterator[None]:
 def _figures(run: RunTables, pictured: int, relative: bool) -> Iterator[tuple[str, Figure | None]]:
     title = lettered(f"{run.manifest.task}, {run.manifest.model_name}")
     yield from _references(run, title, relative)
+    yield from _two_sided(run, title, pictured, relative)
     yield from _pairs(run, title)
     yield from _examples(run, title, pictured)
 
@@ -92,6 +96,32 @@ def _references(run: RunTables, title: str, relative: bool) -> Iterator[tuple[st
         yield "reference_agreement", agreement_matrix(between, title=f"{title}, references")
 
 
+def _two_sided(run: RunTables, title: str, pictured: int, relative: bool) -> Iterator[tuple[str, Figure | None]]:
+    """Of an encoder-decoder: shares of the source, and sentence pairs aligned by what has the lowest error rate."""
+    from harness.report.figures.alignment_matrix import alignment_matrix
+    from harness.report.figures.rho_by_layer import rho_by_layer
+
+    if (run.examples["source"] > 0).any():
+        measure = "source's share of |scores|,\nthe rest is the prefix's (95% interval)"
+        shares = _lettered(source_shares(run.examples, run.scores, run.floors))
+        yield "source_share_by_layer", rho_by_layer(shares, title=title, measure=measure, relative=relative)
+    board = run.alignments
+    rated = board[(board["kind"] == "explainer") & (board["links"] == "argmax") & board["aer"].notna()]
+    if rated.empty or not pictured:
+        return
+    best: Any = next(rated.loc[[rated["aer"].idxmin()]].itertuples())
+    scores = run.scores[(run.scores["kind"] == "explainer") & (run.scores["method"] == best.explainer)]
+    held = scores[(scores["layer"] == best.layer) & (scores["head"] == best.head)]
+    line = f"{line_name(lettered(best.explainer), best.head)}, {layer_name(best.layer)}, row of the {best.row}"
+    for number, (pair, matrix) in enumerate(pair_matrices(run.examples, held, best.row, pictured), start=1):
+        source, target = ([lettered(word) for word in words] for words in pair.names)
+        found, _ = proposed(matrix, "argmax")
+        sure, allowed = pair.linked(pair.gold.sure), pair.linked(pair.gold.allowed)
+        named = f"{title}, {lettered(pair.name)}: {line}"
+        figure = alignment_matrix(source, target, matrix, sure=sure, possible=allowed & ~sure, links=found, title=named)
+        yield f"alignment_matrix_{number}", figure
+
+
 def _pairs(run: RunTables, title: str) -> Iterator[tuple[str, Figure | None]]:
     from harness.report.figures.pair_by_layer import MOST_PAIRS, pair_by_layer
     from harness.report.figures.pair_by_length import pair_by_length
@@ -116,8 +146,8 @@ def _examples(run: RunTables, title: str, pictured: int) -> Iterator[tuple[str, 
     for number, (_, example) in enumerate(run.examples.head(pictured).iterrows(), start=1):
         tokens, position = [lettered(token) for token in example["tokens"]], int(example["position"])
         own = scores[scores["example"] == example["example"]]
-        named = f"{title}, example {number}"
-        yield f"row_by_layer_{number}", row_by_layer(tokens, own, position=position, title=named)
+        named, source = f"{title}, example {number}", int(example["source"])
+        yield f"row_by_layer_{number}", row_by_layer(tokens, own, position=position, title=named, source=source)
         classes = [lettered(name) for name in run.manifest.classes]
         shown = example.copy()
         shown["tokens"] = tokens
@@ -125,7 +155,7 @@ def _examples(run: RunTables, title: str, pictured: int) -> Iterator[tuple[str, 
         yield f"mask_to_referents_{number}", referents
         if maps is not None:
             mapped = maps[maps["example"] == example["example"]]
-            yield f"layer_graph_{number}", layer_graph(tokens, mapped, position=position, title=named)
+            yield f"layer_graph_{number}", layer_graph(tokens, mapped, position=position, title=named, source=source)
 
 
 def _lettered(table: pd.DataFrame) -> pd.DataFrame:

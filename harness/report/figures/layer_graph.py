@@ -32,12 +32,13 @@ _NOTE = (
     "{strongest} strongest edges into each position are drawn, and none below the mean of all edges into it; width and "
     "opacity grow with the score, relative to the panel's largest."
 )
+_SIDES = " The rule separates the source from the target's prefix; only edges into the prefix's positions are drawn."
 _SIGNED = " Negative scores are dashed blue."
 
 
 @styled
 def layer_graph(
-    tokens: Sequence[str], maps: pd.DataFrame, *, position: int | None = None, title: str = ""
+    tokens: Sequence[str], maps: pd.DataFrame, *, position: int | None = None, title: str = "", source: int = 0
 ) -> Figure | None:
     """One panel per explainer: tokens down, layers across, an edge for each score; None without scores by layer.
 
@@ -51,11 +52,13 @@ def layer_graph(
             are left out.
         position: the explained one, or None.
         title: task, model and example.
+        source: how many of the tokens are a source: a rule separates them from the target's prefix, and only edges into
+            the prefix's positions are drawn. The encoder's own layers have no scores, and so no edges.
 
     Raises:
         ValueError: several examples, or scores that are not one for each token.
     """
-    maps = maps[maps["layer"] > 0]
+    maps = maps[(maps["layer"] > 0) & (maps["query"] >= source)]
     if "head" in maps:
         maps = maps[maps["head"] == 0]
     if maps.empty:
@@ -72,7 +75,7 @@ def layer_graph(
     beside = max(widest(texts, bold=True) + 0.25, 0.45)
     columns = int(np.clip((WIDTH - beside) // max(1.25, 0.1 * layers), 1, len(methods)))
     rows = -(-len(methods) // columns)
-    note = _NOTE.format(strongest=_strongest(layers)) + (_SIGNED if signed else "")
+    note = _NOTE.format(strongest=_strongest(layers)) + (_SIGNED if signed else "") + (_SIDES if source else "")
     tall = max(0.135 * len(tokens), 1.0)
     title = sentence(title, "" if position is None else f"explained position: {texts[position]} ({position})")
     figure = canvas(WIDTH, title_height(title, WIDTH) + note_height(note, WIDTH) + rows * (tall + 3.6 * LINE) + 0.1)
@@ -82,6 +85,8 @@ def layer_graph(
         axes.axis("off")
     for index, (axes, method) in enumerate(zip(panels.ravel(), methods, strict=False)):
         _draw(axes, weights[method], position)
+        if source:
+            axes.axhline(source - 0.5, color=INK, linewidth=0.6, gid="source")
         axes.set_title(method)
         axes.set_xticks([0, *layer_ticks(layers, room)])
         axes.set_xlim(-0.25, layers + 0.25)

@@ -28,7 +28,13 @@ _REFERENCE_DASHES = ((0, (7, 1.5)), (0, (2.5, 1)), (0, (7, 1, 1, 1)))
 
 @styled
 def rho_by_layer(
-    board: pd.DataFrame, *, title: str = "", reference: str = "", order: Sequence[str] = (), relative: bool = False
+    board: pd.DataFrame,
+    *,
+    title: str = "",
+    reference: str = "",
+    order: Sequence[str] = (),
+    relative: bool = False,
+    measure: str = "",
 ) -> Figure | None:
     """Mean rank correlation by layer, with the 95% interval of the mean; None without a defined mean.
 
@@ -42,6 +48,7 @@ def rho_by_layer(
         reference: the name of the reference, for the axis.
         order: all explainers of a report, so that one looks the same in each of its figures.
         relative: whether the axis is layer / number of layers, so that models of different depth can be compared.
+        measure: for the axis, where the means are not those of rank correlations.
     """
     board = board[board["head"] == 0]
     if board["mean"].isna().all():  # so is an empty column
@@ -96,7 +103,8 @@ def rho_by_layer(
             axes.set_xticks(range(len(points)), [_named(name, curves[name]) for name in points], rotation=90)
             axes.set_title("no layers", fontsize=SMALL, pad=2)
         if panel.first:
-            axes.set_ylabel(f"mean Spearman's ρ with\n{reference or 'the reference'} (95% interval)")
+            rho = f"mean Spearman's ρ with\n{reference or 'the reference'} (95% interval)"
+            axes.set_ylabel(measure or rho)
         else:
             axes.tick_params(labelleft=False)
         if panel.last:

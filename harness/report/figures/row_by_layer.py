@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from harness.report.figures.drawing import (
     ACCENT,
+    INK,
     WIDTH,
     canvas,
     entitle,
@@ -30,13 +31,14 @@ _NOTE = (
     "Rows are layers (–: an explainer without layers). For display, scores are divided by their row's largest "
     "magnitude: compare the pattern of rows, not their size."
 )
+_SIDES = " The rule separates the source from the target's prefix."
 _HATCHED = " Hatched: undefined."
 _DASHED = " A dash marks a negative score."
 
 
 @styled
 def row_by_layer(
-    tokens: Sequence[str], scores: pd.DataFrame, *, position: int | None = None, title: str = ""
+    tokens: Sequence[str], scores: pd.DataFrame, *, position: int | None = None, title: str = "", source: int = 0
 ) -> Figure | None:
     """One panel per explainer, a cell for the score of each token at each layer; None without a defined score.
 
@@ -48,6 +50,7 @@ def row_by_layer(
         scores: its columns method, layer (0: no layers), head and scores, a list over tokens. Heads are left out.
         position: the explained one, or None.
         title: task, model and example.
+        source: how many of the tokens are a source, which a rule separates from the target's prefix.
 
     Raises:
         ValueError: scores that are not one for each token.
@@ -63,6 +66,7 @@ def row_by_layer(
     cell = float(np.clip((WIDTH - left - 0.1) / len(tokens), _CELL, _WIDEST))
     note = _NOTE + (_DASHED if any(signed.values()) else "")
     note += _HATCHED if any(np.isnan(share).any() for share, _ in shares.values()) else ""
+    note += _SIDES if source else ""
     title = sentence(title, "" if position is None else f"explained position: {texts[position]} ({position})")
     upright = widest(texts, bold=True) > cell - 0.04
     heights = [(_CELL if len(share) <= 12 else 0.095) * len(share) for share, _ in shares.values()]
@@ -77,6 +81,8 @@ def row_by_layer(
         box = (left / width, 1 - (top + height) / tall, across / width, height / tall)
         axes = figure.add_axes(box)
         _draw(axes, share, layered, signed[method])
+        if source:
+            axes.axvline(source, color=INK, linewidth=1.2, gid="source")
         axes.text(-0.26 / across, 0.5, method, ha="right", va="center", transform=axes.transAxes)
         axes.set_xticks([])
         top += height + _SPACE

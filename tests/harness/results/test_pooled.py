@@ -79,9 +79,11 @@ def run(path: Path, examples: str = "abcd", layers: int = 2, **given: Any) -> Ru
         for layer in range(1, layers + 1)
     ]
     described = pd.DataFrame({"example": list(examples), "cluster": list(examples), "position": 0})
-    described = described.assign(gold=1, predicted=1, gradient_sum_over_norm=0.5)
+    described = described.assign(
+        gold=1, predicted=1, gradient_sum_over_norm=0.5, source=0, target_length=0, next_word=-1
+    )
     for name, kind in EXAMPLES.columns.items():
-        if kind == "list":
+        if kind.startswith("list"):
             described[name] = [[] for _ in examples]
     tables = {"rows": pd.DataFrame(rows), "examples": described, "scores": SCORES.empty(), "metrics": METRICS.empty()}
     folder.write_tables({name: schema.check(tables[name]) for name, schema in STORED.items()})
