@@ -32,6 +32,12 @@ UNSERVED = {
 POST_NORM = ("marian", "bart")
 
 
+def source_of(example: Example) -> int:
+    """Tokens of its source."""
+    assert example.sides is not None
+    return example.sides.source
+
+
 def examples() -> list[Example]:
     return [two_sided(*sizes, seed=number) for number, sizes in enumerate(PAIRS)]
 
@@ -46,7 +52,7 @@ def test_logits_equal_the_plain_models(kind: str):
     trace = traced(kind)
     inner = tiny(kind).inner
     for index, one in enumerate(trace.batch.examples):
-        source, target = one.input_ids[: one.sides.source], one.input_ids[one.sides.source :]
+        source, target = one.input_ids[: source_of(one)], one.input_ids[source_of(one) :]
         with torch.no_grad():
             plain = inner(input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([target])).logits
         assert torch.allclose(trace.logits[index], plain[0, -1, list(one.candidates)], atol=1e-5)
@@ -61,7 +67,7 @@ def test_attention_lies_where_the_model_reads_and_its_rows_sum_to_one(kind: str)
     trace = traced(kind)
     inner = tiny(kind).inner
     for index, one in enumerate(trace.batch.examples):
-        size, n = one.sides.source, len(one.input_ids)
+        size, n = source_of(one), len(one.input_ids)
         ids = torch.tensor([one.input_ids])
         own = inner(input_ids=ids[:, :size], decoder_input_ids=ids[:, size:], output_attentions=True)
         expected = []
@@ -163,7 +169,7 @@ def test_every_method_serves_an_encoder_decoder_or_says_why_not(kind: str):
 def test_a_removal_of_one_token_equals_the_plain_model_on_the_changed_text(kind: str, removal: str):
     trace = traced(kind)
     one = trace.batch.examples[1]
-    inner, size, n = tiny(kind).inner, one.sides.source, len(one.input_ids)
+    inner, size, n = tiny(kind).inner, source_of(one), len(one.input_ids)
     for gone in (0, 4, size + 1, size + 3):
         removed = torch.zeros(1, trace.batch.input_ids.shape[1], dtype=torch.bool)
         removed[0, gone] = True

@@ -54,8 +54,10 @@ class GenericRelevance:
 
 def _across(weights: Tensor, relevance: Tensor, identity: Tensor, side: Tensor) -> Tensor:
     """What cross-attention `weights` add, `[batch, query, key]`: the paper's equations 8 to 10."""
-    total = (relevance - identity).sum(dim=-1, keepdim=True)
-    relative = (relevance - identity) / total.where(total > 0, 1.0) + identity
-    source, target = (side == Side.SOURCE).double(), (side == Side.TARGET).double()
-    within = [relative * one[:, :, None] * one[:, None, :] for one in (source, target)]
-    return within[1].transpose(1, 2) @ weights @ within[0]
+    relative: dict[Side, Tensor] = {}
+    for one in (Side.SOURCE, Side.TARGET):
+        there = side == one  # [batch, token]
+        within = (relevance - identity) * (there[:, :, None] & there[:, None, :])
+        total = within.sum(dim=-1, keepdim=True)
+        relative[one] = within / total.where(total > 0, 1.0) + identity
+    return relative[Side.TARGET].transpose(1, 2) @ weights @ relative[Side.SOURCE]

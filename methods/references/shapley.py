@@ -29,8 +29,8 @@ class Shapley:
 
     The players are all of the example's tokens, special ones too, except the explained position, which the output
     needs and which has no score. In an encoder-decoder special tokens are no players: something must be there to be
-    read when all players are removed. A token that has not joined is removed. Whether exact or sampled, the signed scores
-    add up to the output of the whole sentence minus that of the sentence with every player removed.
+    read when all players are removed. A token that has not joined is removed. Whether exact or sampled, the signed
+    scores add up to the output of the whole sentence minus that of the sentence with every player removed.
 
     Args:
         removal: how a token that has not joined is removed, see `methods.removal`.
