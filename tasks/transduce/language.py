@@ -162,7 +162,9 @@ def _sentence(clause: Clause, before: Before) -> tuple[list[_Word], list[_Word],
         place, word = _laid(phrase, before), _Word(preposition, lexicon.PREPOSITIONS[preposition], "preposition")
         place = _Laid([word, *place.source], [*place.target, word])
     adverb = [] if clause.adverb is None else [_Word(clause.adverb, lexicon.ADVERBS[clause.adverb], "adverb")]
-    verb = _Word(clause.verb, (lexicon.INTRANSITIVE if clause.object is None else lexicon.TRANSITIVE)[clause.verb], "verb")
+    verb = _Word(
+        clause.verb, (lexicon.INTRANSITIVE if clause.object is None else lexicon.TRANSITIVE)[clause.verb], "verb"
+    )
     stop = _Word(STOP, STOP, "stop")
     front, back = (place.source, []) if clause.fronted else ([], place.source)
     comma = [_Word(COMMA, None, "comma")] if front else []
@@ -176,14 +178,19 @@ def _laid(one: Phrase | str | None, before: Before) -> _Laid:
         return _Laid([], [])
     if isinstance(one, str):
         (phrase, laid), (other, its) = before[one], before[OBJECT if one == SUBJECT else SUBJECT]
-        assert isinstance(phrase, Phrase) and isinstance(other, Phrase) and laid.noun is not None and its.noun is not None
+        assert isinstance(phrase, Phrase)
+        assert isinstance(other, Phrase)
+        assert laid.noun is not None
+        assert its.noun is not None
         forms = lexicon.PRONOUNS
         word = _Word(one, forms[phrase.gender], "pronoun", (laid.noun, its.noun), forms[other.gender])
         return _Laid([word], [word])
     noun = _Word(one.noun, lexicon.NOUNS[one.noun][0], "noun")
     adjectives = [_Word(each, lexicon.ADJECTIVES[each], "adjective") for each in one.adjectives]
     forms = lexicon.ARTICLES[one.article]
-    number = list(lexicon.NOUNS).index(one.noun)  # every other noun has the next gender's article as foil, the rest the last
+    number = list(lexicon.NOUNS).index(
+        one.noun
+    )  # every other noun has the next gender's article as foil, the rest the last
     foil = GENDERS[(GENDERS.index(one.gender) + 1 + number % 2) % len(GENDERS)]
     article = _Word(one.article, forms[one.gender], "article", (noun,), forms[foil])
     return _Laid([article, *adjectives, noun], [article, noun, *reversed(adjectives)], noun)
@@ -221,7 +228,16 @@ def _clause(subject: Phrase | str, found: Phrase | str | None, place: Phrase, ra
 def vocabulary() -> tuple[Sequence[str], Sequence[str]]:
     """All words of the source and of the translation, the full stop among both."""
     same = (lexicon.ADJECTIVES, lexicon.TRANSITIVE, lexicon.INTRANSITIVE, lexicon.ADVERBS, lexicon.PREPOSITIONS)
-    source = [DEFINITE, INDEFINITE, SUBJECT, OBJECT, COMMA, STOP, *lexicon.NOUNS, *(word for one in same for word in one)]
+    source = [
+        DEFINITE,
+        INDEFINITE,
+        SUBJECT,
+        OBJECT,
+        COMMA,
+        STOP,
+        *lexicon.NOUNS,
+        *(word for one in same for word in one),
+    ]
     articles = [form for forms in lexicon.ARTICLES.values() for form in forms.values()]
     target = [*articles, *lexicon.PRONOUNS.values(), PARTICLE, STOP, *(word for word, _ in lexicon.NOUNS.values())]
     return source, [*target, *(word for one in same for word in one.values())]

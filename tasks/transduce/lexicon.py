@@ -71,6 +71,13 @@ INTRANSITIVE = {
     "sings": "hanlit",
 }
 
-ADVERBS = {"slowly": "lenem", "often": "sopem", "quickly": "rasem", "never": "numqem", "again": "iterem", "now": "huncem"}
+ADVERBS = {
+    "slowly": "lenem",
+    "often": "sopem",
+    "quickly": "rasem",
+    "never": "numqem",
+    "again": "iterem",
+    "now": "huncem",
+}
 
 PREPOSITIONS = {"near": "bei", "behind": "ruka", "under": "subo", "beside": "latha"}  # which follow their noun

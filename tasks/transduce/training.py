@@ -89,10 +89,12 @@ def fit(
 
 
 @torch.no_grad()
-def accuracy(model: PreTrainedModel, tokens: BothTokenizer, chosen: Sequence[Text], size: int = 256) -> dict[str, float]:
+def accuracy(
+    model: PreTrainedModel, tokens: BothTokenizer, chosen: Sequence[Text], size: int = 256
+) -> dict[str, float]:
     """Shares of what a model writes right, teacher-forced: of tokens, of whole texts, and of tokens by their kind."""
-    right = dict.fromkeys(KINDS, 0)
-    counts = dict.fromkeys(KINDS, 0)
+    right: dict[str, int] = dict.fromkeys(KINDS, 0)
+    counts: dict[str, int] = dict.fromkeys(KINDS, 0)
     whole = 0
     for start in range(0, len(chosen), size):
         part = chosen[start : start + size]
