@@ -21,7 +21,7 @@ from tests.tasks.test_contract import build, obeys
 SMALL = Transduce(test=60)
 QUICK = Transducer(
     layers=2,
-    training=TransducerTraining(texts=20000, steps=750, dropout_steps=100, learning_rate=4e-3, warmup=60),
+    training=TransducerTraining(texts=20000, steps=1200, dropout_steps=80, word_dropout=0.05, batch=32, warmup=60),
 )
 UNTRAINED = replace(QUICK, hidden=8, training=TransducerTraining(texts=64, steps=1, dropout_steps=1))
 
