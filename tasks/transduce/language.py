@@ -2,7 +2,8 @@
 
 The source has subject, verb, object. In the translation the verb comes last, adjectives follow their noun in reverse
 order, prepositional phrases stand behind the subject and prepositions behind their phrase. An article takes the gender
-of its noun, and a pronoun that of its antecedent in the sentence before.
+of its noun, and a pronoun that of its antecedent, the subject or the object of the first clause. A clause with `while`
+comes last in the source and first in the translation: the gender of a pronoun in it can be read from the source alone.
 """
 
 from collections.abc import Sequence
@@ -10,9 +11,12 @@ from dataclasses import dataclass
 from random import Random
 
 from tasks.transduce import lexicon
-from tasks.transduce.lexicon import COMMA, DEFINITE, GENDERS, INDEFINITE, OBJECT, PARTICLE, STOP, SUBJECT
+from tasks.transduce.lexicon import COMMA, DEFINITE, GENDERS, INDEFINITE, OBJECT, PARTICLE, STOP, SUBJECT, WHILE
 
-KINDS = ("article", "adjective", "noun", "verb", "pronoun", "adverb", "preposition", "particle", "stop", "end")
+KINDS = (
+    *("article", "adjective", "noun", "verb", "pronoun", "adverb", "preposition", "conjunction", "particle"),
+    *("stop", "end"),
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Phrase:
 
 @dataclass(frozen=True)
 class Clause:
-    """A sentence.
+    """A sentence, or one half of it.
 
     Args:
         subject: a phrase, or one of the pronouns `it` and `that`.
@@ -57,14 +61,16 @@ class Pronoun:
     Args:
         target: the pronoun's word in the translation.
         refers: `subject` or `object`.
-        antecedent: its antecedent's noun, in the source and in the translation.
-        rival: the other of subject and object, which has another gender, likewise.
+        antecedent: the source's word for its antecedent's noun.
+        shown: words of the translation before the pronoun that show the gender too: the antecedent's article and noun.
+        rival: the source's word for the other of subject and object, whose gender is another.
     """
 
     target: int
     refers: str
-    antecedent: tuple[int, int]
-    rival: tuple[int, int]
+    antecedent: int
+    shown: tuple[int, ...]
+    rival: int
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ class Text:
             object.
         nouns: for the target word of an article, the source word of its noun.
         foils: for the target word of an article or a pronoun, the same in another gender.
-        pronoun: of the second sentence.
+        pronoun: of the second clause.
     """
 
     source: tuple[str, ...]
@@ -113,15 +119,19 @@ class _Laid:
     noun: _Word | None = None
 
 
-def text(first: Clause, second: Clause | None = None) -> Text:
-    """The source and its translation.
+def text(first: Clause, second: Clause | None = None, joined: bool = False) -> Text:
+    """The source and its translation, of one or two sentences, or of one with two clauses `joined` by `while`.
 
-    The second sentence may have one pronoun, and the first then a subject and an object of different genders.
+    The second clause may have one pronoun, and the first then a subject and an object of different genders.
     """
     source, target, laid = _sentence(first, {})
     if second is not None:
         more = _sentence(second, {SUBJECT: (first.subject, laid[0]), OBJECT: (first.object, laid[1])})
-        source, target = source + more[0], target + more[1]
+        if joined:
+            word = _Word(*WHILE, "conjunction")
+            source, target = [*source[:-1], word, *more[0]], [word, *more[1][:-1], *target[:-1], more[1][-1]]
+        else:
+            source, target = source + more[0], target + more[1]
     places = {word: index for index, word in enumerate(source)}
     possible: list[tuple[int, int]] = []
     nouns: dict[int, int] = {}
@@ -133,9 +143,16 @@ def text(first: Clause, second: Clause | None = None) -> Text:
         elif word.kind == "particle":
             possible += [(places[noun], index) for noun in word.nearby[1:]]
         elif word.kind == "pronoun":
-            antecedent, rival = ((places[noun], target.index(noun)) for noun in word.nearby)
-            refers = "subject" if word.source == SUBJECT else "object"
-            pronoun = Pronoun(index, refers, antecedent, rival)
+            antecedent, rival = word.nearby
+            gendered = [one for one in target if one is antecedent or one.nearby[:1] == (antecedent,)]
+            shown = (target.index(one) for one in gendered if one.kind in ("article", "noun"))
+            pronoun = Pronoun(
+                target=index,
+                refers="subject" if word.source == SUBJECT else "object",
+                antecedent=places[antecedent],
+                shown=tuple(one for one in shown if one < index),
+                rival=places[rival],
+            )
     return Text(
         source=tuple(word.source for word in source if word.source is not None),
         target=tuple(word.target for word in target if word.target is not None),
@@ -197,7 +214,7 @@ def _laid(one: Phrase | str | None, before: Before) -> _Laid:
 
 
 def draw(random: Random) -> Text:
-    """A random text of one or two sentences."""
+    """A random text of one or two clauses."""
     pronoun = random.choice((SUBJECT, OBJECT)) if random.random() < 0.6 else None
     names = random.sample(list(lexicon.NOUNS), 5)
     phrases = [_phrase(name, random) for name in names]
@@ -208,7 +225,7 @@ def draw(random: Random) -> Text:
     first = _clause(phrases[0], phrases[1], phrases[2], random)
     roll = random.random()
     subject, found = (pronoun, None) if roll < 0.4 else (pronoun, phrases[3]) if roll < 0.7 else (phrases[3], pronoun)
-    return text(first, _clause(subject, found, phrases[4], random))
+    return text(first, _clause(subject, found, phrases[4], random), joined=random.random() < 0.5)
 
 
 def _phrase(noun: str, random: Random) -> Phrase:
@@ -239,5 +256,5 @@ def vocabulary() -> tuple[Sequence[str], Sequence[str]]:
         *(word for one in same for word in one),
     ]
     articles = [form for forms in lexicon.ARTICLES.values() for form in forms.values()]
-    target = [*articles, *lexicon.PRONOUNS.values(), PARTICLE, STOP, *(word for word, _ in lexicon.NOUNS.values())]
+    target = [*articles, *lexicon.PRONOUNS.values(), PARTICLE, STOP, WHILE[1], *(word for word, _ in lexicon.NOUNS.values())]
     return source, [*target, *(word for one in same for word in one.values())]

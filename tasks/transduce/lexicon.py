@@ -2,8 +2,9 @@
 
 GENDERS = ("m", "f", "n")
 DEFINITE, INDEFINITE = "the", "a"
-SUBJECT, OBJECT = "it", "that"  # pronouns for the subject and for the object of the sentence before
+SUBJECT, OBJECT = "it", "that"  # pronouns for the subject and for the object of the first clause
 COMMA, STOP = ",", "."
+WHILE = ("while", "sint")  # begins a clause, which the translation puts first
 PARTICLE = "lo"  # stands after a definite object; the source has no such word
 
 ARTICLES = {DEFINITE: {"m": "gol", "f": "gam", "n": "gur"}, INDEFINITE: {"m": "un", "f": "oda", "n": "ith"}}

@@ -24,9 +24,9 @@ HELD_OUT = 10  # one in so many sources is never in a training
 
 @dataclass(frozen=True)
 class Transduce:
-    """Texts of one or two sentences and their translation into a made-up language, explained word by word.
+    """Texts and their translation into a made-up language, explained word by word.
 
-    An article and a pronoun are a choice between two genders; a pronoun's wrong gender is that of the noun which it
+    A text is one sentence, two, or one with two clauses. An article and a pronoun are a choice between two genders; a pronoun's wrong gender is that of the noun which it
     might but does not stand for. Elsewhere the foil is what the model finds likeliest of all else.
 
     Args:
@@ -115,19 +115,24 @@ def held_out(one: Text) -> bool:
 
 
 def pair(one: Text, tokens: BothTokenizer) -> Pair:
-    """A text, encoded, with what is known about its target."""
+    """A text, encoded, with what is known about its target.
+
+    Planted are an article's `noun`, and a pronoun's `antecedent` in the source, its `rival`, and in the prefix its
+    `antecedent_target`, article and noun, where they stand before the pronoun. The tag `gender` tells whether a
+    pronoun's gender can be read on both sides or only in the source.
+    """
     source, target = tokens.encode(one.source), tokens.encode(one.target)
     planted: dict[int, dict[str, list[int]]] = {index: {"noun": [noun]} for index, noun in one.nouns.items()}
-    refers = {}
+    facts = {"refers": "none", "gender": "none"}
+    about = facts
     if one.pronoun is not None:
-        noun, its_target = one.pronoun.antecedent
+        found = one.pronoun
         prefix = len(source) + 1  # behind the start token
-        planted[one.pronoun.target] = {
-            "antecedent": [noun],
-            "antecedent_target": [prefix + its_target],
-            "rival": [one.pronoun.rival[0]],
-        }
-        refers[one.pronoun.target] = one.pronoun.refers
+        planted[found.target] = {"antecedent": [found.antecedent], "rival": [found.rival]}
+        if found.shown:
+            planted[found.target]["antecedent_target"] = [prefix + index for index in found.shown]
+        about = {"refers": found.refers, "gender": "both sides" if found.shown else "source"}
+    pronoun = None if one.pronoun is None else one.pronoun.target
     kinds = (*one.kinds, "end")
     return Pair(
         id=hashlib.sha256(" ".join(one.source).encode()).hexdigest()[:16],
@@ -141,5 +146,5 @@ def pair(one: Text, tokens: BothTokenizer) -> Pair:
         possible=one.possible,
         planted=planted,
         foils={index: tokens.encode([word])[0] for index, word in one.foils.items()},
-        tags={index: {"kind": kind, "refers": refers.get(index, "none")} for index, kind in enumerate(kinds)},
+        tags={index: {"kind": kind, **(about if index == pronoun else facts)} for index, kind in enumerate(kinds)},
     )
