@@ -245,16 +245,9 @@ def _clause(subject: Phrase | str, found: Phrase | str | None, place: Phrase, ra
 def vocabulary() -> tuple[Sequence[str], Sequence[str]]:
     """All words of the source and of the translation, the full stop among both."""
     same = (lexicon.ADJECTIVES, lexicon.TRANSITIVE, lexicon.INTRANSITIVE, lexicon.ADVERBS, lexicon.PREPOSITIONS)
-    source = [
-        DEFINITE,
-        INDEFINITE,
-        SUBJECT,
-        OBJECT,
-        COMMA,
-        STOP,
-        *lexicon.NOUNS,
-        *(word for one in same for word in one),
-    ]
+    alone = (DEFINITE, INDEFINITE, SUBJECT, OBJECT, WHILE[0], COMMA, STOP)
+    source = [*alone, *lexicon.NOUNS, *(word for one in same for word in one)]
     articles = [form for forms in lexicon.ARTICLES.values() for form in forms.values()]
-    target = [*articles, *lexicon.PRONOUNS.values(), PARTICLE, STOP, WHILE[1], *(word for word, _ in lexicon.NOUNS.values())]
+    target = [*articles, *lexicon.PRONOUNS.values(), PARTICLE, WHILE[1], STOP]
+    target += [word for word, _ in lexicon.NOUNS.values()]
     return source, [*target, *(word for one in same for word in one.values())]

@@ -26,8 +26,9 @@ HELD_OUT = 10  # one in so many sources is never in a training
 class Transduce:
     """Texts and their translation into a made-up language, explained word by word.
 
-    A text is one sentence, two, or one with two clauses. An article and a pronoun are a choice between two genders; a pronoun's wrong gender is that of the noun which it
-    might but does not stand for. Elsewhere the foil is what the model finds likeliest of all else.
+    A text is one sentence, two, or one with two clauses. An article and a pronoun are a choice between two genders; a
+    pronoun's wrong gender is that of the noun which it might but does not stand for. Elsewhere the foil is what the
+    model finds likeliest of all else.
 
     Args:
         test: texts to explain.

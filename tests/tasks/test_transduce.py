@@ -10,8 +10,9 @@ import torch
 from harness.contracts import Model
 from harness.tracing.batch import Example, Role, collate
 from harness.tracing.run import Trace
+from methods.references.blank_out import BlankOut
 from tasks.transduce import lexicon
-from tasks.transduce.language import KINDS, Clause, Phrase, Text, text
+from tasks.transduce.language import KINDS, Clause, Phrase, Pronoun, Text, text
 from tasks.transduce.training import TransducerTraining
 from tasks.transduce.transduce import Transduce, held_out, texts
 from tasks.transduce.transducer import FACTS, Transducer
@@ -21,7 +22,7 @@ from tests.tasks.test_contract import build, obeys
 SMALL = Transduce(test=60)
 QUICK = Transducer(
     layers=2,
-    training=TransducerTraining(texts=20000, steps=1200, dropout_steps=80, word_dropout=0.05, batch=32, warmup=60),
+    training=TransducerTraining(texts=20000, steps=1300, dropout_steps=80, word_dropout=0.05, batch=32, warmup=60),
 )
 UNTRAINED = replace(QUICK, hidden=8, training=TransducerTraining(texts=64, steps=1, dropout_steps=1))
 
@@ -89,23 +90,32 @@ def test_a_fronted_place_moves_behind_the_subject_and_a_definite_object_has_a_pa
 
 
 @pytest.mark.parametrize(
-    ("word", "form", "refers", "antecedent", "rival", "foil"),
-    [("it", "sabi", "subject", (3, 1), (7, 5), "dor"), ("that", "dor", "object", (7, 5), (3, 1), "sabi")],
+    ("word", "form", "refers", "antecedent", "shown", "rival", "foil"),
+    [("it", "sabi", "subject", 3, (0, 1), 7, "dor"), ("that", "dor", "object", 7, (4, 5), 3, "sabi")],
 )
-def test_a_pronoun_takes_the_gender_of_its_antecedent(word, form, refers, antecedent, rival, foil):
+def test_a_pronoun_takes_the_gender_of_its_antecedent(word, form, refers, antecedent, shown, rival, foil):
     one = text(Clause(WOLF, "sees", HOUSE), Clause(GARDEN, "hears", word))
     assert " ".join(one.source) == f"the big red wolf sees a small house . the garden hears {word} ."
     assert " ".join(one.target) == f"gam fendo sarn tangu ith borun piku vidorat . gol velit {form} auselat ."
-    assert one.pronoun is not None
-    assert one.pronoun.target == 11
-    assert one.pronoun.refers == refers
-    assert one.pronoun.antecedent == antecedent
-    assert one.pronoun.rival == rival
+    assert one.pronoun == Pronoun(11, refers, antecedent, shown, rival)
     assert one.foils[11] == foil
     assert (word, form) in linked(one)
-    assert maybe(one)[-1] == (one.source[antecedent[0]], form)
+    assert maybe(one)[-1] == (one.source[antecedent], form)
     subject = text(Clause(WOLF, "sees", HOUSE), Clause(word, "sleeps"))
     assert subject.target[-3:] == (form, "dornit", ".")
+
+
+@pytest.mark.parametrize(
+    ("word", "form", "refers", "antecedent", "rival"),
+    [("it", "sabi", "subject", 3, 7), ("that", "dor", "object", 7, 3)],
+)
+def test_the_gender_of_a_pronoun_that_comes_first_stands_in_the_source_alone(word, form, refers, antecedent, rival):
+    one = text(Clause(WOLF, "sees", HOUSE), Clause(word, "sleeps", adverb="now"), joined=True)
+    assert " ".join(one.source) == f"the big red wolf sees a small house while {word} now sleeps ."
+    assert " ".join(one.target) == f"sint {form} huncem dornit gam fendo sarn tangu ith borun piku vidorat ."
+    assert one.pronoun == Pronoun(1, refers, antecedent, (), rival)
+    assert {("while", "sint"), (word, form), (".", ".")} <= linked(one)
+    assert len(one.kinds) == len(one.target) == len(one.sure)
 
 
 def test_every_word_has_one_translation():
@@ -116,7 +126,8 @@ def test_every_word_has_one_translation():
     assert Counter(gender for _, gender in lexicon.NOUNS.values()) == {"m": 8, "f": 8, "n": 8}
     source = {word for one in lists for word in one} | {*lexicon.NOUNS}
     assert not source & {*target}
-    assert len(Transduce().tokens) == 4 + len(source) + len(target) + 7  # the, a, it, that, comma, stop, particle
+    assert len(Transduce().tokens) == 4 + len(source) + len(target) + 9
+    # the, a, it, that, comma, stop, particle, while and its translation
 
 
 def test_no_test_text_is_in_a_training():
@@ -129,26 +140,25 @@ def test_no_test_text_is_in_a_training():
 
 
 def test_the_diagonal_does_not_find_the_alignment():
-    """Of all links, two in three are not at the same relative place; with the article's and the pronoun's, more."""
-    off = []
-    for one in texts(1000, "diagonal", test=True):
+    """Three in four sure links are not at the same relative place, and most are not even beside it."""
+    off: list[float] = []
+    for one in texts(500, "diagonal", test=True):
         slope = (len(one.source) - 1) / (len(one.target) - 1)
-        off += [abs(source - target * slope) > 0.5 for source, target in one.sure]
-    assert 0.6 < sum(off) / len(off) < 0.75
+        off += [abs(source - target * slope) for source, target in one.sure]
+    assert 0.7 < sum(distance > 0.5 for distance in off) / len(off) < 0.85
+    assert sum(distance > 1.5 for distance in off) / len(off) > 0.55
 
 
 def test_neither_place_nor_order_gives_the_antecedent_away():
-    pronouns = [(one, one.pronoun) for one in texts(2000, "pronouns", test=True) if one.pronoun is not None]
+    pronouns = [(one, one.pronoun) for one in texts(800, "pronouns", test=True) if one.pronoun is not None]
     refers = Counter(pronoun.refers for _, pronoun in pronouns)
-    assert 0.45 < refers["subject"] / len(pronouns) < 0.55
-    last = sum(
-        pronoun.antecedent[0]
-        == max(index for index in range(one.source.index(".")) if one.source[index] in lexicon.NOUNS)
-        for one, pronoun in pronouns
-    )
-    assert last / len(pronouns) < 0.6
+    assert 0.4 < refers["subject"] / len(pronouns) < 0.6
+    shown = sum(bool(pronoun.shown) for _, pronoun in pronouns)
+    assert 0.4 < shown / len(pronouns) < 0.6
+    first = sum(one.source.index(one.source[pronoun.antecedent]) < pronoun.rival for one, pronoun in pronouns)
+    assert 0.4 < first / len(pronouns) < 0.6
     genders = Counter(one.target[pronoun.target] for one, pronoun in pronouns)
-    assert all(abs(count / len(pronouns) - 1 / 3) < 0.05 for count in genders.values())
+    assert all(abs(count / len(pronouns) - 1 / 3) < 0.08 for count in genders.values())
     assert all(one.foils[pronoun.target] != one.target[pronoun.target] for one, pronoun in pronouns)
 
 
@@ -189,15 +199,21 @@ def test_planted_tokens_stand_where_the_words_are(untrained: Model, found: list[
             assert wanted == forms[gender]
             assert foil in {*forms.values()}
         if kind == "pronoun":
-            (antecedent,), (copy,) = example.planted["antecedent"], example.planted["antecedent_target"]
-            (rival,) = example.planted["rival"]
-            assert nouns[names[antecedent]] == names[copy]
-            assert copy > example.sides.source
+            (antecedent,), (rival,) = example.planted["antecedent"], example.planted["rival"]
+            assert ("antecedent_target" in example.planted) == (example.tags["gender"] == "both sides")
+            if example.tags["gender"] == "both sides":
+                article, copy = example.planted["antecedent_target"]
+                assert nouns[names[antecedent]] == names[copy]
+                assert copy == article + 1 > example.sides.source
+                assert names[article] in {form for one in lexicon.ARTICLES.values() for form in one.values()}
+            else:
+                assert nouns[names[antecedent]] not in prefix
+                assert example.tags["gender"] == "source"
             assert lexicon.PRONOUNS[lexicon.NOUNS[names[antecedent]][1]] == wanted
             assert lexicon.PRONOUNS[lexicon.NOUNS[names[rival]][1]] == foil
             assert example.tags["refers"] == {"it": "subject", "that": "object"}[names[aligned]]
         else:
-            assert example.tags["refers"] == "none"
+            assert example.tags["refers"] == example.tags["gender"] == "none"
     assert {*seen} == {*KINDS}
 
 
@@ -211,26 +227,16 @@ def test_a_small_model_learns_to_translate(translator: Model):
     assert (trace.logits.argmax(dim=1) == 0).double().mean() >= 0.9
 
 
-def test_a_pronoun_changes_with_its_antecedent_and_not_with_another_noun(translator: Model):
-    """With nothing of the prefix to read the gender from but blanks, the source decides."""
-    chosen = Transduce(test=100, kind="pronoun").examples(translator)
-    other = translator.tokens.unk_token_id
-    drops: dict[str, list[float]] = {"antecedent": [], "elsewhere": []}
-    for example in chosen:
-        batch = collate([example], "content", translator.blank_ids)
-        places = {
-            "antecedent": [*example.planted["antecedent"], *example.planted["antecedent_target"]],
-            "elsewhere": [index for index in (0, 1) if index not in example.planted["antecedent"]],
-        }
-        with torch.no_grad():
-            full = translator.module(**batch.inputs).logits[0]
-            for name, index in places.items():
-                ids = batch.input_ids.clone()
-                ids[0, index] = other
-                logits = translator.module(**{**batch.inputs, "input_ids": ids}).logits[0]
-                drops[name].append(float(full[0] - full[1] - logits[0] + logits[1]))
-    means = {name: sum(values) / len(values) for name, values in drops.items()}
-    assert means["antecedent"] > 2 * means["elsewhere"]
+@pytest.mark.parametrize("kind", ["article", "pronoun"])
+def test_the_model_reads_a_gender_from_the_planted_noun(kind: str, translator: Model):
+    """Where the prefix does not show it: blanked, the noun changes the choice of gender more than any other word."""
+    name = {"article": "noun", "pronoun": "antecedent"}[kind]
+    chosen = [one for one in replace(SMALL, kind=kind).examples(translator) if one.tags["gender"] != "both sides"]
+    batch = collate(chosen, "source", translator.blank_ids)
+    trace = Trace(translator.module, batch, output="logit_difference")
+    drops = BlankOut()(trace).masked_fill(~batch.ranked, -torch.inf)  # [batch, token]
+    planted = torch.tensor([one.planted[name][0] for one in chosen])
+    assert (drops.argmax(dim=1) == planted).double().mean() > 0.8
 
 
 def test_only_a_position_or_only_a_kind_is_explained(untrained: Model, found: list[Example]):
