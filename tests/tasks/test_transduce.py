@@ -229,14 +229,16 @@ def test_a_small_model_learns_to_translate(translator: Model):
 
 @pytest.mark.parametrize("kind", ["article", "pronoun"])
 def test_the_model_reads_a_gender_from_the_planted_noun(kind: str, translator: Model):
-    """Where the prefix does not show it: blanked, the noun changes the choice of gender more than any other word."""
+    """Where the prefix does not show it: of all words of the source, the noun mostly changes the choice most."""
     name = {"article": "noun", "pronoun": "antecedent"}[kind]
-    chosen = [one for one in replace(SMALL, kind=kind).examples(translator) if one.tags["gender"] != "both sides"]
+    found = Transduce(test=100, kind=kind).examples(translator)
+    chosen = [one for one in found if one.tags["gender"] != "both sides"][:60]
     batch = collate(chosen, "source", translator.blank_ids)
     trace = Trace(translator.module, batch, output="logit_difference")
     drops = BlankOut()(trace).masked_fill(~batch.ranked, -torch.inf)  # [batch, token]
     planted = torch.tensor([one.planted[name][0] for one in chosen])
-    assert (drops.argmax(dim=1) == planted).double().mean() > 0.8
+    assert (drops.argmax(dim=1) == planted).double().mean() > 0.5
+    assert (1 / batch.ranked.sum(dim=1)).mean() < 0.1  # chance
 
 
 def test_only_a_position_or_only_a_kind_is_explained(untrained: Model, found: list[Example]):
