@@ -117,8 +117,8 @@ class Translation:
     def digest(self) -> str:
         """A hash of the sentences and links, in their order, and of how they are read."""
         content = [
-            (pair.source, pair.target, pair.links and (sorted(pair.links.sure), sorted(pair.links.possible)))
-            for pair in self._chosen
+            (one.source, one.target, None if one.links is None else (sorted(one.links.sure), sorted(one.links.possible)))
+            for one in self._chosen
         ]
         settings = (self.version, self.prefix, self.source_language, self.target_language, self.position)
         return hashlib.sha256(repr((settings, content)).encode()).hexdigest()
