@@ -41,9 +41,9 @@ class Encoder:
             ValueError: the tokenizer's languages are not given, or are not known.
         """
         front = len(self.prefix.split())
-        text = " ".join([*self.prefix.split(), source]) if front else source
+        text = " ".join([*self.prefix.split(), source.strip()])
         with self._languages() as tokens:
-            read, written = pieces_of(text, tokens), pieces_of(target, tokens, target=True)
+            read, written = pieces_of(text, tokens), pieces_of(target.strip(), tokens, target=True)
         self._check_languages(read, written)
         words = [word - front if word >= front else -1 for word in read.words]
         sure, possible = (None, ()) if links is None else (sorted(links.sure), sorted(links.possible))

@@ -117,7 +117,11 @@ class Translation:
     def digest(self) -> str:
         """A hash of the sentences and links, in their order, and of how they are read."""
         content = [
-            (one.source, one.target, None if one.links is None else (sorted(one.links.sure), sorted(one.links.possible)))
+            (
+                one.source,
+                one.target,
+                None if one.links is None else (sorted(one.links.sure), sorted(one.links.possible)),
+            )
             for one in self._chosen
         ]
         settings = (self.version, self.prefix, self.source_language, self.target_language, self.position)

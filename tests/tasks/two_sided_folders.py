@@ -14,7 +14,7 @@ from tokenizers.trainers import BpeTrainer, UnigramTrainer
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, PreTrainedTokenizerFast
 
 SENTENCES = [("das stimmt nicht !", "that is not true !"), ("herr kommissar , danke .", "thank you , commissioner .")]
-GOLD = ["1-1 2-2 3-3 2p4 4-5", "1p5 2-5 3-4 4-1 5-6"]  # from 1; (kommissar, commissioner) and so on
+GOLD = ["1-1 2-2 3-3 2p4 4-5", "1p4 2-4 3-3 4-1 5-5"]  # from 1; (kommissar, commissioner) and so on
 SIZES = {
     "d_model": 16,
     "encoder_layers": 2,
