@@ -79,7 +79,7 @@ class Translation:
     def _all(self) -> list[SentencePair]:
         """In the order of the file."""
         if self.pairs:
-            return [SentencePair(*pair) for pair in self.pairs]
+            return [SentencePair(source, target) for source, target in self.pairs]
         if self.path is not None:
             columns = self.source or "source", self.target or "target"
             return from_table(self.path, *columns, self.alignment, self.counted_from)

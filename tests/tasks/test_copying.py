@@ -14,7 +14,7 @@ from tasks.copying import Copying
 from tasks.pretrained import Pretrained
 from tests.conftest import shared
 from tests.tasks.test_agreement_transformer import quiet
-from tests.tasks.two_sided_folders import saved
+from tests.tasks.two_sided_folders import saved, sides_of
 
 TEXTS = ["das stimmt nicht !", "herr kommissar , danke ."]
 
@@ -38,36 +38,40 @@ def test_each_token_of_a_copy_is_aligned_with_the_same_token_of_the_source(annal
     assert len(examples) == 342
     for example in examples:
         wanted = annalog.tokens.convert_ids_to_tokens([example.candidates[0]])[0]
-        if example.sides.next_word < 0:
+        if sides_of(example).next_word < 0:
             assert wanted == "<eos>"
             assert "aligned" not in example.planted
             continue
         (aligned,) = example.planted["aligned"]
         assert example.input_ids[aligned] == example.candidates[0]
-        assert aligned == example.tags["target_position"] + 1  # after <sos>
-        assert sorted(example.sides.sure) == [(word, word) for word in range(example.sides.source - 2)]
+        assert aligned - 1 == example.tags["target_position"]  # after <sos>
+        assert sorted(sides_of(example).sure) == [(word, word) for word in range(sides_of(example).source - 2)]
 
 
 def test_the_prefix_begins_with_the_start_token_once(annalog: Model, examples: list[Example]):
     """The tokenizer writes <sos> itself, and the model starts from it."""
     for example in examples:
-        prefix = annalog.tokens.convert_ids_to_tokens(list(example.input_ids[example.sides.source :]))
-        source = annalog.tokens.convert_ids_to_tokens(list(example.input_ids[: example.sides.source]))
+        prefix = annalog.tokens.convert_ids_to_tokens(list(example.input_ids[sides_of(example).source :]))
+        source = annalog.tokens.convert_ids_to_tokens(list(example.input_ids[: sides_of(example).source]))
         assert (source[0], source[-1]) == ("<sos>", "<eos>")
         assert prefix == source[: len(prefix)]
         assert prefix.count("<sos>") == 1
 
 
 def test_the_copied_token_is_the_models_first_choice_nearly_always(annalog: Model, examples: list[Example]):
+    last = {
+        example.cluster: example for example in examples
+    }  # whose prefix is the whole copy, which is read in one run
     right: list[bool] = []
     shares: list[float] = []
-    for example in examples:
-        source, prefix = example.input_ids[: example.sides.source], example.input_ids[example.sides.source :]
+    for example in last.values():
+        source, prefix = example.input_ids[: sides_of(example).source], example.input_ids[sides_of(example).source :]
         with torch.no_grad():
             output = annalog.module.inner(input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([prefix]))
-        logits = output.logits[0, -1]
-        right.append(int(logits.argmax()) == example.candidates[0])
-        shares.append(float(logits.softmax(dim=-1)[example.candidates[0]]))
+        for wanted, logits in zip([*prefix[1:], example.candidates[0]], output.logits[0], strict=True):
+            right.append(int(logits.argmax()) == wanted)
+            shares.append(float(logits.softmax(dim=-1)[wanted]))
+    assert len(right) == len(examples)
     assert sum(right) / len(right) > 0.97
     assert 0.85 < sum(shares) / len(shares) < 0.9
 

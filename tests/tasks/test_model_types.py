@@ -61,10 +61,10 @@ def test_an_encoder_decoder_is_no_encoder():
 
 def test_a_model_of_one_text_writes_no_target(tmp_path: Path):
     folder = saved(tmp_path / "lm", "gpt2", AutoModelForCausalLM, **GPT2)
-    with pytest.raises(ValueError, match="'gpt2' is a causal language model, and the task explains what .*=minimal_p"):
+    with pytest.raises(ValueError, match=r"'gpt2' is a causal language model, and the task explains what .*=minimal_p"):
         load(folder, PAIRS)
     folder = saved(tmp_path / "classifier", "bert", **SIZES)
-    with pytest.raises(ValueError, match="'bert' is an encoder, and the task explains what .* such as Marian, BART"):
+    with pytest.raises(ValueError, match=r"'bert' is an encoder, and the task explains what .* such as Marian, BART"):
         load(folder, PAIRS)
 
 
@@ -91,7 +91,7 @@ def test_an_encoder_decoder_whose_word_embeddings_are_not_found_is_refused():
     check_type(whole, "seq2seq_lm")
     module = AutoModelForSeq2SeqLM.from_config(whole)
     with pytest.raises(
-        ValueError, match="'encoder-decoder': its encoder has no word embeddings .*embed_tokens.* and no"
+        ValueError, match=r"'encoder-decoder': its encoder has no word embeddings .*embed_tokens.* and no"
     ):
         check_sides(module)
 

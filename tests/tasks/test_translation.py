@@ -18,7 +18,15 @@ from tasks.translation import Translation
 from tasks.word_pieces import UnmatchedError, pieces_of
 from tests.conftest import shared
 from tests.tasks.test_agreement_transformer import quiet
-from tests.tasks.two_sided_folders import GOLD, SENTENCES, marian_of_sentencepiece, saved, tokenizer, with_languages
+from tests.tasks.two_sided_folders import (
+    GOLD,
+    SENTENCES,
+    marian_of_sentencepiece,
+    saved,
+    sides_of,
+    tokenizer,
+    with_languages,
+)
 
 
 @pytest.fixture(scope="module")
@@ -76,17 +84,17 @@ def test_each_token_of_a_target_is_explained_after_those_before_it(folder: Path)
     assert [names(model, example.candidates)[0] for example in first] == whole
     assert whole[-1] == "</s>"
     for index, example in enumerate(first):
-        source = names(model, example.input_ids)[: example.sides.source]
+        source = names(model, example.input_ids)[: sides_of(example).source]
         assert source == names(model, model.tokens(SENTENCES[0][0])["input_ids"])
-        assert names(model, example.input_ids)[example.sides.source :] == ["<pad>", *whole[:index]]
+        assert names(model, example.input_ids)[sides_of(example).source :] == ["<pad>", *whole[:index]]
         assert example.position == len(example.input_ids) - 1
-        assert example.sides.target == len(whole) + 1
+        assert sides_of(example).target == len(whole) + 1
 
 
 def test_the_foil_is_the_likeliest_other_token_and_logits_are_the_models_own(folder: Path):
     model, examples = explained(folder)
     for example in examples[:6]:
-        source, prefix = example.input_ids[: example.sides.source], example.input_ids[example.sides.source :]
+        source, prefix = example.input_ids[: sides_of(example).source], example.input_ids[sides_of(example).source :]
         with torch.no_grad():
             logits = model.module.inner(
                 input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([prefix])
@@ -102,17 +110,17 @@ def test_gold_links_plant_the_pieces_of_the_aligned_words(folder: Path, corpus: 
     model = load(folder, task)
     found: dict[str, set[str]] = {}
     for example in task.examples(model):
-        words = example.sides.words
+        words = sides_of(example).words
         pieces = names(model, example.input_ids)
         whole = model.tokens(text_target=dict(SENTENCES)[source_of(model, example)])
         spelt = joined(names(model, whole["input_ids"][:-1]), whole.word_ids()[:-1])
-        if example.sides.next_word < 0:
+        if sides_of(example).next_word < 0:
             assert "aligned" not in example.planted
             continue
         planted = example.planted.get("aligned", [])
-        assert all(index < example.sides.source for index in planted)
+        assert all(index < sides_of(example).source for index in planted)
         read = joined([pieces[index] for index in planted], [words[index] for index in planted])
-        found.setdefault(spelt[example.sides.next_word], set()).update(read.values())
+        found.setdefault(spelt[sides_of(example).next_word], set()).update(read.values())
     assert found == {
         "that": {"das"}, "is": {"stimmt"}, "not": {"nicht"}, "true": set(), "!": {"!"},
         "thank": {"danke"}, "you": set(), ",": {","}, "commissioner": {"kommissar"}, ".": {"."},
@@ -124,14 +132,14 @@ def source_of(model: Model, example: Example) -> str:
     return next(
         source
         for source, _ in SENTENCES
-        if list(model.tokens(source)["input_ids"]) == list(example.input_ids[: example.sides.source])
+        if list(model.tokens(source)["input_ids"]) == list(example.input_ids[: sides_of(example).source])
     )
 
 
 def test_possible_links_are_kept_apart_from_sure_ones(folder: Path, corpus: Path):
     task = Translation(**files(corpus))
     examples = task.examples(load(folder, task))
-    sides = {tuple(example.sides.sure): tuple(example.sides.possible) for example in examples}
+    sides = {tuple(sides_of(example).sure): tuple(sides_of(example).possible) for example in examples}
     assert sides == {
         ((0, 0), (1, 1), (2, 2), (3, 4)): ((1, 3),),
         ((1, 3), (2, 2), (3, 0), (4, 4)): ((0, 3),),
@@ -161,7 +169,7 @@ def test_a_pair_without_links_in_a_table_has_none(folder: Path, tmp_path: Path):
         '{"source": "das", "target": "that", "links": null}\n{"source": "!", "target": "!", "links": "0-0"}'
     )
     task = Translation(path=str(path), alignment="links")
-    sure = {example.cluster: example.sides.sure for example in task.examples(load(folder, task))}
+    sure = {example.cluster: sides_of(example).sure for example in task.examples(load(folder, task))}
     assert sorted(sure.values(), key=str) == [None, [(0, 0)]]
     assert task.facts["with_alignment"] == 1
 
@@ -200,12 +208,12 @@ def test_a_prefix_of_the_task_belongs_to_no_word_and_is_not_ranked(tmp_path: Pat
     model, examples = explained(saved(tmp_path / "t5", "t5"), prefix="das kommissar :")
     plain = names(model, model.tokens(f"das kommissar : {SENTENCES[0][0]}")["input_ids"])
     example = examples[0]
-    source = names(model, example.input_ids)[: example.sides.source]
+    source = names(model, example.input_ids)[: sides_of(example).source]
     assert source == plain
     ranked = collate([example], "content", model.blank_ids).ranked[0, : len(source)]
-    own = [word >= 0 for word in example.sides.words[: len(source)]]
+    own = [word >= 0 for word in sides_of(example).words[: len(source)]]
     assert ranked.tolist() == own
-    spelt = joined(source, list(example.sides.words[: len(source)]))
+    spelt = joined(source, list(sides_of(example).words[: len(source)]))
     assert [spelt[word] for word in range(4)] == SENTENCES[0][0].split()
     assert spelt[-1] == "daskommissar:</s>".replace(":", "<unk>" if "<unk>" in source else ":")
 
@@ -223,7 +231,7 @@ def test_languages_stand_where_the_model_was_trained_to_read_them(tmp_path: Path
     model, examples = explained(place, source_language=languages[0], target_language=languages[1])
     whole = names(model, examples[0].input_ids)
     roles = examples[0].roles
-    size = examples[0].sides.source
+    size = sides_of(examples[0]).source
     assert whole[size:] == start
     assert [name for name, role in zip(whole[:size], roles, strict=False) if role != Role.CONTENT] == source
     assert roles[size:] == [*[Role.CLS] * (len(start) - 1), Role.PREDICTS]
@@ -247,12 +255,12 @@ def test_marians_own_tokenizer_is_served_with_words_found_from_its_pieces(tmp_pa
     model, examples = explained(marian_of_sentencepiece(tmp_path / "marian"))
     assert not model.tokens.is_fast
     last = [example for example in examples if example.cluster == examples[0].cluster][-1]
-    size = last.sides.source
+    size = sides_of(last).source
     source, prefix = names(model, last.input_ids[:size]), names(model, last.input_ids[size:])
-    spelt = joined(source, list(last.sides.words[:size]))
+    spelt = joined(source, list(sides_of(last).words[:size]))
     assert [spelt[word] for word in range(4)] == SENTENCES[0][0].split()
     assert spelt[-1] == "</s>"
-    spelt = joined(prefix, list(last.sides.words[size:]))
+    spelt = joined(prefix, list(sides_of(last).words[size:]))
     assert [spelt[word] for word in range(5)] == SENTENCES[0][1].split()
     assert spelt[-1] == "<pad>"
 
@@ -302,9 +310,10 @@ def test_sentences_that_are_too_long_are_left_out_and_counted(folder: Path):
     examples = task.examples(load(folder, task))
     assert len({example.cluster for example in examples}) == 1
     assert task.facts == {"sentences": 3, "repeats": 0, "with_alignment": 0, "unmatched": 0, "too_long": 2}
+    alone = Translation(pairs=[long])
+    model = load(folder, alone)
     with pytest.raises(ValueError, match=r"no sentence can be explained with this model: .* is longer than the 40 tok"):
-        alone = Translation(pairs=[long])
-        alone.examples(load(folder, alone))
+        alone.examples(model)
 
 
 def test_a_sentence_of_exactly_the_models_length_is_explained(folder: Path):
@@ -315,7 +324,7 @@ def test_a_sentence_of_exactly_the_models_length_is_explained(folder: Path):
         assert len(pieces_of(" ".join("!" * count), model.tokens, target=True).ids) == count
         if fits:
             (example,) = task.examples(model)
-            assert len(example.input_ids) - example.sides.source == 40
+            assert len(example.input_ids) - sides_of(example).source == 40
             Trace(model.module, collate([example], "content", model.blank_ids))
         else:
             with pytest.raises(ValueError, match="longer than the 40 tokens"):
@@ -347,10 +356,8 @@ def test_repeats_get_ids_of_their_own(folder: Path):
 def test_real_sentences_are_joined_to_their_words_on_both_sides():
     """508 German and English sentences with gold links: every piece spells a part of its word."""
     data = shared("data", "alignment")
-    task = Translation(
-        source=str(data / "deen.test.de"), target=str(data / "deen.test.en"), alignment=str(data / "deen.alignment.talp"),
-        counted_from=1,
-    )  # fmt: skip
+    named = {"source": "test.de", "target": "test.en", "alignment": "alignment.talp"}
+    task = Translation(**{key: str(data / f"deen.{name}") for key, name in named.items()}, counted_from=1)
     pairs = task._all
     assert task.facts == {"sentences": 508, "repeats": 0, "with_alignment": 508}
     tokens = tokenizer([text for pair in pairs for text in (pair.source, pair.target)], size=800)
@@ -364,7 +371,8 @@ def test_real_sentences_are_joined_to_their_words_on_both_sides():
             assert spelt.pop(-1) == "</s>"
             assert [spelt[word] for word in range(len(spelt))] == text.split()
     assert (pairs[1].source.split()[3], pairs[1].target.split()[4]) == ("!", "what")
-    assert (2, 3) in pairs[1].links.sure  # 3-4 in the file: nicht, not
+    assert pairs[1].links is not None
+    assert (1, 2) in pairs[1].links.sure  # 2-3 in the file
 
 
 class TargetWordModelConfig(torch.nn.Module):

@@ -13,6 +13,8 @@ from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer, UnigramTrainer
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, PreTrainedTokenizerFast
 
+from harness.tracing.batch import Example, TwoSided
+
 SENTENCES = [("das stimmt nicht !", "that is not true !"), ("herr kommissar , danke .", "thank you , commissioner .")]
 GOLD = ["1-1 2-2 3-3 2p4 4-5", "1p4 2-4 3-3 4-1 5-5"]  # from 1; (kommissar, commissioner) and so on
 SIZES = {
@@ -29,6 +31,12 @@ SIZES = {
 T5 = {"d_model": 16, "d_kv": 8, "d_ff": 24, "num_heads": 2, "num_layers": 2, "num_decoder_layers": 2}
 SPECIAL = ["<pad>", "</s>", "<unk>", "<s>"]
 LANGUAGES = ["deu_Latn", "eng_Latn"]
+
+
+def sides_of(example: Example) -> TwoSided:
+    """What an example for an encoder-decoder has besides."""
+    assert example.sides is not None
+    return example.sides
 
 
 def words_split(texts: Iterable[str], size: int = 60, more: Iterable[str] = (), unigram: bool = False) -> Tokenizer:
