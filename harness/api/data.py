@@ -57,12 +57,12 @@ def writes_target(model: Model) -> bool:
     return bool(getattr(getattr(model.module, "config", None), "is_encoder_decoder", False))
 
 
-def translation_task(pairs: Sequence[object], position: int | None = None) -> Task:
+def translation_task(pairs: Words, position: int | None = None) -> Task:
     """The task `translation` on pairs of a source and its target, explained at one token of each target or at all."""
     return configuration.task_or_model("task", "translation", {"pairs": _as_lists(pairs), "position": position})
 
 
-def _as_lists(words: Sequence[Any]) -> list[object]:
+def _as_lists(words: Words) -> list[object]:
     return [word if isinstance(word, str) else list(word) for word in words]
 
 
