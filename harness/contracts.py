@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from harness.tracing.architecture import Architecture
+    from harness.tracing.architecture import Architecture, EncoderDecoder
     from harness.tracing.batch import Example
     from harness.tracing.run import Trace
 
@@ -54,7 +54,7 @@ class Model:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def architecture(self) -> Architecture:
+    def architecture(self) -> Architecture | EncoderDecoder:
         """Where it keeps its layers; ValueError for a model type that is not known."""
         from harness.tracing.architectures import architecture_of  # brings torch
 
@@ -64,6 +64,11 @@ class Model:
     def causal(self) -> bool:
         """Whether each token sees only itself and earlier ones, as the module declares in its attribute `causal`."""
         return bool(getattr(self.module, "causal", False))
+
+    @property
+    def two_sided(self) -> bool:
+        """Whether it is an encoder-decoder, with source and prefix on one axis, as the module declares in `steps`."""
+        return getattr(self.module, "steps", None) is not None
 
     @property
     def blank_ids(self) -> Mapping[str, int | None]:

@@ -39,13 +39,13 @@ def check_positions(token: str, model: nn.Module, setting: str, others: str) -> 
 def baseline_embedding(trace: Trace, baseline: str) -> Tensor:
     """The word embedding's output with a baseline in each text token's place, `[batch, token, hidden]`.
 
-    The sentence's special tokens stay. `run` is the unknown word, and in a causal model, which has none, a vector of
-    zeros.
+    The sentence's special tokens stay. `run` is the unknown word, and in a model that writes text, which has none, a
+    vector of zeros.
     """
     batch, inputs = trace.batch, trace.embedding.detach()
     text = batch.text[:, :, None]
     if baseline == "run":
-        baseline = "zero" if trace.causal else "unk"
+        baseline = "zero" if trace.causal or trace.sides is not None else "unk"
     if baseline == "zero":
         return inputs.masked_fill(text, 0.0)
     return torch.where(text, trace.word_vector(blank_id(batch, baseline, "baseline", ["zero"])), inputs)

@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 from harness import check
 from harness.tracing.model_parts import model_layers
 from harness.tracing.run import Trace
+from harness.tracing.steps import two_sided
 from methods.attention_steps import PRODUCT, SOFTMAX
 from methods.explained_output import explaining
 from methods.reduction import check_reduce, reduced
@@ -42,7 +43,7 @@ ACTIVATIONS: dict[Callable, float] = {
 KNOWN = ("gelu", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 # and of those that are made of several steps, in classes of its own
 COMPOSED = ("gelu_new", "gelu_fast", "gelu_accurate", "gelu_python", "gelu_python_tanh", "quick_gelu", "mish", "relu2")
-ACTIVATION_NAMES = ("hidden_act", "hidden_activation", "activation", "activation_function")
+ACTIVATION_NAMES = ("hidden_act", "hidden_activation", "activation", "activation_function", "dense_act_fn")
 RECIPROCAL_ROOT = (torch.rsqrt, Tensor.rsqrt)
 POWER = (torch.pow, Tensor.pow, Tensor.__pow__)
 TIMES = (torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__)
@@ -54,9 +55,14 @@ def activation_name(model: nn.Module) -> str | None:
     return next((name for name in names if name is not None), None)
 
 
-def check_rules(model: nn.Module) -> None:
-    """Raise ValueError for a model with steps that the rules do not know, or whose layers cannot be found."""
+def check_rules(model: nn.Module, at: str = "word") -> None:
+    """Raise ValueError for a model with steps that the rules do not know, or whose layers cannot be found.
+
+    An encoder-decoder has no one first layer, which `at=first_layer` asks for.
+    """
     model_layers(model)
+    if at == "first_layer" and two_sided(model):
+        raise ValueError("it reads the input of the first layer, and an encoder-decoder has two: set at=word")
     known = (*KNOWN, *COMPOSED)
     if (chosen := activation_name(model)) not in known:
         raise ValueError(

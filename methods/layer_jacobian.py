@@ -130,13 +130,14 @@ def _by_head(layer: Layer, weight: Tensor) -> Tensor:
 def through_rest(layer: Layer, attended: Tensor) -> Tensor:
     """The Jacobian of `layer.rest`, token by token, `[token, hidden] -> [token, out, in]`."""
     middle = layer.middle(attended)
-    inner = layer.inner(normed(layer.feed_forward_norm, middle) if layer.pre_norm else middle)
-    (slope,) = vjp(layer.activation, inner)[1](torch.ones_like(inner))
+    first, activation, last = layer.feed_forward_parts
+    inner = first(normed(layer.feed_forward_norm, middle) if layer.pre_norm else middle)
+    (slope,) = vjp(activation, inner)[1](torch.ones_like(inner))
     jacobian = attended.new_empty(*attended.shape, attended.shape[-1])
-    scaled = torch.empty_like(layer.outer.weight)
+    scaled = torch.empty_like(last.weight)
     for one, its_slope in zip(jacobian, slope, strict=True):  # all queries' scaled weights: four times the result
-        torch.mul(layer.outer.weight, its_slope, out=scaled)
-        torch.mm(scaled, layer.inner.weight, out=one)
+        torch.mul(last.weight, its_slope, out=scaled)
+        torch.mm(scaled, first.weight, out=one)
     if layer.pre_norm:
         through_norm_(layer.feed_forward_norm, middle, jacobian)
         jacobian.diagonal(dim1=1, dim2=2).add_(1)

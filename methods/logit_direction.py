@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from harness.tracing.layer import LayerRun, Linear, Norm
 from harness.tracing.model_parts import Step, layer_parts, logit_steps
 from harness.tracing.run import Trace
+from harness.tracing.steps import by_layer
 from methods.decomposition import at_rows
 
 TINY = 1e-30  # stands for zero, where a slope through the origin is its limit
@@ -87,7 +88,8 @@ class Terms:
     """What adds up to the explained scalar, float64.
 
     Attributes:
-        attention: what attention reads from each token, `[batch, layer, token]`.
+        attention: what attention reads from each token, `[batch, step, token]`; zero in an encoder-decoder's encoder.
+        layers: the same of each layer, `[batch, layer, token]`.
         attention_bias: what its output's biases add, `[batch, layer]`.
         feed_forward: `[batch, layer]`; they belong to no token.
         embedding: of the explained position's own input to the first layer, `[batch]`.
@@ -95,6 +97,7 @@ class Terms:
     """
 
     attention: Tensor
+    layers: Tensor
     attention_bias: Tensor
     feed_forward: Tensor
     embedding: Tensor
@@ -120,18 +123,23 @@ class Terms:
 def terms(trace: Trace) -> Terms:
     """The terms of the explained scalar."""
     towards, constant = direction(trace)
-    attention, biases, feed_forward = [], [], []
-    for run in trace.layer_runs:
+    attention: list[Tensor] = []
+    biases, feed_forward = (torch.zeros(*trace.hidden.shape[:1], trace.layers).to(towards) for _ in range(2))
+    for run, step in zip(trace.layer_runs, trace.steps, strict=True):
         parts, bias = _attention_terms(trace, run, towards)
+        if step.layer is None:  # the explained position does not read there
+            attention.append(torch.zeros_like(parts))
+            continue
         attention.append(parts)
-        biases.append(bias)
+        biases[:, step.layer] += bias
         written = at_rows(run.output - run.attended, trace.position[:, None])[:, 0]
-        feed_forward.append((written.double() * towards).sum(dim=-1))
+        feed_forward[:, step.layer] += (written.double() * towards).sum(dim=-1)
     first = at_rows(trace.hidden[:, 0], trace.position[:, None])[:, 0].double()
     found = Terms(
         torch.stack(attention, dim=1),
-        torch.stack(biases, dim=1),
-        torch.stack(feed_forward, dim=1),
+        by_layer(attention, trace.steps, trace.batch.side),
+        biases,
+        feed_forward,
         (first * towards).sum(dim=-1),
         constant,
     )

@@ -22,23 +22,30 @@ def check_parameters(residual: float, heads: str, read_out: str) -> None:
 def over_heads(trace: Trace, heads: str) -> Tensor:
     """The mean, maximum or minimum over heads with rows normalised (the mean's already are), or `each` head; float64.
 
-    `[batch, layer, query, key]`, for `each` head `[batch, layer, head, query, key]`. Heads are aggregated layer by
-    layer, so that no more than one layer's are held in float64.
+    `[batch, step, query, key]`, for `each` head `[batch, step, head, query, key]`. Heads are aggregated step by step,
+    so that no more than one step's are held in float64.
     """
     if heads == "each":
         attention = trace.attention.double()
     else:
         aggregate = {"mean": Tensor.mean, "max": Tensor.amax, "min": Tensor.amin}[heads]
-        attention = torch.stack([aggregate(layer.double(), dim=1) for layer in trace.attention_steps()], dim=1)
+        attention = torch.stack([aggregate(step.double(), dim=1) for step in trace.attention_steps()], dim=1)
     total = attention.sum(dim=-1, keepdim=True)
     return attention / total.where(total > 0, 1.0)
 
 
-def with_residual(trace: Trace, attention: Tensor, residual: float) -> Tensor:
-    """`residual * I + (1 - residual) * A`, of the same shape; zero on padding."""
+def with_residual(trace: Trace, attention: Tensor, residual: float, passed: float = 1.0) -> Tensor:
+    """`residual * I + (1 - residual) * A`, `[batch, step, (head,) query, key]`; zero on padding.
+
+    Tokens that do not read in a step of an encoder-decoder keep what they have, with weight `passed`.
+    """
     real = trace.batch.attention_mask.double()  # [batch, token]
-    real = real.view(len(real), *[1] * (attention.dim() - 3), -1)
-    return residual * torch.diag_embed(real) + (1 - residual) * attention
+    identity = torch.diag_embed(real.view(len(real), *[1] * (attention.dim() - 3), -1))
+    mixed = residual * identity + (1 - residual) * attention
+    if trace.sides is None:
+        return mixed
+    reads = trace.reads.view(*trace.reads.shape[:2], *[1] * (attention.dim() - 4), -1, 1)
+    return torch.where(reads, mixed, passed * identity)
 
 
 def mixing(trace: Trace, residual: float, heads: str = "mean") -> Tensor:

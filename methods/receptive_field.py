@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from harness import check
-from harness.tracing.batch import Batch
 from harness.tracing.run import Trace
+from harness.tracing.steps import Side
 from methods.seeded import generator
 
 RECEPTIVE_FIELDS = ("none", "size", "uniform", "rows_shuffled")
@@ -26,13 +26,6 @@ def check_receptive_field(how: str, draws: int, seed: int, more: tuple[str, ...]
     check.count("seed", seed, low=0)
 
 
-def visible(batch: Batch, causal: bool) -> Tensor:
-    """Which keys each query can see, `[batch, query, key]`; none for padding."""
-    real = batch.attention_mask.bool()
-    pairs = real[:, :, None] & real[:, None, :]
-    return pairs.tril() if causal else pairs
-
-
 def normalised(
     trace: Trace, attention: Tensor, score: Callable[[Tensor], Tensor], how: str, draws: int, seed: int
 ) -> Tensor:
@@ -40,7 +33,7 @@ def normalised(
 
     Args:
         trace: that the attention belongs to.
-        attention: `[batch, layer, (head,) query, key]`, rows that sum to 1.
+        attention: `[batch, step, (head,) query, key]`, rows that sum to 1.
         score: attention of this shape to scores, `[batch, layer, (head,) token]`.
         how: `size`, each row of attention times the number of keys that its query sees; `uniform`, the score divided
             by its value where every query attends equally to all keys that it sees; `rows_shuffled`, divided by its
@@ -48,8 +41,8 @@ def normalised(
         draws: of shuffled rows.
         seed: of the shuffling, together with the example's id.
     """
-    seen = visible(trace.batch, trace.causal).to(attention.dtype)
-    seen = seen.view(len(seen), *[1] * (attention.dim() - 3), *seen.shape[1:])
+    seen = trace.visible.to(attention.dtype)
+    seen = seen.view(*seen.shape[:2], *[1] * (attention.dim() - 4), *seen.shape[2:])
     sizes = seen.sum(dim=-1, keepdim=True)
     if how == "none":
         return score(attention)
@@ -58,31 +51,37 @@ def normalised(
     if how == "uniform":
         expected = score((seen / sizes.clamp(min=1)).expand_as(attention))
     else:
-        layers = attention.shape[1]
         expected = torch.zeros_like(score(attention))
         for draw in range(draws):
-            source = permuted_keys(trace.batch, layers, trace.causal, seed, draw)
+            source = permuted_keys(trace, seed, draw)
             source = source if attention.dim() == 4 else source[:, :, None]
             expected += score(attention.gather(-1, source.expand_as(attention))) / draws
     return score(attention) / expected.where(expected > 0, 1.0)  # what nothing reaches stays zero
 
 
-def permuted_keys(batch: Batch, layers: int, causal: bool, seed: int, *draw: int) -> Tensor:
-    """Which key's weight each key gets, `[batch, layer, query, key]`; what a query cannot see keeps its own.
+def permuted_keys(trace: Trace, seed: int, *draw: int) -> Tensor:
+    """Which key's weight each key gets, `[batch, step, query, key]`; what a query cannot see keeps its own.
 
-    Rows, layers and examples have independent permutations, which depend on the seed and the example's id: the same in
+    Rows, steps and examples have independent permutations, which depend on the seed and the example's id: the same in
     any batch, order or shard.
     """
-    width = batch.input_ids.shape[1]
-    source = torch.arange(width).repeat(len(batch.examples), layers, width, 1)
+    batch, steps = trace.batch, trace.steps
+    width, side = batch.input_ids.shape[1], batch.side.cpu().numpy()
+    source = torch.arange(width).repeat(len(batch.examples), len(steps), width, 1)
     for row, example in enumerate(batch.examples):
-        n = len(example.input_ids)
-        for layer in range(layers):
-            numbers = generator(seed, example.id, layer + 1, *draw)
-            if causal:
-                for query in range(n):
-                    source[row, layer, query, : query + 1] = torch.from_numpy(numbers.permutation(query + 1))
+        for number, step in enumerate(steps):
+            numbers = generator(seed, example.id, number + 1, *draw)
+            queries, keys = (_places(side[row], one) for one in (step.queries, step.keys))
+            if step.causal:
+                for query in queries:
+                    seen = keys[keys <= query]
+                    source[row, number, query, seen] = torch.from_numpy(numbers.permutation(seen))
             else:
-                own = np.tile(np.arange(n), (n, 1))
-                source[row, layer, :n, :n] = torch.from_numpy(numbers.permuted(own, axis=1))
+                own = np.tile(keys, (len(queries), 1))
+                source[row, number][np.ix_(queries, keys)] = torch.from_numpy(numbers.permuted(own, axis=1))
     return source.to(batch.input_ids.device)
+
+
+def _places(side: np.ndarray, of: Side | None) -> np.ndarray:
+    """The indices of a side's tokens, or of all."""
+    return np.flatnonzero(side != Side.PADDING if of is None else side == of)

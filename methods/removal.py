@@ -125,13 +125,29 @@ def _run(trace: Trace, row: Tensor, removed: Tensor, removal: str, replacement: 
     if removal == "zero":
         return _zeroed(trace, row, removed)
     inputs = trace.batch.at(row)
+    if removal == "ignore":
+        blind = _blind(trace, row, removed)
+        logits = trace.logits.new_full((len(row), trace.logits.shape[1]), torch.nan)
+        inputs = {name: value[~blind] for name, value in inputs.items()}
+        inputs["attention_mask"] = inputs["attention_mask"].masked_fill(removed[~blind], 0)
+        logits[~blind] = trace.rerun(inputs, row[~blind], removed[~blind].long().argmax(dim=1))
+        return logits
     if removal == "delete":
         inputs = deleted(inputs, removed)
-    elif replacement is None:
-        inputs["attention_mask"] = inputs["attention_mask"].masked_fill(removed, 0)
-    else:
+    elif replacement is not None:
         inputs["input_ids"] = torch.where(removed, replacement[row], inputs["input_ids"])
     return trace.rerun(inputs, row, removed.long().argmax(dim=1))
+
+
+def _blind(trace: Trace, row: Tensor, removed: Tensor) -> Tensor:
+    """Variants in which the explained position sees nothing, `[variant]`: a softmax over nothing gives no output.
+
+    In an encoder-decoder it has to see something on either side.
+    """
+    kept = trace.batch.attention_mask.bool()[row] & ~removed
+    sides = {Side.TARGET} if trace.sides is None else {Side.SOURCE, Side.TARGET}
+    seen = [(kept & (trace.batch.side[row] == side)).any(dim=1) for side in sides]
+    return ~torch.stack(seen).all(dim=0)
 
 
 @torch.no_grad()

@@ -48,8 +48,8 @@ class Pair:
 def examples_of(pairs: Sequence[Pair], model: TargetWordModel, position: int | None = None) -> list[Example]:
     """Each pair's target, teacher-forced: one example for each of its tokens, all in the pair's cluster.
 
-    An example is the choice between the target's token, class 0, and a foil: the token that the model finds likeliest of
-    all others, unless the pair gives one. With `position`, only that index of the target is explained, counted from
+    An example is the choice between the target's token, class 0, and a foil: the token that the model finds likeliest
+    of all others, unless the pair gives one. With `position`, only that index of the target is explained, counted from
     its end where it is negative; a pair that is too short has no example.
     """
     rivals = _rivals(pairs, model)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import SequenceClassifierOutputWithPast
 
 from harness.tracing.architecture import Architecture
-from harness.tracing.architectures import architecture_of
+from harness.tracing.architectures import one_architecture_of
 from harness.tracing.calls import called
 
 
@@ -34,7 +34,7 @@ class WordChoiceModel(nn.Module):
     @property
     def architecture(self) -> Architecture:
         """Architecture of the inner model; ValueError where its type is not known."""
-        return architecture_of(self.inner).inside("inner")
+        return one_architecture_of(self.inner).inside("inner")
 
     @property
     def base_model(self) -> nn.Module:

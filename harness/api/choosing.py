@@ -19,7 +19,7 @@ def explainer(name: str, **parameters: object) -> Explainer:
 
     Example:
         >>> harness.explainer("rollout", residual=0.1)
-        Rollout(residual=0.1, heads='mean', read_out='head', receptive_field='none', draws=8, seed=0)
+        Rollout(residual=0.1, heads='mean', read_out='head', receptive_field='none', draws=8, seed=0, encoder=True)
     """
     return configuration.method("explainers", name, parameters)
 

@@ -19,11 +19,11 @@ class EvaluationProtocol:
     Args:
         target: the class that is explained: `predicted`, `gold`, or the name of one of the task's classes.
         output: its scalar: `probability`, `logit`, `difference` or `logit_difference`; `task` for the task's own.
-        include: the ranked tokens: `all`, `no_cls`, `prompt` or `content`; see `collate`.
+        include: the ranked tokens: `all`, `no_cls`, `prompt`, `content`, `source` or `target`; see `collate`.
         ranks: how ties are ranked, `average` or `dense`.
         token_budget: tokens in one run of the model, padding counted; it changes no number.
         removal: how methods that do not say how remove a token: one of `REMOVALS`, or `task` for the task's own (else
-            `unk`, in a causal model `ignore`).
+            `unk`, in a model that writes text `ignore`).
     """
 
     target: str = "predicted"
@@ -51,7 +51,7 @@ class EvaluationProtocol:
 
     def on(self, model: Model) -> "EvaluationProtocol":
         """With the removal for this kind of model, unless one is chosen."""
-        removal = "ignore" if model.causal else "unk"
+        removal = "ignore" if model.causal or model.two_sided else "unk"
         return replace(self, removal=removal) if self.removal == "task" else self
 
     def trace(

@@ -30,9 +30,9 @@ def lacking(model: nn.Module, attentions: tuple[Tensor, ...] | None, batch: Batc
     if not attentions or any(layer is None for layer in attentions):
         why = "returns no attention weights"
     elif wrong := [
-        (layer, size)
+        (layer, _size(batch, step))
         for layer, step in zip(attentions, steps, strict=True)
-        if layer.dim() != 4 or (layer.shape[0], *layer.shape[2:]) != (size := _size(batch, step))
+        if layer.dim() != 4 or (layer.shape[0], *layer.shape[2:]) != _size(batch, step)
     ]:
         (layer, (examples, queries, keys)), *_ = wrong
         why = (

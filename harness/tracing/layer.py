@@ -76,6 +76,7 @@ class Layer:
         inner: the feed-forward's first map; None, with the three after it, where there is no feed-forward.
         gate: multiplies, after the activation, what the `inner` map gives; None for a plain feed-forward.
         feed_forward_output_norm: of the feed-forward's output, before it joins the residual stream.
+        query_scale: what the product of queries and keys is multiplied by; None for a head's size ** -0.5.
         crosses: whether keys and values are those of an encoder's output, as it is.
     """
 
@@ -96,6 +97,7 @@ class Layer:
     feed_forward_output_norm: Norm | None = None
     parallel: bool = False
     crosses: bool = False
+    query_scale: float | None = None
 
     @property
     def query_and_key(self) -> tuple[Linear, Linear]:
@@ -103,6 +105,19 @@ class Layer:
         if self.query is None or self.key is None:
             raise ValueError("this layer's attention is not the softmax of its queries and keys alone")
         return self.query, self.key
+
+    @property
+    def scale(self) -> float:
+        """What the product of queries and keys is multiplied by."""
+        query, _ = self.query_and_key
+        return (len(query.weight) // self.heads) ** -0.5 if self.query_scale is None else self.query_scale
+
+    @property
+    def feed_forward_parts(self) -> tuple[Linear, Callable[[Tensor], Tensor], Linear]:
+        """Its first map, its activation and its last map; ValueError where the layer has no feed-forward."""
+        if self.inner is None or self.activation is None or self.outer is None:
+            raise ValueError("this layer has no feed-forward")
+        return self.inner, self.activation, self.outer
 
     def read(self, state: Tensor) -> Tensor:
         """What queries, keys and values are computed from, `[..., token, hidden]`."""
@@ -144,12 +159,13 @@ class Layer:
 
     def feed_forward(self, middle: Tensor) -> Tensor:
         """The feed-forward's output without its residual, `[..., hidden]`; zeros where there is none."""
-        if self.inner is None or self.activation is None or self.outer is None:
+        if self.inner is None:
             return torch.zeros_like(middle)
+        first, activation, last = self.feed_forward_parts
         read = normed(self.feed_forward_norm, middle) if self.pre_norm else middle
-        inner = self.inner(read)
-        inner = self.activation(inner) if self.gate is None else self.activation(self.gate(read)) * inner
-        outer = self.outer(inner)
+        inner = first(read)
+        inner = activation(inner) if self.gate is None else activation(self.gate(read)) * inner
+        outer = last(inner)
         return outer if self.feed_forward_output_norm is None else self.feed_forward_output_norm(outer)
 
     def summed(self, attended: Tensor, state: Tensor) -> Tensor:
@@ -183,6 +199,7 @@ class LayerRun:
         middle: the same after its LayerNorm where the layer is post-LN.
         summed: middle plus the feed-forward's output, before the last LayerNorm of a post-LN layer.
         output: `[batch, token, hidden]`.
+        then: after a decoder's self-attention, the run of the cross-attention of the same layer.
     """
 
     layer: Layer
@@ -195,6 +212,27 @@ class LayerRun:
     middle: Tensor
     summed: Tensor
     output: Tensor
+    then: "LayerRun | None" = None
+
+    @property
+    def whole_output(self) -> Tensor:
+        """Of a whole decoder layer, where this is its self-attention alone, `[batch, token, hidden]`."""
+        return self.output if self.then is None else self.then.output
+
+    def from_queries(self, states: Tensor) -> Tensor:
+        """Cross-attention's output for other states of its queries, `[batch, ..., hidden]`; keys and values stay.
+
+        ValueError where its weights are not the softmax of queries and keys alone.
+        """
+        layer = self.layer
+        query, key = layer.query_and_key
+        read = query(layer.read(states))
+        queries = read.flatten(1, -2).unflatten(-1, (layer.heads, -1)).transpose(1, 2)  # [batch, head, ..., size]
+        keys = layer.by_head(key(self.state))  # [batch, head, key, size]
+        seen = self.attention.amax(dim=(1, 2)) > 0  # [batch, key]  what no query gives weight to is masked
+        weights = (queries @ keys.transpose(-2, -1) * layer.scale).masked_fill(~seen[:, None, None], -torch.inf)
+        mixed = layer.attention_output((weights.softmax(dim=-1) @ self.value).transpose(1, 2).flatten(2))
+        return layer.rest(layer.attended(states, mixed.view_as(states)), states)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.tracing.architectures import architecture_of
+from harness.tracing.architectures import one_architecture_of
 from harness.tracing.calls import called
 from harness.tracing.meter import uncounted
 from harness.tracing.model_parts import model_layers
@@ -45,7 +45,7 @@ class LayerCall:
 def layer_calls(trace: Trace, index: int) -> list[LayerCall]:
     """The calls of every layer in a run of one example alone; one pass of the model."""
     model, n = trace.model, int(trace.batch.length[index])
-    layers, path = model_layers(model), architecture_of(model).attention_output
+    layers, path = model_layers(model), one_architecture_of(model).attention_output
     calls: list[LayerCall] = []
 
     def keep(module: nn.Module, arguments: Any, named: Mapping[str, Any]) -> None:

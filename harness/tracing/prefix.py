@@ -1,6 +1,7 @@
 """Re-runs of a causal model that start where an input changes: what comes before is taken from the first run.
 
-A change at a token moves nothing before it, so the keys and values of the tokens before it stay what they are.
+A change at a token moves nothing before it, so the keys and values of the tokens before it stay what they are. In an
+encoder-decoder a change of the prefix does not move the source's states either.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,9 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache
+from transformers import DynamicCache, EncoderDecoderCache
+
+from harness.tracing.steps import Side, two_sided
 
 CLOSE = 1e-3  # of logits, to those of the whole input, in relation to their size
 START = 32  # what a run costs besides its tokens, in tokens, measured on a model of 135 million parameters
@@ -20,16 +23,27 @@ _CONTINUES: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 
 @dataclass(frozen=True)
 class Prefix:
-    """Keys and values of a batch, `[batch, head, token, size]` for each layer."""
+    """Keys and values of a batch, `[batch, head, token, size]` for each layer.
+
+    In an encoder-decoder the tokens are those of the prefix, and `memory` is the encoder's output,
+    `[batch, slot, hidden]`. `source` counts the tokens before the prefix, `[batch]`.
+    """
 
     keys: Sequence[Tensor]
     values: Sequence[Tensor]
+    source: Tensor
+    memory: Tensor | None = None
 
     def __call__(self, model: nn.Module, inputs: Mapping[str, Tensor], example: Tensor, start: int) -> Tensor:
         """Logits of inputs, `[variant, class]`, which are as the examples are before token `start`."""
         cache = DynamicCache()
         for layer, (keys, values) in enumerate(zip(self.keys, self.values, strict=True)):
-            cache.update(keys[example, :, :start], values[example, :, :start], layer)
+            if start:
+                cache.update(keys[example, :, :start], values[example, :, :start], layer)
+        if self.memory is not None:
+            kept = EncoderDecoderCache(cache, DynamicCache()) if start else None
+            with torch.no_grad():
+                return model(**inputs, memory=self.memory[example], past_key_values=kept, start=start).logits
         rest = dict(inputs) | {"input_ids": inputs["input_ids"][:, start:], "position": inputs["position"] - start}
         width = inputs["input_ids"].shape[1]
         rest["position_ids"] = torch.arange(start, width, device=example.device).expand(len(example), -1)
@@ -37,34 +51,60 @@ class Prefix:
             return model(**rest, past_key_values=cache, use_cache=True).logits
 
 
-def empty_cache(model: nn.Module) -> DynamicCache | None:
+def empty_cache(model: nn.Module) -> DynamicCache | EncoderDecoderCache | None:
     """Where a causal model's run is to leave its keys and values; None for a model that leaves none."""
-    return DynamicCache() if getattr(model, "causal", False) and _CONTINUES.get(model, True) else None
+    if not _CONTINUES.get(model, True):
+        return None
+    if two_sided(model):
+        return EncoderDecoderCache(DynamicCache(), DynamicCache())
+    return DynamicCache() if getattr(model, "causal", False) else None
 
 
 def prefix_of(
-    model: nn.Module, inputs: Mapping[str, Tensor], logits: Tensor, cache: DynamicCache | None
+    model: nn.Module,
+    inputs: Mapping[str, Tensor],
+    logits: Tensor,
+    cache: DynamicCache | EncoderDecoderCache | None,
+    memory: Tensor | None = None,
 ) -> Prefix | None:
     """What later runs can start from; None where the model does not continue a prefix to the whole input's logits."""
-    layers = getattr(cache, "layers", None) or []
+    layers = getattr(getattr(cache, "self_attention_cache", cache), "layers", None) or []
     if (
         not layers
         or "position" not in inputs
         or not all(isinstance(getattr(one, "keys", None), Tensor) for one in layers)
     ):
         return None
-    prefix = Prefix([one.keys.detach() for one in layers], [one.values.detach() for one in layers])
+    keys, values = ([getattr(one, name).detach() for one in layers] for name in ("keys", "values"))
+    prefix = Prefix(keys, values, _source_length(inputs), memory)
     if model not in _CONTINUES:
         row = int(inputs["position"].argmax())
         one = {name: value[row : row + 1] for name, value in inputs.items()}
         try:
-            again = prefix(model, one, torch.tensor([row], device=logits.device), int(inputs["position"][row]) // 2)
+            half = int(inputs["position"][row] - prefix.source[row]) // 2
+            again = prefix(model, one, torch.tensor([row], device=logits.device), half)
         except torch.OutOfMemoryError:
             raise
         except (TypeError, ValueError, AttributeError, RuntimeError, IndexError):  # a type with another kind of cache
             again = torch.full_like(logits[row : row + 1], torch.inf)
         _CONTINUES[model] = bool((again[0] - logits[row]).abs().max() <= CLOSE * logits[row].abs().max())
     return prefix if _CONTINUES[model] else None
+
+
+def _source_length(inputs: Mapping[str, Tensor]) -> Tensor:
+    """Tokens of each input before its prefix, `[batch]`: none where there is no other side."""
+    if "side" not in inputs:
+        return torch.zeros_like(inputs["position"])
+    return (inputs["side"] == Side.SOURCE).sum(dim=1)
+
+
+def starts(prefix: Prefix, inputs: Mapping[str, Tensor], example: Tensor, since: Tensor) -> Tensor:
+    """How many tokens of each input's prefix are as in its example, `[variant]`; -1 where a source has changed.
+
+    `since` is the first token that has changed.
+    """
+    unchanged = since.minimum(inputs["position"])
+    return (unchanged - prefix.source[example]).clamp(min=-1)
 
 
 def runs_together(since: Tensor, width: int, token_budget: int) -> Iterator[Tensor]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from harness.tracing.batch import TEXT_WIDE
 from harness.tracing.calls import called
-from harness.tracing.prefix import Prefix, runs_together
+from harness.tracing.prefix import Prefix, runs_together, starts
 
 
 @torch.no_grad()
@@ -27,13 +27,20 @@ def continued(
     model: nn.Module, prefix: Prefix, inputs: Mapping[str, Tensor], example: Tensor, since: Tensor, token_budget: int
 ) -> Tensor:
     """The same for variants of `example`, `[variant]`, whose first changed token is `since`, `[variant]`."""
+    kept = starts(prefix, inputs, example, since)
+    anew, known = (kept < 0).nonzero()[:, 0], (kept >= 0).nonzero()[:, 0]
     width = int(inputs["position"].max()) + 1  # what follows the explained position changes nothing
-    since = since.minimum(inputs["position"])
-    chunks, logits = [*runs_together(since, width, token_budget)], []
-    for chunk in chunks:
-        start = int(since[chunk].min())
+    chunks, logits = [], []
+    if len(anew):
+        chunks.append(anew)
+        logits.append(whole(model, {name: value[anew] for name, value in inputs.items()}, token_budget, padded=True))
+    for one in runs_together(kept[known], width, token_budget):
+        chunk = known[one]
+        start = int(kept[chunk].min())
         changed = _cut(inputs, chunk, int(inputs["position"][chunk].max()) + 1)
-        run = called(model, changed).logits if start == 0 else prefix(model, changed, example[chunk], start)
+        new = start == 0 and prefix.memory is None
+        run = called(model, changed).logits if new else prefix(model, changed, example[chunk], start)
+        chunks.append(chunk)
         logits.append(run)
     return torch.cat(logits)[torch.cat(chunks).argsort()]
 

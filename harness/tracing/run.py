@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -325,6 +326,8 @@ class Trace:
             reads = self.reads[:, number]
             state = torch.where(runs[-1].reads[..., None], runs[-1].output, runs[-1].state) if state is None else state
             runs.append(layer_run(layer, state.detach(), attention, reads))
+            if step.ends and number and not self.steps[number - 1].ends:
+                runs[-2] = replace(runs[-2], then=runs[-1])
             after = self._after(number)
             if after is None:
                 continue
@@ -401,7 +404,7 @@ class Trace:
     def ends(self, maps: Iterable[Tensor]) -> Tensor:
         """Of maps made after each step, `[batch, ...]`, those at the end of each layer, `[batch, layer, ...]`."""
         pairs = zip(maps, self.steps, strict=True)
-        return torch.stack([one for one, step in pairs if step.layer is not None and step.ends], dim=1)
+        return torch.stack([one for one, step in pairs if step.closes], dim=1)
 
     def rerun(self, inputs: Mapping[str, Tensor], example: Tensor | None = None, since: Tensor | None = None) -> Tensor:
         """Logits of changed inputs (`Batch.at`), `[variant, class]`, without gradients, in chunks of similar length.
@@ -423,8 +426,8 @@ class Trace:
 
     @metered
     def _prefix(self) -> Prefix | None:
-        """What re-runs of a causal model start from."""
-        return prefix_of(self.model, self.batch.inputs, self.logits, self._cache) if self.padded else None
+        """What re-runs of a model that writes text start from."""
+        return prefix_of(self.model, self.batch.inputs, self.logits, self._cache, self._memory) if self.padded else None
 
     def forward_from(self, embedding: Tensor, index: Tensor) -> Tensor:
         """Output `[variant]` from word-embedding outputs `[variant, token, hidden]`; differentiable.

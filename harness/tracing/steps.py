@@ -1,9 +1,9 @@
 """Steps: how a model mixes tokens, one square map of attention after the other, over one axis of all tokens.
 
 Each layer of an encoder or a decoder is one step, in which every token reads the others. An encoder-decoder has the
-tokens of the source and those of the target's prefix on one axis, [source | prefix]: each layer of its encoder is a step
-of the source's tokens, and each layer of its decoder two steps of the prefix's tokens, which read the prefix and then
-the source. Tokens that do not read in a step stay what they are.
+tokens of the source and those of the target's prefix on one axis, [source | prefix]: each layer of its encoder is a
+step of the source's tokens, and each layer of its decoder two steps of the prefix's tokens, which read the prefix and
+then the source. Tokens that do not read in a step stay what they are.
 """
 
 from collections.abc import Sequence
@@ -43,6 +43,11 @@ class Step:
     causal: bool = False
     layer: int | None = None
     ends: bool = True
+
+    @property
+    def closes(self) -> bool:
+        """Whether scores are read after it: at the end of a layer of them."""
+        return self.ends and self.layer is not None
 
     @property
     def crosses(self) -> bool:
@@ -131,7 +136,8 @@ class Sides:
 
     def square(self, weights: Tensor, step: Step) -> Tensor:
         """A step's weights `[batch, head, query, key]` on one axis of all tokens; zero where nothing is read."""
-        assert step.queries is not None and step.keys is not None
+        assert step.queries is not None
+        assert step.keys is not None
         size = sum(self.widths)
         start = (0, self.widths[0])
         rows = slice(start[step.queries], start[step.queries] + weights.shape[2])

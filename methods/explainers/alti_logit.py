@@ -42,8 +42,8 @@ def _scores(trace: Trace) -> Tensor:  # [batch, layer, token]
     each = trace.once(terms).attention
     below = torch.diag_embed(trace.batch.attention_mask.double())  # [batch, query, token]
     rows, total = [], torch.zeros_like(each[:, 0])
-    for layer, up_to in enumerate(rolled(trace, contribution, normalise=True)):
-        total = total + (each[:, layer, None] @ below)[:, 0]
+    for step, up_to in enumerate(rolled(trace, contribution, normalise=True)):
+        total = total + (each[:, step, None] @ below)[:, 0]
         rows.append(total)
         below = up_to
-    return torch.stack(rows, dim=1)
+    return trace.ends(rows)

@@ -13,6 +13,9 @@ from methods.mixing import check_parameters, mixing
 class Attention:
     """The explained position's attention to each token.
 
+    In an encoder-decoder, a layer's cross-attention to the source and its self-attention to the prefix, each of which
+    sums to 1 by itself.
+
     Args:
         residual: weight of the identity mixed into each layer; the paper's raw attention has none.
         heads: `mean`, `max` or `min` over heads, or `each` head as a separate row.
@@ -30,4 +33,4 @@ class Attention:
         check_parameters(self.residual, self.heads, self.read_out)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, (head,) token]
-        return trace.read_out(mixing(trace, self.residual, self.heads), self.read_out)
+        return trace.read_steps(mixing(trace, self.residual, self.heads), self.read_out)

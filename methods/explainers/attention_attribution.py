@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.run import READ_OUTS, Trace
+from harness.tracing.steps import check_one_sided
 from methods.attention_steps import ReplacedAttention
 from methods.explained_output import check_output, explaining
 
@@ -45,6 +46,10 @@ class AttentionAttribution:
         check.choice("rule", self.rule, RULES)
         check_output(self.output)
         check.choice("read_out", self.read_out, READ_OUTS)
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError for an encoder-decoder."""
+        check_one_sided(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
         return trace.read_out(self.attribute(trace).sum(dim=2), self.read_out)

@@ -36,7 +36,7 @@ class AttnLRP:
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError for a model with steps that have no rule."""
-        check_rules(model)
+        check_rules(model, self.at)
 
     @property
     def reduction(self) -> str:

@@ -37,7 +37,7 @@ class CPLRP:
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError for a model with steps that have no rule."""
-        check_rules(model)
+        check_rules(model, self.at)
 
     @property
     def reduction(self) -> str:

@@ -15,6 +15,7 @@ from harness import check
 from harness.tracing.layer import Layer, Linear, Norm
 from harness.tracing.model_parts import Step, layer_parts, logit_steps
 from harness.tracing.run import Trace
+from harness.tracing.steps import check_one_sided
 
 PLACES = ("classifier", "layer")
 VALUE_BIASES = ("split", "key")
@@ -51,7 +52,8 @@ class DecompX:
         check.choice("value_bias", self.value_bias, VALUE_BIASES)
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError for a model whose parts cannot be found."""
+        """Raise ValueError for an encoder-decoder, or a model whose parts cannot be found."""
+        check_one_sided(model)
         layer_parts(model)
         if self.at == "classifier":
             logit_steps(model)
@@ -159,12 +161,13 @@ def through_feed_forward(layer: Layer, parts: Tensor) -> Tensor:
     that a source's part is half its gate times the whole of the other, and half the other way round.
     """
     read = through_norm(layer.feed_forward_norm, parts) if layer.pre_norm else parts
+    first, activation, last = layer.feed_forward_parts
     if layer.gate is None:
-        inner = through_steps([layer.inner, layer.activation], read)
+        inner = through_steps([first, activation], read)
     else:
-        gate, inner = through_steps([layer.gate, layer.activation], read), through_steps([layer.inner], read)
+        gate, inner = through_steps([layer.gate, activation], read), through_steps([first], read)
         inner = (gate * inner.sum(dim=-2, keepdim=True) + gate.sum(dim=-2, keepdim=True) * inner) / 2
-    outer = through_steps([layer.outer], inner)
+    outer = through_steps([last], inner)
     return outer if layer.feed_forward_output_norm is None else through_norm(layer.feed_forward_output_norm, outer)
 
 

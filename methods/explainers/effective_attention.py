@@ -14,6 +14,7 @@ from harness import check
 from harness.contracts import ChecksModel, Explainer, Layerless, Reduces
 from harness.tracing.model_parts import layer_parts
 from harness.tracing.run import READ_OUTS, Trace
+from harness.tracing.steps import check_one_sided
 
 EPSILON = torch.finfo(torch.float64).eps
 
@@ -45,7 +46,8 @@ class EffectiveAttention:
         check.choice("read_out", self.read_out, READ_OUTS)
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError for a model whose layers cannot be taken apart, or that `of` cannot serve."""
+        """Raise ValueError for an encoder-decoder, for layers that are not known, or where `of` cannot serve."""
+        check_one_sided(model)
         layer_parts(model)
         if isinstance(self.of, ChecksModel):
             self.of.check_model(model)

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness import check
 from harness.tracing.run import Trace
+from harness.tracing.steps import check_one_sided
 from methods.barrier_flow import central_flow
 from methods.explained_output import check_output, explaining
 from methods.gradient_attention import positive_product
@@ -42,6 +43,10 @@ class GeneralizedAttentionFlow:
         check.choice("capacity", self.capacity, CAPACITIES)
         check.number("residual", self.residual, 0, 1)
         check_output(self.output)
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError for an encoder-decoder."""
+        check_one_sided(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
         capacity = self.capacities(trace)

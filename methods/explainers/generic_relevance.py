@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from harness.tracing.run import Trace
+from harness.tracing.steps import Side
 from methods.explained_output import check_output, explaining
 from methods.gradient_attention import positive_product, without_own_entry
 
@@ -20,6 +21,10 @@ class GenericRelevance:
 
     R starts as the identity, and each layer adds (A * gradient)+, averaged over heads, times R. The explained
     position's own entry is set to the smallest of the others; the authors' program does not show it.
+
+    In an encoder-decoder, what cross-attention adds passes through the relevance of the source's tokens for each other
+    and of the prefix's, each row divided by its sum; of the prefix's it is the transpose, as published. A row of zeros
+    stays zero; the authors' program then drops all that the layer adds.
 
     One backward pass in addition to the trace.
 
@@ -36,9 +41,21 @@ class GenericRelevance:
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
         maps = positive_product(trace.attention, explaining(trace, self.output).attention_gradient)
-        relevance = torch.diag_embed(trace.batch.attention_mask.double())  # [batch, query, key]
-        rows = []
-        for layer in range(maps.shape[1]):
-            relevance = relevance + maps[:, layer] @ relevance
+        identity = torch.diag_embed(trace.batch.attention_mask.double())  # [batch, query, key]
+        relevance, rows = identity, []
+        for number, step in enumerate(trace.steps):
+            if step.crosses:
+                relevance = relevance + _across(maps[:, number], relevance, identity, trace.batch.side)
+            else:
+                relevance = relevance + maps[:, number] @ relevance
             rows.append(relevance)
-        return without_own_entry(trace, trace.read_out(torch.stack(rows, dim=1)))
+        return without_own_entry(trace, trace.read_out(trace.ends(rows)))
+
+
+def _across(weights: Tensor, relevance: Tensor, identity: Tensor, side: Tensor) -> Tensor:
+    """What cross-attention `weights` add, `[batch, query, key]`: the paper's equations 8 to 10."""
+    total = (relevance - identity).sum(dim=-1, keepdim=True)
+    relative = (relevance - identity) / total.where(total > 0, 1.0) + identity
+    source, target = (side == Side.SOURCE).double(), (side == Side.TARGET).double()
+    within = [relative * one[:, :, None] * one[:, None, :] for one in (source, target)]
+    return within[1].transpose(1, 2) @ weights @ within[0]

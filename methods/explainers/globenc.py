@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from harness import check
 from harness.tracing.layer import LayerRun
 from harness.tracing.model_parts import layer_parts
 from harness.tracing.run import Trace
@@ -25,18 +26,24 @@ class GlobEnc:
     Args:
         normalise: divide each row of a map by its sum before multiplying. The authors' program does not, and it changes
             the ranks.
+        encoder: in an encoder-decoder, whether the source is followed through the encoder; otherwise each of
+            the encoder's states counts as its own token. Its decoder's self-attention has one norm, that after it.
     """
 
     cost: ClassVar[str] = "layer arithmetic"
 
     normalise: bool = False
+    encoder: bool = True
+
+    def __post_init__(self):
+        check.choice("encoder", self.encoder, (True, False))
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ValueError for a model whose layers' parts cannot be found."""
         layer_parts(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
-        return rolled_out(trace, _norm, self.normalise)
+        return rolled_out(trace, _norm, self.normalise, self.encoder)
 
 
 def _norm(run: LayerRun, rows: Tensor, parts: Tensor) -> Tensor:

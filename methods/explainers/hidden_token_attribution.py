@@ -17,6 +17,7 @@ from harness.tracing.layer import Layer
 from harness.tracing.layer_calls import layer_calls
 from harness.tracing.model_parts import layer_parts
 from harness.tracing.run import Trace
+from harness.tracing.steps import check_one_sided
 from methods.layer_jacobian import Heads, LayerJacobian, Workspace, through_rest
 
 OUTPUTS = ("layer", "head")
@@ -61,7 +62,8 @@ class HiddenTokenAttribution:
             check.count("samples", self.samples)
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError for a model whose layers' parts cannot be found."""
+        """Raise ValueError for an encoder-decoder, or a model whose layers' parts cannot be found."""
+        check_one_sided(model)
         layer_parts(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, (head,) token]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from harness.tracing.model_parts import model_layers
 from harness.tracing.run import Trace
+from harness.tracing.steps import check_one_sided
 from methods.reduction import check_reduce, reduced
 
 
@@ -36,7 +37,8 @@ class LayerGradientXActivation:
         check_reduce(self.reduce)
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError for a model whose layers cannot be found."""
+        """Raise ValueError for an encoder-decoder, or a model whose layers cannot be found."""
+        check_one_sided(model)
         model_layers(model)
 
     @property

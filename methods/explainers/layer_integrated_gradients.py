@@ -12,10 +12,11 @@ from captum.attr import LayerIntegratedGradients as CaptumLayerIntegratedGradien
 from torch import Tensor, nn
 
 from harness import check
-from harness.tracing.architectures import architecture_of
+from harness.tracing.architectures import one_architecture_of
 from harness.tracing.model_parts import model_layers
 from harness.tracing.notices import Inexact
 from harness.tracing.run import Trace
+from harness.tracing.steps import check_one_sided
 from methods.blanks import BASELINES, baseline_embedding
 from methods.completeness import GAP, completeness_gap, difference
 from methods.reduction import check_reduce, reduced
@@ -51,7 +52,8 @@ class LayerIntegratedGradients:
         check_reduce(self.reduce)
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError for a model whose layers cannot be found."""
+        """Raise ValueError for an encoder-decoder, or a model whose layers cannot be found."""
+        check_one_sided(model)
         model_layers(model)
 
     @property
@@ -80,10 +82,10 @@ class LayerIntegratedGradients:
         baseline = baseline_embedding(trace, self.baseline)
         index = torch.arange(len(inputs), device=inputs.device)
         scores = []
-        architecture = architecture_of(trace.model)
+        architecture = one_architecture_of(trace.model)
         for layer in model_layers(trace.model):
             # where a LayerNorm ends the layer, its output is the layer's; the layer module may return attention too
-            place = layer if architecture.pre_norm else layer.get_submodule(architecture.feed_forward_norm)
+            place = layer if architecture.pre_norm else layer.get_submodule(str(architecture.feed_forward_norm))
             found: Any = CaptumLayerIntegratedGradients(trace.forward_from, place).attribute(
                 inputs,
                 baselines=baseline,

@@ -37,7 +37,7 @@ class Logit:
         check_direct(model)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
-        each = trace.once(terms).attention
+        each = trace.once(terms).layers
         return each.cumsum(dim=1) if self.accumulate else each
 
     def unassigned(self, trace: Trace) -> Tensor:

@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from harness import check
 from harness.tracing.run import Trace
 from methods.mixing import check_parameters, over_heads, with_residual
 from methods.receptive_field import check_receptive_field, normalised
@@ -27,6 +28,8 @@ class Rollout:
             `methods.receptive_field`.
         draws: number of shuffles.
         seed: of the shuffles.
+        encoder: in an encoder-decoder, whether the source is followed through the encoder; otherwise each of
+            the encoder's states counts as its own token.
     """
 
     cost: ClassVar[str] = "no pass"
@@ -37,10 +40,12 @@ class Rollout:
     receptive_field: str = "none"
     draws: int = 8
     seed: int = 0
+    encoder: bool = True
 
     def __post_init__(self):
         check_parameters(self.residual, self.heads, self.read_out)
         check_receptive_field(self.receptive_field, self.draws, self.seed)
+        check.choice("encoder", self.encoder, (True, False))
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, (head,) token]
         def score(attention: Tensor) -> Tensor:
@@ -53,8 +58,9 @@ class Rollout:
         tops = with_residual(trace, attention, self.residual)
         layers = with_residual(trace, attention.mean(dim=2), self.residual) if by_head else tops
         below = torch.diag_embed(trace.batch.attention_mask.double())  # [batch, query, key]
-        rolled = []
-        for layer in range(layers.shape[1]):
-            rolled.append(tops[:, layer] @ (below[:, None] if by_head else below))
-            below = layers[:, layer] @ below
-        return trace.read_out(torch.stack(rolled, dim=1), self.read_out)
+        rolled: list[Tensor] = []
+        for number, step in enumerate(trace.steps):
+            top, layer = tops[:, number], layers[:, number]
+            rolled.append(below if step.layer is None else top @ (below[:, None] if by_head else below))
+            below = layer @ below if self.encoder or step.layer is not None else below
+        return trace.read_out(trace.ends(rolled), self.read_out)

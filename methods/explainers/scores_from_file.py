@@ -67,7 +67,7 @@ class ScoresFromFile:
             )
         cells = sorted(known[batch.examples[0].id])  # the same for every example
         layers, heads = (len({cell[axis] for cell in cells}) for axis in (0, 1))
-        self._check_cells(cells, *trace.attention.shape[1:3])
+        self._check_cells(cells, trace.layers, trace.attention.shape[2])
         scores = torch.zeros(len(batch.examples), layers * heads, batch.input_ids.shape[1], dtype=torch.float64)
         for row, example in enumerate(batch.examples):
             own = np.stack([known[example.id][cell] for cell in cells])  # [layer * head, token]

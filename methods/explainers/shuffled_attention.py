@@ -49,9 +49,6 @@ class ShuffledAttention:
     def __call__(self, trace: Trace) -> Tensor:  # as `of`
         changed = copy.copy(trace)
         changed.forget()  # what was cached for the true attention must not be reused for this one
-        layers = trace.attention.shape[1]
-        source = permuted_keys(trace.batch, layers, trace.causal, self.seed)[
-            :, :, None
-        ]  # [batch, layer, 1, query, key]
+        source = permuted_keys(trace, self.seed)[:, :, None]  # [batch, step, 1, query, key]
         changed.attention = trace.attention.gather(-1, source.expand_as(trace.attention))
         return self.of(changed)

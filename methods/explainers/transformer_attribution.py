@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from harness import check
 from harness.tracing.model_parts import model_layers
 from harness.tracing.run import Trace
+from harness.tracing.steps import check_one_sided
 from methods.explained_output import explaining
 from methods.gradient_attention import positive_product, without_own_entry
 from methods.relevance_rules import RelevanceRules, check_plain
@@ -43,7 +44,8 @@ class TransformerAttribution:
         check.choice("normalize", self.normalize, (True, False))
 
     def check_model(self, model: nn.Module) -> None:
-        """Raise ValueError for a model with steps that have no rule, or with fewer layers than `start_layer`."""
+        """Raise ValueError for an encoder-decoder, for steps that have no rule, or fewer layers than `start_layer`."""
+        check_one_sided(model)
         layers = len(model_layers(model))
         check_plain(model)
         if self.start_layer > layers:

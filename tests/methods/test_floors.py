@@ -115,20 +115,20 @@ def test_shuffled_rows_keep_their_entries_and_nothing_else(real: Trace):
 
 
 def test_queries_layers_examples_and_seeds_are_shuffled_independently(real: Trace):
-    sources = [permuted_keys(real.batch, 6, causal=False, seed=seed) for seed in (0, 1)]
+    sources = [permuted_keys(real, seed=seed) for seed in (0, 1)]
     rows = [tuple(row) for source in sources for row in source[:, :, :9, :9][0].flatten(0, 1).tolist()]
     assert len({*rows}) == len(rows) == 2 * 6 * 9
     one, other = real.batch.examples
     twins = Trace(real.model, collate([one, replace(one, id="another")], "all", real.batch.blank_ids))
-    source = permuted_keys(twins.batch, 6, causal=False, seed=0)
+    source = permuted_keys(twins, seed=0)
     assert (source[0] != source[1]).any()
-    assert torch.equal(source[0], permuted_keys(real.batch, 6, causal=False, seed=0)[0, :, :9, :9])
+    assert torch.equal(source[0], permuted_keys(real, seed=0)[0, :, :9, :9])
     assert len(other.input_ids) == 14
 
 
 def test_every_token_is_as_likely_to_get_every_weight():
     trace = Trace(bag(), batch_of(*(sentence([5, 6, 7, 8], id=str(number)) for number in range(300))))
-    places = permuted_keys(trace.batch, 2, causal=False, seed=0)[:, 0, 0]  # [example, key]
+    places = permuted_keys(trace, seed=0)[:, 0, 0]  # [example, key]
     for key in range(6):
         counts = torch.bincount(places[:, key], minlength=6).double()
         assert ((counts - 50) ** 2 / 50).sum() < 20.5  # chi-squared with 5 degrees of freedom, at p = .001
@@ -291,10 +291,10 @@ def test_a_floor_of_any_explainer_can_be_named_on_the_command_line():
     for name in ("shuffled_attention.ShuffledAttention", "randomised_weights.RandomisedWeights"):
         method = instantiate(OmegaConf.create({"_target_": f"methods.explainers.{name}", "of": nested, "seed": 2}))
         assert method.of == Rollout(heads="max")
-        assert (
-            "of=Rollout(residual=0.5, heads='max', read_out='head', receptive_field='none', draws=8, seed=0), seed=2"
-            in repr(method)
+        of = (
+            "Rollout(residual=0.5, heads='max', read_out='head', receptive_field='none', draws=8, seed=0, encoder=True)"
         )
+        assert f"of={of}, seed=2" in repr(method)
 
 
 def test_saturated_flow_is_counted_as_defined(real: Trace):

@@ -82,7 +82,7 @@ FLOORS = {
     ("group", "capability", "expected"),
     [
         ("explainers", contracts.Floor, FLOORS),
-        ("explainers", contracts.SplitsHalves, set()),
+        ("explainers", contracts.SplitsHalves, {"flow_shapley"}),
         ("references", contracts.SplitsHalves, {"shapley", "blank_out", "deletion"}),
         ("explainers", contracts.HasUpperBound, {"flow", "flow_by_head"}),
         ("explainers", contracts.LeavesUnassigned, {"logit", "alti_logit"}),

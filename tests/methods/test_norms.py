@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from harness.tracing.batch import collate
 from harness.tracing.layer import Layer, Linear, Norm, layer_run
 from harness.tracing.run import Trace
+from harness.tracing.steps import layer_steps
 from methods.decomposition import add_residual, mixed, normalised, rolled_out, summands, transformed
 from methods.explainers.alti import Alti
 from methods.explainers.globenc import GlobEnc
@@ -134,7 +135,7 @@ def test_a_norm_by_hand():
         attention_output=Linear(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([9.0, 9.0])),
     )
     states = torch.tensor([[[1.0, 2.0], [2.0, -1.0]]])  # values (2, 3) and (4, 0), projected (3, 2) and (0, 4)
-    run = layer_run(layer, states, torch.tensor([[[[0.5, 0.5], [0.25, 0.75]]]]))
+    run = layer_run(layer, states, torch.tensor([[[[0.5, 0.5], [0.25, 0.75]]]]), torch.ones(1, 2).bool())
     rows = torch.tensor([[0, 1]])
     vectors = summands(run, transformed(run), rows)
     assert vectors[0].tolist() == [[[1.5, 1.0], [0.0, 2.0]], [[0.75, 0.5], [0.0, 3.0]]]
@@ -146,8 +147,12 @@ def test_a_query_whose_contributions_are_all_clipped_is_undefined():
     class One:
         batch = collate([example(1)], "all", blanks("bert"))
         token_budget = 4
-        layer_runs = (layer_run(identity_layer(), torch.ones(1, 3, 2), torch.full((1, 1, 3, 3), 1 / 3)),) * 2
+        all_read = torch.ones(1, 3).bool()
+        layer_runs = (layer_run(identity_layer(), torch.ones(1, 3, 2), torch.full((1, 1, 3, 3), 1 / 3), all_read),) * 2
+        steps = layer_steps(2, causal=False)
+        sides = None
         read_out = Trace.read_out
+        ends = Trace.ends
         head_weights = None
         by_position = False
         causal = False

@@ -57,7 +57,7 @@ def test_rollout_by_rows_shuffled_divides_by_the_mean_over_shuffles_of_what_a_qu
         attention = trace.attention.mean(dim=2)[index, :, :n, :n]
         expected = torch.zeros(layers, n, dtype=torch.float64)
         for draw in range(3):
-            source = permuted_keys(trace.batch, layers, True, 5, draw)[index, :, :n, :n]
+            source = permuted_keys(trace, 5, draw)[index, :, :n, :n]
             for query in range(n):
                 assert (source[:, query, : query + 1].sort(dim=-1).values == torch.arange(query + 1)).all()
                 assert (source[:, query, query + 1 :] == torch.arange(query + 1, n)).all()

@@ -26,6 +26,14 @@ def known() -> Mapping[str, Known | Callable[[object], Known]]:
     return {name: architecture for family in families for name, architecture in family.MODEL_TYPES.items()}
 
 
+def one_architecture_of(model: nn.Module) -> Architecture:
+    """The same of an encoder or a decoder; ValueError for an encoder-decoder, which has several."""
+    found = architecture_of(model)
+    if isinstance(found, EncoderDecoder):
+        raise ValueError("it reads the layers of one stack, and this model is an encoder-decoder")
+    return found
+
+
 def architecture_of(model: nn.Module) -> Known:
     """The one that the module declares, or that of its `config.model_type`; ValueError where neither is known."""
     declared = getattr(model, "architecture", None)

@@ -13,9 +13,12 @@ def t5(config: Any) -> EncoderDecoder:
 
     def block(layers: str, attention: str, feed_forward: str | None) -> Architecture:
         inside = None if feed_forward is None else f"{feed_forward}.DenseReluDense"
-        gated = config.is_gated_act
+        gated, crosses = config.is_gated_act, "EncDec" in attention
         return Architecture(
             layers=layers,
+            query=f"{attention}.q" if crosses else None,  # elsewhere positions have a part in the weights
+            key=f"{attention}.k" if crosses else None,
+            query_scale=1.0,
             value=f"{attention}.v",
             attention_output=f"{attention}.o",
             attention_norm=f"{attention.rpartition('.')[0]}.layer_norm",
