@@ -128,9 +128,12 @@ def test_a_run_from_the_command_line_finds_the_copied_token(assay: Callable):
     folder = shared("checkpoints", "annalog-marian")
     status, printed, errors = assay(
         "task=copying", f"task.path={folder / 'molecules.txt'}", f"model.path={folder}", "limit=30", "task.position=4",
-        "explainers=[random,position,input_x_gradient]", "references=[input_gradient]",
+        "explainers=[random,position,attention]", "references=[blank_out]",
         "metrics=[planted_precision_at_1]", "figures=false", "threads=1",
     )  # fmt: skip
     assert status == 0, errors
     assert "the model is correct on 15 of 15 explained examples" in printed
     assert len(pd.read_parquet("run/examples.parquet")) == 15
+    metrics = pd.read_parquet("run/metrics.parquet")
+    hits = metrics[(metrics["explainer"] == "attention") & (metrics["metric"] == "planted_precision_at_1")]
+    assert hits[hits["layer"] == 3]["value"].mean() > 0.9  # the last cross-attention reads the token that is copied

@@ -385,7 +385,7 @@ class TargetWordModelConfig(torch.nn.Module):
 def test_a_run_from_the_command_line_prints_its_tables(folder: Path, corpus: Path, assay: Callable):
     status, printed, errors = assay(
         "task=translation", *(f"task.{key}={value}" for key, value in files(corpus).items()), f"model.path={folder}",
-        "explainers=[random,position,saliency]", "references=[input_gradient]", "metrics=[planted_precision_at_1]",
+        "explainers=[random,position,rollout,saliency]", "references=[blank_out]", "metrics=[planted_precision_at_1]",
         "figures=false", "threads=1",
     )  # fmt: skip
     assert status == 0, errors
