@@ -22,6 +22,7 @@ from tests.tasks.two_sided_folders import (
     GOLD,
     SENTENCES,
     marian_of_sentencepiece,
+    save_module,
     saved,
     sides_of,
     tokenizer,
@@ -331,19 +332,16 @@ def test_a_sentence_of_exactly_the_models_length_is_explained(folder: Path):
                 task.examples(model)
 
 
-def test_sentences_whose_pieces_span_words_are_left_out_and_counted(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    task = Translation(pairs=SENTENCES)
-    model = load(folder, task)
-    encode = Encoder.pair
-
-    def refuse_first(self: Encoder, name: str, source: str, *rest: Any):
-        if source == SENTENCES[0][0]:
-            raise UnmatchedError("no")
-        return encode(self, name, source, *rest)
-
-    monkeypatch.setattr(Encoder, "pair", refuse_first)
-    assert len({example.cluster for example in task.examples(model)}) == 1
-    assert task.facts["unmatched"] == 1
+def test_sentences_whose_pieces_span_words_are_left_out_and_counted(tmp_path: Path):
+    tokens = tokenizer(["das stimmt"], whole=True)
+    tokens.save_pretrained(tmp_path)
+    save_module(tmp_path, "marian", len(tokens))
+    assert tokens.tokenize("das stimmt") == ["▁das▁stimmt"]
+    task = Translation(pairs=[("das stimmt", "das"), ("das", "das stimmt"), ("stimmt das", "das")])
+    assert len({example.cluster for example in task.examples(load(tmp_path, task))}) == 1
+    assert task.facts["unmatched"] == 2
+    with pytest.raises(UnmatchedError, match="the piece 'das stimmt' belongs to several words"):
+        pieces_of("das stimmt", tokens)
 
 
 def test_repeats_get_ids_of_their_own(folder: Path):

@@ -39,18 +39,20 @@ def sides_of(example: Example) -> TwoSided:
     return example.sides
 
 
-def words_split(texts: Iterable[str], size: int = 60, more: Iterable[str] = (), unigram: bool = False) -> Tokenizer:
+def words_split(
+    texts: Iterable[str], size: int = 60, more: Iterable[str] = (), unigram: bool = False, whole: bool = False
+) -> Tokenizer:
     """A tokenizer of pieces learnt from the texts; a space is part of the piece that follows it."""
     inner = Tokenizer(Unigram() if unigram else BPE(unk_token="<unk>"))
-    inner.pre_tokenizer = Metaspace()
+    inner.pre_tokenizer = Metaspace(split=not whole)
     options = {"vocab_size": size, "special_tokens": [*SPECIAL, *more], "show_progress": False}
     inner.train_from_iterator(texts, UnigramTrainer(unk_token="<unk>", **options) if unigram else BpeTrainer(**options))
     return inner
 
 
-def tokenizer(texts: Iterable[str] = (), size: int = 60) -> PreTrainedTokenizerFast:
-    """A fast tokenizer that ends each text with </s>."""
-    inner = words_split(texts or [text for pair in SENTENCES for text in pair], size)
+def tokenizer(texts: Iterable[str] = (), size: int = 60, whole: bool = False) -> PreTrainedTokenizerFast:
+    """A fast tokenizer that ends each text with </s>; a piece may span words with `whole`."""
+    inner = words_split(texts or [text for pair in SENTENCES for text in pair], size, whole=whole)
     inner.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     return PreTrainedTokenizerFast(
         tokenizer_object=inner, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=40

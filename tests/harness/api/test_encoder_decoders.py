@@ -55,6 +55,13 @@ def test_every_token_of_several_targets_is_explained_in_an_evaluation(model: har
     assert results.tables["rows"]["rho"].notna().any()
 
 
+def test_source_and_target_may_together_be_longer_than_the_model_takes(model: harness.Model):
+    pair = (" ".join("!" * 30), " ".join("!" * 30))
+    assert model.longest == 40
+    results = harness.evaluate([pair], model, ["saliency"], ["input_gradient"])
+    assert len(results.tables["examples"]) == 31
+
+
 def test_a_model_in_memory_gives_the_same_logits(folder: Path, model: harness.Model):
     module = AutoModelForSeq2SeqLM.from_pretrained(folder, attn_implementation="eager").eval()
     inside = harness.load((module, AutoTokenizer.from_pretrained(folder)))
