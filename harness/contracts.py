@@ -116,7 +116,7 @@ class Task(Protocol):
         ...
 
 
-HEADS = ("classification", "masked_lm", "causal_lm")
+HEADS = ("classification", "masked_lm", "causal_lm", "seq2seq_lm")
 
 
 class Source(Protocol):

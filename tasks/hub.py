@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
 )
 
 PATIENCE = 5.0  # seconds for the hub's first answer; the libraries' own retries take half a minute
-NEEDED = ["*.json", "*.safetensors", "*.txt", "*.model"]
+NEEDED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.spm"]
 WEIGHTS = "*.safetensors"
 OFFLINE = (
     "the Hugging Face hub cannot be reached and {what} is not in its cache: give a local copy with {setting}=<{copy}>, "

@@ -8,9 +8,10 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from transformers import CONFIG_MAPPING
 
-TOKENIZERS = ("tokenizer.json", "vocab.*", "*.model", "*.bpe", "*.tiktoken")
+TOKENIZERS = ("tokenizer.json", "vocab.*", "*.model", "*.bpe", "*.tiktoken", "*.spm")
 LARGEST = 10_000_000  # of a whole number in config.json, unless the weights themselves are more
 # Harmless where the file has them and the model has no place for them: buffers, and the heads of pretraining
+BUFFERS = (r"(^|\.)position_ids$", r"rotary_emb\.inv_freq$", r"embed_positions\.weights$", r"(^|coder\.)version$")
 UNUSED = (
     *(r"(^|\.)position_ids$", r"rotary_emb\.inv_freq$", r"(^|\.)pooler\.", r"^cls\.", r"^lm_head\.", r"^predictions\."),
     *(

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +15,23 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
 )
+from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
 
 from harness.contracts import Model, PreparesModel, Progress, Task
 from harness.tracing.model_parts import first_position
 from tasks import hub
-from tasks.model_folder import UNUSED, check_folder
+from tasks.model_folder import BUFFERS, UNUSED, check_folder
 from tasks.model_types import check_type
 
 HEADS = {
     "classification": AutoModelForSequenceClassification,
     "masked_lm": AutoModelForMaskedLM,
     "causal_lm": AutoModelForCausalLM,
+    "seq2seq_lm": AutoModelForSeq2SeqLM,
 }
 CAUSAL = ("ForCausalLM", "LMHeadModel")  # how transformers' classes of causal language models end
 REMEDY = "choose a checkpoint that was trained for this task, with model.name=<owner/name> or model.path=<folder>"
@@ -80,12 +84,14 @@ class Pretrained:
 
     @property
     def suited_head(self) -> str:
-        """The head that the checkpoint was saved with: `causal_lm`, or else `classification`."""
+        """The head that the checkpoint was saved with: see `saved_head`."""
         return self.saved_head(getattr(_config(self._folder()), "architectures", None) or ())
 
     @staticmethod
     def saved_head(classes: Sequence[str]) -> str:
-        """The head of transformers' classes for a checkpoint: `causal_lm`, or else `classification`."""
+        """The head of transformers' classes for a checkpoint: `seq2seq_lm`, `causal_lm`, or else `classification`."""
+        if any(name in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.values() for name in classes):
+            return "seq2seq_lm"
         return "causal_lm" if any(name.endswith(CAUSAL) for name in classes) else "classification"
 
     def _folder(self) -> Path:
@@ -133,10 +139,6 @@ def _model(module: nn.Module, tokens: Any, identity: str, task: Task, name: str 
 
 def _check_classifier(config: Any) -> None:
     """Raise ValueError for a head whose outputs are no classes, or are not named."""
-    if getattr(config, "is_encoder_decoder", False):
-        raise ValueError(
-            f"model type {config.model_type!r} is an encoder-decoder, and Assay explains encoders: {REMEDY}"
-        )
     if not getattr(config, "return_dict", True):
         raise ValueError("the model's configuration says return_dict=False: set model.config.return_dict = True")
     if config.problem_type == "regression" or config.num_labels < 2:
@@ -174,7 +176,9 @@ def _loaded(folder: Path, head: Any, config: Any) -> tuple[Any, Any]:
             trust_remote_code=False,
             output_loading_info=True,
         )
-        tokens = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")  # Marian reads without it
+            tokens = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except ImportError as error:
         raise ValueError(
             f"{folder} needs a package that is not installed: {_short(error)}. Install it (sentencepiece or tiktoken "
@@ -191,14 +195,15 @@ def _loaded(folder: Path, head: Any, config: Any) -> tuple[Any, Any]:
             f"{folder} has no weights of the right shape for {', '.join([*missing, *mismatched][:4])}, which would be "
             f"random numbers: {REMEDY}"
         )
-    unused = sorted(key for key in report["unexpected_keys"] if not any(re.search(one, key) for one in UNUSED))
+    harmless = BUFFERS if head is AutoModelForSeq2SeqLM else UNUSED
+    unused = sorted(key for key in report["unexpected_keys"] if not any(re.search(one, key) for one in harmless))
     if unused:
         raise ValueError(
             f"{folder} has weights that {head.__name__} leaves unused ({', '.join(unused[:4])}"
             f"{', ...' if len(unused) > 4 else ''}), so it would be another model than the one that was trained: check "
             "config.json, merge adapters such as LoRA into the model, or take the transformers version it was made with"
         )
-    if not tokens.is_fast:
+    if not tokens.is_fast and head is not AutoModelForSeq2SeqLM:  # Marian's is slow
         raise ValueError(f"{folder} has no fast tokenizer (tokenizer.json), which says where words begin: {REMEDY}")
     return module, tokens
 

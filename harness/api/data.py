@@ -17,6 +17,8 @@ Data: TypeAlias = Text | Task | Sequence[Text] | Sequence[Example]
 def as_task(data: Data, model: Model, labels: Sequence[object] | None = None, words: Words | None = None) -> Task:
     """The data as a task whose classes are the model's, or the two `words` that may come next; a task stays as it is.
 
+    For an encoder-decoder the data are pairs of a source and its target, whose every token is explained.
+
     Raises:
         ValueError: the data are something else, or words are given to a model that predicts none, or the reverse.
     """
@@ -30,6 +32,13 @@ def as_task(data: Data, model: Model, labels: Sequence[object] | None = None, wo
     classes = tuple(map(str, model.classes or ()))
     if items and all(isinstance(item, Example) for item in items):
         return GivenExamples(items, classes)
+    if writes_target(model):
+        if not items or not all(_is_pair(item) for item in items):
+            raise ValueError(
+                "an encoder-decoder is explained on a source and its target: give a pair of texts, (source, target), "
+                "or a list of pairs"
+            )
+        return translation_task(items)
     if model.causal:
         if words is None:
             raise ValueError("a causal language model predicts the next word: give two, e.g. words=('are', 'is')")
@@ -41,6 +50,16 @@ def texts_task(texts: Sequence[object], labels: Sequence[object] | None = None, 
     """The task `texts` on texts or pairs of texts."""
     settings = {"texts": list(texts), "labels": None if labels is None else list(labels), "classes": list(classes)}
     return configuration.task_or_model("task", "texts", settings)
+
+
+def writes_target(model: Model) -> bool:
+    """Whether the model is an encoder-decoder."""
+    return bool(getattr(getattr(model.module, "config", None), "is_encoder_decoder", False))
+
+
+def translation_task(pairs: Words, position: int | None = None) -> Task:
+    """The task `translation` on pairs of a source and its target, explained at one token of each target or at all."""
+    return configuration.task_or_model("task", "translation", {"pairs": _as_lists(pairs), "position": position})
 
 
 def _as_lists(words: Words) -> list[object]:

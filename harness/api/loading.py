@@ -19,7 +19,7 @@ def load(source: str | Path | InMemory, task: str | Task | None = None) -> Model
         source: the name of a checkpoint on the Hugging Face hub, a local folder, the name of a file in conf/model, or
             a transformers model together with its tokenizer.
         task: the task that it is to serve, or its name; None for text classification, or, where the checkpoint is a
-            causal language model, for the next word.
+            causal language model, for the next word, or, where it is an encoder-decoder, for translation.
 
     Raises:
         ValueError: the checkpoint cannot serve the task.
@@ -46,7 +46,8 @@ def load(source: str | Path | InMemory, task: str | Task | None = None) -> Model
 
 def _suited(head: str | None) -> Task:
     """The task for texts of one's own that a head serves."""
-    return configuration.task_or_model("task", "continuation") if head == "causal_lm" else texts_task([])
+    named = {"causal_lm": "continuation", "seq2seq_lm": "translation"}.get(head or "")
+    return texts_task([]) if named is None else configuration.task_or_model("task", named)
 
 
 def loaded(model: Loadable, task: Task | None = None) -> Model:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from html import escape
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.api.choosing import Named, methods
-from harness.api.data import Data, Text, Words, as_task
+from harness.api.data import Data, Text, Words, as_task, translation_task, writes_target
 from harness.api.loading import Loadable, device_of, loaded
 from harness.contracts import Explainer
 from harness.measure import processor
@@ -113,16 +113,19 @@ def explain(
     target: str = "predicted",
     output: str | None = None,
     words: Words | None = None,
+    position: int = -2,
 ) -> Scores:
     """One explainer's scores for one text.
 
     Args:
-        text: a text, a pair of texts, or an example of a task.
+        text: a text, a pair of texts, or an example of a task; for an encoder-decoder a source and its target.
         model: a model, or what `load` takes.
         explainer: its name, its name and other parameters, or any function of a trace.
         target: the class that is explained: `predicted`, or the name of a class.
         output: its scalar; None for the difference of probabilities, or of the two words' logits.
         words: the two next words that a causal language model chooses between.
+        position: the token of an encoder-decoder's target that is explained, against the strongest other one: from 0,
+            or from the end, where -1 is the end token and -2 the last of the text.
 
     Raises:
         ValueError: the model, the explainer or a setting does not fit.
@@ -143,11 +146,18 @@ def explain(
     model = loaded(model)
     ((name, method),) = methods("explainers", [explainer]).items()
     with processor.settings(None):
-        run = trace([text], model, target=target, output=output, words=words)  # pyright: ignore[reportArgumentType]
+        data: Any = [text]
+        if writes_target(model) and words is None and not isinstance(text, Example):
+            as_task(data, model)  # for its error
+            data = translation_task(data, position)
+        run = trace(data, model, target=target, output=output, words=words)
         values = method(run).detach().double().cpu().numpy()[0]
-    tokens = model.tokens.convert_ids_to_tokens(list(run.batch.examples[0].input_ids))
+    example = run.batch.examples[0]
+    tokens = model.tokens.convert_ids_to_tokens(list(example.input_ids))
     index = int(run.target[0])
     classes = model.classes if words is None else list(words)
+    if example.sides is not None and example.candidates is not None:
+        classes = model.tokens.convert_ids_to_tokens(list(example.candidates))
     return Scores(tokens, values, name, str(index if classes is None else classes[index]))
 
 

@@ -56,15 +56,21 @@ def check_examples(examples: Sequence[Example], model: Model) -> None:
     if len({example.id for example in examples}) < len(examples):
         raise ValueError("two examples have the same id: the task must drop repeated sentences")
     _check_vocabulary(examples, model)
-    longest = max(examples, key=lambda example: len(example.input_ids))
+    longest = max(examples, key=_length)
     limit = model.longest
-    if limit is not None and len(longest.input_ids) > limit:
-        too_long = sum(len(example.input_ids) > limit for example in examples)
+    if limit is not None and _length(longest) > limit:
+        too_long = sum(_length(example) > limit for example in examples)
         raise ValueError(
             f"{too_long} of {len(examples)} examples are longer than the {limit} tokens that the model takes "
-            f"(example {longest.id} has {len(longest.input_ids)}): shorten them, with task.truncate=true where the "
+            f"(example {longest.id} has {_length(longest)}): shorten them, with task.truncate=true where the "
             "task has it, or choose a model with more positions"
         )
+
+
+def _length(example: Example) -> int:
+    """Tokens in a row; an encoder-decoder reads source and prefix apart."""
+    tokens = len(example.input_ids)
+    return tokens if example.sides is None else max(example.sides.source, tokens - example.sides.source)
 
 
 def _check_vocabulary(examples: Sequence[Example], model: Model) -> None:

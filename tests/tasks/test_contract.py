@@ -18,6 +18,7 @@ from harness.tables import NO_GOLD
 from harness.tracing.batch import Example, Role, collate
 from harness.tracing.run import Trace
 from tests.conftest import shared
+from tests.tasks import two_sided_folders
 
 CONF = Path(conf.__file__).parent
 NAMES = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("task", "model")}
@@ -121,6 +122,13 @@ def test_next_words_satisfy_the_contract(name: str, setting: str):
     words = ["task.words=[are,is]"] if name == "continuation" else []
     task = build("task", name, setting.format(data=shared("data")), *words)
     obeys(task, contracts.Model(torch.nn.Identity(), tokens, "tokenizer"))
+
+
+def test_translations_and_copies_satisfy_the_contract(tmp_path: Path):
+    folder = two_sided_folders.saved(tmp_path / "model")
+    for name, setting in (("translation", "task.pairs=[[das stimmt,that is]]"), ("copying", "task.texts=[das stimmt]")):
+        task = build("task", name, setting)
+        obeys(task, build("model", "seq2seq_lm", f"model.path={folder}")(task, lambda done, total, note: None))
 
 
 @dataclass(frozen=True)

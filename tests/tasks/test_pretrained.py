@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import time
+from fnmatch import fnmatch
 
 import pytest
 import torch
@@ -187,6 +188,13 @@ def test_without_a_network_the_remedies_are_named_at_once():
     with pytest.raises(OSError, match=r"task\.path=<file or folder>.*fill the cache.*HF_HUB_OFFLINE=1"):
         hub.data("nyu-mll/glue", "sst2", "validation", None)
     assert time.monotonic() - start < 20  # the libraries' own retries take half a minute each
+
+
+@pytest.mark.parametrize(
+    "name", ["source.spm", "target.spm", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "merges.txt"]
+)
+def test_the_files_of_every_tokenizer_are_fetched(name: str):
+    assert any(fnmatch(name, pattern) for pattern in hub.NEEDED)
 
 
 @pytest.mark.usefixtures("cut_off")
