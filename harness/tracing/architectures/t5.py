@@ -3,17 +3,16 @@
 https://arxiv.org/abs/1910.10683
 """
 
-from typing import Any
-
 from harness.tracing.architecture import Architecture, EncoderDecoder
 
 
-def t5(config: Any) -> EncoderDecoder:
+def t5(config: object) -> EncoderDecoder:
     """The layers that a configuration describes."""
+    gated, tied = getattr(config, "is_gated_act", False), getattr(config, "tie_word_embeddings", True)
 
     def block(layers: str, attention: str, feed_forward: str | None) -> Architecture:
         inside = None if feed_forward is None else f"{feed_forward}.DenseReluDense"
-        gated, crosses = config.is_gated_act, "EncDec" in attention
+        crosses = "EncDec" in attention
         return Architecture(
             layers=layers,
             query=f"{attention}.q" if crosses else None,  # elsewhere positions have a part in the weights
@@ -31,8 +30,8 @@ def t5(config: Any) -> EncoderDecoder:
         )
 
     # version 1.0 ties the output's word vectors to the input's, and scales states down before them
-    scaled = getattr(config, "scale_decoder_outputs", config.tie_word_embeddings)
-    head = ("decoder.final_layer_norm", config.d_model**-0.5, "lm_head")
+    scaled = getattr(config, "scale_decoder_outputs", tied)
+    head = ("decoder.final_layer_norm", getattr(config, "d_model", 1) ** -0.5, "lm_head")
     return EncoderDecoder(
         encoder=block("encoder.block", "layer.0.SelfAttention", "layer.1"),
         self_attention=block("decoder.block", "layer.0.SelfAttention", None),
