@@ -11,6 +11,7 @@ import torch
 from harness.contracts import Explainer, Model
 from harness.measure.protocol import EvaluationProtocol
 from harness.tracing.batch import Example
+from harness.tracing.steps import Side, encoder_steps
 
 
 def maps(
@@ -24,7 +25,8 @@ def maps(
     """One row per example, explainer, layer and query: `scores`, a list over keys; and why an explainer has none.
 
     A query's row is what the explainer gives when that position is explained; explainers without layers and single
-    heads have no maps. The head still reads the example's own position.
+    heads have no maps. The head still reads the example's own position. In an encoder-decoder, the layers of a row of
+    the source are those of the encoder.
     """
     columns, failed = defaultdict(list), {}
     for example in examples:
@@ -34,6 +36,8 @@ def maps(
             moved = copy.copy(trace)
             moved.batch = replace(batch, position=torch.full_like(batch.position, query))
             moved.by_position = True
+            if batch.side[0, query] == Side.SOURCE:
+                moved.steps = encoder_steps(trace.steps)
             moved.forget()  # what a method kept may depend on the position
             for name, explainer in explainers.items():
                 try:

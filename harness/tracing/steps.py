@@ -7,7 +7,7 @@ then the source. Tokens that do not read in a step stay what they are.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 
@@ -68,6 +68,12 @@ def encoder_decoder_steps(encoder: int, decoder: int) -> tuple[Step, ...]:
         steps.append(Step(f"self-attention {layer + 1}", target, target, causal=True, layer=layer, ends=False))
         steps.append(Step(f"cross-attention {layer + 1}", target, source, layer=layer))
     return tuple(steps)
+
+
+def encoder_steps(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps of an encoder-decoder with layers of scores that are the encoder's, for positions of the source."""
+    layers = iter(range(len(steps)))
+    return tuple(replace(step, layer=next(layers) if step.queries == Side.SOURCE else None) for step in steps)
 
 
 def two_sided(model: nn.Module) -> bool:

@@ -32,7 +32,10 @@ _NOTE = (
     "{strongest} strongest edges into each position are drawn, and none below the mean of all edges into it; width and "
     "opacity grow with the score, relative to the panel's largest."
 )
-_SIDES = " The rule separates the source from the target's prefix; only edges into the prefix's positions are drawn."
+_SIDES = (
+    " The rule separates the source from the target's prefix. The encoder's layers come first, and its last states are "
+    "what every layer of the decoder reads."
+)
 _SIGNED = " Negative scores are dashed blue."
 
 
@@ -52,13 +55,13 @@ def layer_graph(
             are left out.
         position: the explained one, or None.
         title: task, model and example.
-        source: how many of the tokens are a source: a rule separates them from the target's prefix, and only edges into
-            the prefix's positions are drawn. The encoder's own layers have no scores, and so no edges.
+        source: how many of the tokens are a source, whose rows are scores in the encoder's layers: these are drawn
+            first, and a rule separates the source from the target's prefix.
 
     Raises:
         ValueError: several examples, or scores that are not one for each token.
     """
-    maps = maps[(maps["layer"] > 0) & (maps["query"] >= source)]
+    maps = maps[maps["layer"] > 0]
     if "head" in maps:
         maps = maps[maps["head"] == 0]
     if maps.empty:
@@ -70,7 +73,9 @@ def layer_graph(
     if not any(np.isfinite(weight).any() for weight in weights.values()):
         return None
     signed = any((weight[np.isfinite(weight)] < 0).any() for weight in weights.values())
-    layers = max(len(weight) for weight in weights.values())
+    encoder = int(maps.loc[maps["query"] < source, "layer"].max()) if (maps["query"] < source).any() else 0
+    decoder = int(maps.loc[maps["query"] >= source, "layer"].max()) if (maps["query"] >= source).any() else 0
+    layers = encoder + decoder
     texts = [label(token) for token in tokens]
     beside = max(widest(texts, bold=True) + 0.25, 0.45)
     columns = int(np.clip((WIDTH - beside) // max(1.25, 0.1 * layers), 1, len(methods)))
@@ -84,13 +89,18 @@ def layer_graph(
     for axes in panels.ravel()[len(methods) :]:
         axes.axis("off")
     for index, (axes, method) in enumerate(zip(panels.ravel(), methods, strict=False)):
-        _draw(axes, weights[method], position)
+        _draw(axes, weights[method], position, source, encoder, decoder)
         if source:
             axes.axhline(source - 0.5, color=INK, linewidth=0.6, gid="source")
         axes.set_title(method)
-        axes.set_xticks([0, *layer_ticks(layers, room)])
+        if encoder and decoder:
+            first, second = layer_ticks(encoder, room // 2), layer_ticks(decoder, room // 2)
+            axes.set_xticks([0, *first, *(encoder + layer for layer in second)], [0, *first, *second])
+            axes.set_xlabel("encoder, then decoder")
+        else:
+            axes.set_xticks([0, *layer_ticks(layers, room)])
+            axes.set_xlabel("layer (0: input)")
         axes.set_xlim(-0.25, layers + 0.25)
-        axes.set_xlabel("layer (0: input)")
         axes.set_yticks(range(len(tokens)), texts if index % columns == 0 else [""] * len(tokens))
         axes.set_ylim(len(tokens) - 0.5, -0.5)
         axes.tick_params(left=False, pad=1)
@@ -134,9 +144,16 @@ def edges(weights: np.ndarray) -> list[tuple[int, int, int, float]]:
     return sorted(drawn, key=lambda edge: abs(edge[3]))
 
 
-def _draw(axes: Axes, weights: np.ndarray, position: int | None) -> None:
-    layers, n = weights.shape[:2]
+def _draw(axes: Axes, weights: np.ndarray, position: int | None, source: int, encoder: int, decoder: int) -> None:
+    layers, n = encoder + decoder, weights.shape[1]
     drawn = edges(weights)
+
+    def ends(layer: int, query: int, key: int) -> list[tuple[int, int]]:
+        """Where an edge begins and ends: in the encoder, in the decoder, or from the one's end to the other."""
+        if query < source:
+            return [(layer - 1, key), (layer, query)]
+        return [(encoder if key < source else encoder + layer - 1, key), (encoder + layer, query)]
+
     fine = min(1.0, (12 / n) ** 0.5) * (1.0 if layers <= _DEEP else 0.6)  # thinner lines where many meet
     largest = max((abs(score) for *_, score in drawn), default=1.0)
     for explained in (False, True):
@@ -146,7 +163,7 @@ def _draw(axes: Axes, weights: np.ndarray, position: int | None) -> None:
         ink = to_rgb(ACCENT if explained else "#3A3A3A")
         axes.add_collection(
             LineCollection(
-                [[(layer - 1, key), (layer, query)] for layer, query, key, _ in chosen],
+                [ends(layer, query, key) for layer, query, key, _ in chosen],
                 linewidths=[least + most * part for part in strength],
                 colors=[
                     (
@@ -160,12 +177,13 @@ def _draw(axes: Axes, weights: np.ndarray, position: int | None) -> None:
                 gid="explained" if explained else "others",
             )
         )
-    across, down = np.meshgrid(np.arange(layers + 1), np.arange(n))
-    axes.plot(across.ravel(), down.ravel(), ".", color=INK, markersize=2.2, zorder=4)
+    for columns, tokens in ((range(encoder + 1), range(source)), (range(encoder, layers + 1), range(source, n))):
+        across, down = np.meshgrid(columns, tokens)
+        axes.plot(across.ravel(), down.ravel(), ".", color=INK, markersize=2.2, zorder=4)
     if position is not None:
         axes.plot(
-            range(1, layers + 1),
-            [position] * layers,
+            range(encoder + 1, layers + 1),
+            [position] * decoder,
             "s",
             color=ACCENT,
             markersize=3.4,

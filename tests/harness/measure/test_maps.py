@@ -1,17 +1,21 @@
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 
-from harness.contracts import Model
+from harness.contracts import Model, Tokens
 from harness.measure.maps import maps
 from harness.measure.protocol import EvaluationProtocol
 from harness.tracing.batch import Example
 from harness.tracing.run import Trace
+from methods.explainers.attention import Attention
 from methods.explainers.attention_x_gradient import AttentionXGradient
 from methods.explainers.hidden_token_attribution import HiddenTokenAttribution
 from methods.explainers.rollout import Rollout
+from tests.architectures import blanks, tiny, two_sided
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,32 @@ def test_every_row_is_what_the_explainer_gives_at_that_position(model: Model, ex
         for name, method in methods.items():
             rows = table[(table["method"] == name) & (table["query"] == query)].sort_values("layer")["scores"]
             assert torch.allclose(torch.from_numpy(np.stack(rows.tolist())), method(trace)[0].double(), atol=1e-6)
+
+
+def test_rows_of_an_encoder_decoders_source_are_those_of_its_encoder():
+    kind = "marian"  # with two layers of the encoder and three of the decoder
+    example, module = two_sided(4, 3), tiny(kind)
+    model = Model(module, cast("Tokens", None), "tiny")
+    protocol = EvaluationProtocol(include="all", removal="ignore")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Model, "blank_ids", property(lambda _model: blanks(kind)))
+        table, failed = maps([example], model, {"attention": Attention(), "rollout": Rollout()}, protocol)
+        trace = protocol.trace(model, [example])
+    assert not failed
+    size = 5  # the source's words and its end
+    attention = trace.attention[0].mean(dim=1).double()  # [step, query, key]
+    steps = {step.name: number for number, step in enumerate(trace.steps)}
+    rolled = torch.eye(len(example.input_ids), dtype=torch.float64)
+    for layer in (1, 2):
+        weights = attention[steps[f"encoder {layer}"]]
+        rolled[:size] = (weights / 2 @ rolled + rolled / 2)[:size]
+        for method, expected in (("attention", weights), ("rollout", rolled)):
+            own = table[(table["method"] == method) & (table["layer"] == layer) & (table["query"] < size)]
+            assert np.allclose(np.stack(own.sort_values("query")["scores"].tolist()), expected[:size], atol=1e-6)
+    own = table[(table["method"] == "attention") & (table["query"] == size + 1)]
+    assert own["layer"].tolist() == [1, 2, 3]
+    expected = attention[steps["self-attention 3"]] + attention[steps["cross-attention 3"]]
+    assert np.allclose(own["scores"].iloc[2], expected[size + 1], atol=1e-6)
 
 
 def test_explainers_without_layers_have_no_maps(model: Model, examples: list[Example]):

@@ -65,6 +65,23 @@ def test_edges_go_from_key_below_to_query_above_and_those_of_the_explained_posit
     assert bold == ["a"]
 
 
+def test_the_encoders_layers_come_first_and_the_decoder_reads_their_end():
+    """Two source tokens and two of the prefix, one layer of the encoder and two of the decoder."""
+    weights = np.full((2, 4, 4), np.nan)
+    weights[0, :2], weights[:, 2:] = 0.0, 0.0
+    weights[0, 1, 0] = weights[1, 3, 0] = weights[1, 3, 2] = 1.0
+    given = maps({"attention": weights})
+    given = given[[bool(np.isfinite(row).all()) for row in given["scores"]]]  # the encoder has no second layer
+    figure = seen(layer_graph(list("abcd"), given, position=3, source=2))
+    collections = {part.get_gid(): part for part in figure.axes[0].collections if isinstance(part, LineCollection)}
+    assert np.array_equal(collections["others"].get_segments(), [[[0, 0], [1, 1]]])
+    assert sorted(map(np.ndarray.tolist, collections["explained"].get_segments())) == [
+        [[1, 0], [3, 3]],
+        [[2, 2], [3, 3]],
+    ]
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["0", "1", "1", "2"]
+
+
 def test_nothing_is_drawn_without_scores_by_layer():
     empty = maps({"flow": random_weights(1, 3)})
     assert layer_graph(["a", "b", "c"], empty[:0]) is None
