@@ -25,7 +25,8 @@ test: setup  ## the whole test suite
 	$(BIN)/pip install --quiet --no-deps --target .oldest --requirement constraints-oldest.txt
 	touch $@
 
-OLDEST ?= tests/test_contracts.py tests/test_architectures.py tests/test_decoders.py tests/test_removals.py tests/harness/tracing/test_run.py \
+OLDEST ?= tests/test_contracts.py tests/test_architectures.py tests/test_decoders.py tests/test_encoder_decoders.py tests/test_removals.py \
+	tests/harness/tracing/test_run.py tests/tasks/test_translation.py tests/tasks/test_copying.py \
 	tests/harness/measure/test_behaviour.py tests/tasks/test_model_folder.py tests/harness/api/test_odd_inputs.py \
 	tests/tasks/test_pretrained.py tests/tasks/test_word_choice_model.py
 

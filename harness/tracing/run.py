@@ -375,8 +375,16 @@ class Trace:
         `row` takes the explained position's row. `head` takes what the model's head reads: that row, or the mean of all
         rows by `head_weights` where it reads several. `max`, `mean` and `sum` reduce over all queries of the example,
         in an encoder-decoder those of the prefix.
+
+        Maps of each step, as `attention` is, become one row for each layer: in an encoder-decoder what the layer's
+        cross-attention reads from the source, and its self-attention from the prefix.
         """
         check.choice("read_out", how, READ_OUTS)
+        rows = self._rows(mixing, how)
+        of_layers = self.sides is None or rows.shape[1] != len(self.steps)  # there are always more steps than layers
+        return rows if of_layers else by_layer(rows, self.steps, self.batch.side)
+
+    def _rows(self, mixing: Tensor, how: str) -> Tensor:
         shape = [mixing.shape[0], *[1] * (mixing.dim() - 3)]
         if how == "head":
             weights = None if self.by_position else self.head_weights
@@ -392,14 +400,6 @@ class Trace:
             return mixing.masked_fill(~real, -torch.inf).amax(dim=-2)
         total = mixing.masked_fill(~real, 0.0).sum(dim=-2)
         return total / real.sum(dim=-2) if how == "mean" else total
-
-    def read_steps(self, mixing: Tensor, how: str = "head") -> Tensor:
-        """Each layer's own row, `[batch, step, (head,) query, key] -> [batch, layer, (head,) key]`; see `read_out`.
-
-        In an encoder-decoder that is what the layer's cross-attention reads from the source, and its self-attention
-        from the prefix.
-        """
-        return by_layer(self.read_out(mixing, how), self.steps, self.batch.side)
 
     def ends(self, maps: Iterable[Tensor]) -> Tensor:
         """Of maps made after each step, `[batch, ...]`, those at the end of each layer, `[batch, layer, ...]`."""

@@ -33,4 +33,4 @@ class Attention:
         check_parameters(self.residual, self.heads, self.read_out)
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, (head,) token]
-        return trace.read_steps(mixing(trace, self.residual, self.heads), self.read_out)
+        return trace.read_out(mixing(trace, self.residual, self.heads), self.read_out)

@@ -36,4 +36,4 @@ class AttentionXGradient:
 
     def __call__(self, trace: Trace) -> Tensor:  # [batch, layer, token]
         gradient = explaining(trace, self.output).attention_gradient
-        return trace.read_steps(positive_product(trace.attention, gradient), self.read_out)
+        return trace.read_out(positive_product(trace.attention, gradient), self.read_out)

@@ -1,4 +1,4 @@
-"""Generic attention explainability, encoder form (Chefer et al. 2021b, equations 5 and 6).
+"""Generic attention explainability (Chefer et al. 2021b, section 3).
 
 https://arxiv.org/abs/2103.15679
 """

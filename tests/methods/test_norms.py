@@ -151,7 +151,7 @@ def test_a_query_whose_contributions_are_all_clipped_is_undefined():
         layer_runs = (layer_run(identity_layer(), torch.ones(1, 3, 2), torch.full((1, 1, 3, 3), 1 / 3), all_read),) * 2
         steps = layer_steps(2, causal=False)
         sides = None
-        read_out = Trace.read_out
+        read_out, _rows = Trace.read_out, Trace._rows
         ends = Trace.ends
         head_weights = None
         by_position = False
