@@ -121,7 +121,7 @@ class TargetWordModel(nn.Module):
         asked = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
         encoded = None
         if memory is None:
-            with self._embedded(Side.SOURCE, sides.apart(embedding, Side.SOURCE)):
+            with torch.random.fork_rng(devices=[]), self._embedded(Side.SOURCE, sides.apart(embedding, Side.SOURCE)):
                 source = {"input_ids": self._ids(input_ids, sides, Side.SOURCE), "attention_mask": source_mask}
                 encoded = called(self._stack(Side.SOURCE), source, **asked, return_dict=True)
             memory = encoded.last_hidden_state
@@ -141,6 +141,7 @@ class TargetWordModel(nn.Module):
 
         vocabulary: Any = self.inner.get_output_embeddings()  # pyright: ignore[reportCallIssue]
         with ExitStack() as hooks:
+            hooks.enter_context(torch.random.fork_rng(devices=[]))  # M2M100 of transformers 4 draws for dropped layers
             hooks.enter_context(self._embedded(Side.TARGET, sides.apart(embedding, Side.TARGET)[:, start:]))
             hooks.callback(vocabulary.register_forward_pre_hook(pass_position).remove)
             hooks.callback(self._layers(Side.TARGET)[-1].register_forward_hook(keep_output).remove)

@@ -96,10 +96,10 @@ def test_gradients_of_both_sides_equal_finite_differences(kind: str):
     index = torch.tensor([1])
     direction = torch.randn(trace.embedding.shape[1:], generator=torch.Generator().manual_seed(1)).double()
     # T5 computes the scale of its norms in float32
-    step = (1e-4 if kind.startswith("t5") else 1e-6) / direction.norm()
+    step = (1e-2 if kind.startswith("t5") else 1e-6) / direction.norm()
     ends = [trace.forward_from(trace.embedding[index] + sign * step * direction, index) for sign in (1, -1)]
     slope = ((ends[0] - ends[1]) / (2 * step)).item()
-    assert slope == pytest.approx((trace.gradient[1] * direction).sum().item(), rel=3e-2)
+    assert slope == pytest.approx((trace.gradient[1] * direction).sum().item(), rel=1e-3)
     for side in (Side.SOURCE, Side.TARGET):
         assert (trace.gradient.norm(dim=-1)[trace.batch.side == side] > 0).all()
         assert (trace.first_layer_gradient.norm(dim=-1)[trace.batch.side == side] > 0).all()
