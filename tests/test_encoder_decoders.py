@@ -13,6 +13,7 @@ from harness.tracing.model_parts import logit_steps
 from harness.tracing.run import Trace
 from harness.tracing.steps import Side
 from methods.decomposition import add_residual, summands, transformed
+from methods.explainers.flow import Flow
 from methods.removal import logits_without
 from tests.architectures import ENCODER_DECODERS, UNK, blanks, tiny, two_sided
 from tests.test_contracts import CASES, build, close, left_as_it_was, scored
@@ -270,3 +271,22 @@ def test_a_model_without_attention_weights_is_told_how_to_load_it():
     module = type(tiny("marian"))(inner.eval())
     with pytest.raises(ValueError, match="attn_implementation='eager'"):
         Trace(module, collate(examples(), "all", blanks("marian")))
+
+
+def test_flow_with_feedback_ends_in_the_source_and_the_start_token():
+    trace = traced("marian")
+    scores = Flow(feedback=True)(trace)  # [batch, 1, token]
+    assert scores.shape == Flow(feedback=True).saturated(trace)[..., None].expand_as(scores).shape
+    for row, one in enumerate(trace.batch.examples):
+        size, n = source_of(one), len(one.input_ids)
+        alone = Flow(feedback=True)(traced("marian", [one]))[0, 0]
+        assert torch.allclose(scores[row, 0, :n], alone)
+        assert scores[row, 0, : size + 1].sum().item() == pytest.approx(1.0)
+        assert scores[row, 0, size + 1 :].abs().sum() == 0
+    # the first decision has no earlier one to feed it: feedback changes nothing there
+    first = traced("marian", [two_sided(4, 1)])
+    assert torch.allclose(Flow(feedback=True)(first)[0, 0], Flow()(first)[0, -1], atol=1e-9)
+    with pytest.raises(ValueError, match="feedback has no form for a model with one text"):
+        Flow(feedback=True).check_model(tiny("bert"))
+    with pytest.raises(ValueError, match="feedback=true goes with neither heads=each"):
+        Flow(feedback=True, heads="each")

@@ -125,9 +125,11 @@ class Flow:
 
         The bound is 1, or the total that the first mixing of the token passes to all queries, whichever is less. Where
         every query has reached it, deeper layers add nothing, and all tokens bounded by 1 tie. NaN where no token is
-        ranked, and for `heads=each`, `encoder=false` or a read-out of several rows, whose scores are not
-        one such flow.
+        ranked, and for `heads=each`, `encoder=false`, `feedback=true` or a read-out of several rows, whose
+        scores are not one such flow.
         """
+        if self.feedback:
+            return trace.embedding.new_full((len(trace.embedding), 1), torch.nan, dtype=torch.float64)
         attention = over_heads(trace, self.heads)
         layers = self._capacities(trace, attention)  # [batch, step, (head,) query, key]
         ends = [number for number, step in enumerate(trace.steps) if step.closes]
