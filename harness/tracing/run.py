@@ -448,7 +448,7 @@ class Trace:
             padded=self.padded,
             removal=self.removal,
         )
-        moved.rival = self.rival
+        moved.rival, moved.by_position, moved.steps = self.rival, self.by_position, self.steps
         return moved
 
     def on(self, model: nn.Module) -> "Trace":
@@ -459,6 +459,7 @@ class Trace:
             removal=self.removal,
         )
         other.rival = self.rival  # the same difference of classes, whichever class the other model finds strong
+        other.by_position, other.steps = self.by_position, self.steps
         return other
 
     def word_vector(self, token_id: int) -> Tensor:
