@@ -165,6 +165,9 @@ class Trace:
         """Each step's `[batch, head, query, key]`, as `attention`."""
         if self.sides is None:
             return torch.stack(list(weights), dim=1).masked_fill(self._padded_pairs, 0.0)
+        heads = list(dict.fromkeys(one.shape[1] for one in weights))
+        if len(heads) > 1:
+            raise ValueError(f"it reads heads one by one, and encoder and decoder differ in theirs: {heads}")
         pairs = zip(weights, self.steps, strict=True)
         return torch.stack([self.sides.square(one, step) for one, step in pairs], dim=1)
 
