@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.tracing.batch import Batch
-from harness.tracing.model_parts import first_position
+from harness.tracing.model_parts import counts_positions
 from harness.tracing.run import Trace
 
 BASELINES = ("run", "pad", "unk", "mask", "zero")
@@ -29,7 +29,7 @@ def blank_id(batch: Batch, token: str, setting: str, others: Sequence[str] = ())
 
 def check_positions(token: str, model: nn.Module, setting: str, others: str) -> None:
     """Raise ValueError where a pad in a word's place would change the positions of all later words."""
-    if token == "pad" and first_position(model):
+    if token == "pad" and counts_positions(model):
         raise ValueError(
             "this model counts positions without padding, so a pad in a word's place would move all later words: "
             f"set {setting} to {others}"

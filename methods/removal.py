@@ -124,15 +124,14 @@ def _replacement(trace: Trace, removal: str, draw: int) -> Tensor | None:
 def _run(trace: Trace, row: Tensor, removed: Tensor, removal: str, replacement: Tensor | None) -> Tensor:
     if removal == "zero":
         return _zeroed(trace, row, removed)
+    if removal in ("ignore", "delete") and (blind := _blind(trace, row, removed)).any():
+        logits = trace.logits.new_full((len(row), trace.logits.shape[1]), torch.nan)
+        logits[~blind] = _run(trace, row[~blind], removed[~blind], removal, replacement)
+        return logits
     inputs = trace.batch.at(row)
     if removal == "ignore":
-        blind = _blind(trace, row, removed)
-        logits = trace.logits.new_full((len(row), trace.logits.shape[1]), torch.nan)
-        inputs = {name: value[~blind] for name, value in inputs.items()}
-        inputs["attention_mask"] = inputs["attention_mask"].masked_fill(removed[~blind], 0)
-        logits[~blind] = trace.rerun(inputs, row[~blind], removed[~blind].long().argmax(dim=1))
-        return logits
-    if removal == "delete":
+        inputs["attention_mask"] = inputs["attention_mask"].masked_fill(removed, 0)
+    elif removal == "delete":
         inputs = deleted(inputs, removed)
     elif replacement is not None:
         inputs["input_ids"] = torch.where(removed, replacement[row], inputs["input_ids"])

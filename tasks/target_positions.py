@@ -52,6 +52,7 @@ def examples_of(pairs: Sequence[Pair], model: TargetWordModel, position: int | N
     of all others, unless the pair gives one. With `position`, only that index of the target is explained, counted from
     its end where it is negative; a pair that is too short has no example.
     """
+    _check_vocabulary(pairs, model)
     rivals = _rivals(pairs, model)
     examples: list[Example] = []
     for pair, found in zip(pairs, rivals, strict=True):
@@ -90,6 +91,19 @@ def _example(pair: Pair, index: int, foil: int) -> Example:
             possible=pair.possible,
         ),
     )
+
+
+def _check_vocabulary(pairs: Sequence[Pair], model: TargetWordModel) -> None:
+    """Raise ValueError where the tokenizer has tokens that the model does not have."""
+    sides = [(model.embedding.source, [pair.source for pair in pairs])]
+    sides.append((model.embedding.target, [[*pair.start, *pair.target] for pair in pairs]))
+    for table, rows in sides:
+        words, highest = getattr(table, "num_embeddings", None), max((max(row) for row in rows), default=0)
+        if words is not None and highest >= words:
+            raise ValueError(
+                f"the texts have a token with the number {highest}, and the model's vocabulary ends at {words - 1}: "
+                "model and tokenizer do not belong together, or tokens were added without resizing the model"
+            )
 
 
 @torch.no_grad()

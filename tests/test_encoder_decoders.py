@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 from torch import Tensor
+from transformers import AutoConfig, AutoModelForSeq2SeqLM
 
 from harness.tracing import prefix, reruns
 from harness.tracing.batch import Example, Role, collate
@@ -13,9 +14,14 @@ from harness.tracing.model_parts import logit_steps
 from harness.tracing.run import Trace
 from harness.tracing.steps import Side
 from methods.decomposition import add_residual, summands, transformed
+from methods.explainers.alti import Alti
+from methods.explainers.attention import Attention
 from methods.explainers.flow import Flow
+from methods.explainers.generic_relevance import GenericRelevance
+from methods.explainers.rollout import Rollout
 from methods.removal import logits_without
-from tests.architectures import ENCODER_DECODERS, UNK, blanks, tiny, two_sided
+from tasks.target_word_model import TargetWordModel
+from tests.architectures import ENCODER_DECODERS, STACKS, UNK, blanks, tiny, two_sided
 from tests.test_contracts import CASES, build, close, left_as_it_was, scored
 
 TYPE = pytest.mark.parametrize("kind", list(ENCODER_DECODERS))
@@ -242,13 +248,56 @@ def test_what_is_kept_of_the_first_run_changes_no_rerun(kind: str, start: int, m
     hook.remove()
 
 
-def test_a_position_that_sees_nothing_on_one_side_has_no_output():
+@pytest.mark.parametrize("removal", ["ignore", "delete"])
+def test_a_position_that_sees_nothing_on_one_side_has_no_output(removal: str):
     trace = traced("marian")
     removed = trace.batch.side == Side.SOURCE  # [batch, token]
-    assert logits_without(trace, removed, "ignore").isnan().all()
+    assert logits_without(trace, removed, removal).isnan().all()
     assert torch.isfinite(logits_without(trace, removed, "unk")).all()
+    removed[0, 0] = False
+    assert logits_without(trace, removed, removal).isnan().all(dim=2).tolist() == [[False, True, True]]
     removed[:, 0] = False
-    assert torch.isfinite(logits_without(trace, removed, "ignore")).all()
+    assert torch.isfinite(logits_without(trace, removed, removal)).all()
+
+
+def test_whether_a_model_continues_a_prefix_is_looked_at_where_there_is_one():
+    """Not on a batch whose prefixes are all the start token, where nothing can go wrong."""
+    module = copy.deepcopy(tiny("marian"))
+    trace = Trace(module, collate([two_sided(4, 1)], "prompt", blanks("marian")))
+    assert trace._prefix is not None
+    assert module not in prefix._CONTINUES
+    # the longest pair has the shortest prefix
+    trace = Trace(module, collate([two_sided(9, 1), two_sided(3, 4)], "prompt", blanks("marian")))
+    assert trace._cache is not None
+    for layer in trace._cache.self_attention_cache.layers:
+        layer.keys = layer.keys + 1.0  # of another kind of cache
+        layer.values = layer.values + 1.0
+    assert trace._prefix is None
+    assert prefix._CONTINUES[module] is False
+
+
+def test_a_pad_in_a_words_place_is_refused_where_it_would_move_positions():
+    trace = traced("m2m_100")
+    removed = torch.zeros_like(trace.batch.ranked)
+    removed[:, 0] = True
+    with pytest.raises(ValueError, match="counts positions without padding"):
+        logits_without(trace, removed, "pad")
+    assert torch.isfinite(logits_without(traced("marian"), removed, "pad")).all()
+
+
+def test_an_encoder_and_a_decoder_with_other_numbers_of_heads():
+    """Methods over heads serve them, and those that read each head say why they do not."""
+    config = AutoConfig.for_model("bart", **(STACKS | {"encoder_attention_heads": 2}))
+    module = TargetWordModel(AutoModelForSeq2SeqLM.from_config(config, attn_implementation="eager").eval())
+    trace = Trace(module, collate(examples(), "prompt", blanks("bart")))
+    scores = Rollout()(trace)
+    assert torch.allclose(scores.sum(dim=-1), torch.ones(3, 3).double())
+    Alti()(trace)
+    for method in (Attention(heads="each"), GenericRelevance()):
+        with pytest.raises(
+            ValueError, match=r"reads heads one by one, and encoder and decoder differ in theirs: \[2, 4"
+        ):
+            method(trace)
 
 
 def test_ranked_tokens_are_those_of_the_side_that_is_asked_for():

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from harness.measure.swaps import with_swaps
-from harness.tracing.batch import Role, collate
+from harness.tracing.batch import TEXT, Example, Role, collate
 from harness.tracing.run import REMOVALS, Trace
 from methods.metrics.comprehensiveness import Comprehensiveness
 from methods.references.blank_out import BlankOut
 from methods.references.shapley import Shapley
 from methods.removal import draws_of, logits_without
-from tests.architectures import DECODERS, KINDS, MASK, UNK, blanks, example, tiny
+from tests.architectures import DECODERS, KINDS, MASK, UNK, blanks, example, tiny, two_sided
 
 DECODER = pytest.mark.parametrize("kind", list(DECODERS))
 REMOVAL = pytest.mark.parametrize("removal", [name for name in REMOVALS if name != "pad"])
@@ -149,3 +149,38 @@ def test_the_predicting_token_is_ranked_only_in_the_prompt():
     assert batches["prompt"].ranked[0].tolist() == [False, True, True, True, True, True]
     assert one.roles[-1] == Role.PREDICTS
     assert set(KINDS) & set(DECODERS) == set()
+
+
+def test_swapped_tokens_of_an_encoder_decoder_come_from_their_own_side():
+    """Whose words are other numbers, at the same index of that side."""
+    pool = []
+    for number, (source, prefix) in enumerate([(4, 5), (2, 7), (6, 3)]):
+        one = two_sided(source, prefix, seed=number)
+        ids = [token + 100 * (index > source) for index, token in enumerate(one.input_ids)]
+        pool.append(replace(one, input_ids=ids))
+    for one in with_swaps(pool, pool, draws=8):
+        size = one.sides.source
+        for text in one.swaps:
+            for index, (token, own) in enumerate(zip(text, one.input_ids, strict=True)):
+                assert (token >= 100) == (index >= size)
+                assert (token != own) == (one.roles[index] in TEXT)
+                there = words_at(pool, index - size if index >= size else index, index >= size) - {own}
+                if one.roles[index] == Role.CONTENT and there:
+                    assert token in there
+
+
+def words_at(pool: list[Example], place: int, target: bool) -> set[int]:
+    """All words that stand at an index of the source or of the prefix."""
+    found = set()
+    for one in pool:
+        index = place + (one.sides.source if target else 0)
+        if index < (len(one.input_ids) if target else one.sides.source) and one.roles[index] == Role.CONTENT:
+            found.add(one.input_ids[index])
+    return found
+
+
+def test_a_start_token_that_all_examples_share_cannot_be_swapped():
+    """Source words can, where no prefix has another token."""
+    pool = [two_sided(4, 1, seed=number) for number in range(3)]
+    for one in with_swaps(pool, pool, draws=2):
+        assert all(text[-1] == one.input_ids[-1] and text[0] != one.input_ids[0] for text in one.swaps)

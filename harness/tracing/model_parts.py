@@ -140,6 +140,12 @@ def _norm(module: Any, added_gain: float) -> Norm:
     return Norm(gain, torch.zeros_like(gain) if bias is None else bias, epsilon, centred)
 
 
+def counts_positions(model: nn.Module) -> bool:
+    """Whether positions are numbered by counting the tokens that are not padding."""
+    kind = getattr(getattr(model, "config", None), "model_type", None)
+    return kind == "m2m_100" or first_position(model) > 0
+
+
 def first_position(model: nn.Module) -> int:
     """The number of the first token's position embedding: 0, or one past the padding's own in RoBERTa and its kin.
 

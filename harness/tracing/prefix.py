@@ -78,10 +78,13 @@ def prefix_of(
     keys, values = ([getattr(one, name).detach() for one in layers] for name in ("keys", "values"))
     prefix = Prefix(keys, values, _source_length(inputs), memory)
     if model not in _CONTINUES:
-        row = int(inputs["position"].argmax())
+        depth = inputs["position"] - prefix.source
+        row = int(depth.argmax())
+        half = (int(depth[row]) + 1) // 2
+        if not half:  # nothing to look at yet, and nothing before the explained token to start from
+            return prefix
         one = {name: value[row : row + 1] for name, value in inputs.items()}
         try:
-            half = int(inputs["position"][row] - prefix.source[row]) // 2
             again = prefix(model, one, torch.tensor([row], device=logits.device), half)
         except torch.OutOfMemoryError:
             raise

@@ -165,6 +165,9 @@ class Trace:
         """Each step's `[batch, head, query, key]`, as `attention`."""
         if self.sides is None:
             return torch.stack(list(weights), dim=1).masked_fill(self._padded_pairs, 0.0)
+        heads = list(dict.fromkeys(one.shape[1] for one in weights))
+        if len(heads) > 1:
+            raise ValueError(f"it reads heads one by one, and encoder and decoder differ in theirs: {heads}")
         pairs = zip(weights, self.steps, strict=True)
         return torch.stack([self.sides.square(one, step) for one, step in pairs], dim=1)
 
@@ -448,7 +451,7 @@ class Trace:
             padded=self.padded,
             removal=self.removal,
         )
-        moved.rival = self.rival
+        moved.rival, moved.by_position, moved.steps = self.rival, self.by_position, self.steps
         return moved
 
     def on(self, model: nn.Module) -> "Trace":
@@ -459,6 +462,7 @@ class Trace:
             removal=self.removal,
         )
         other.rival = self.rival  # the same difference of classes, whichever class the other model finds strong
+        other.by_position, other.steps = self.by_position, self.steps
         return other
 
     def word_vector(self, token_id: int) -> Tensor:

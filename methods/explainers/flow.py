@@ -93,7 +93,7 @@ class Flow:
 
     def _scores(self, trace: Trace, attention: Tensor) -> Tensor:
         tops = self._capacities(trace, attention)
-        kept = [number for number, step in enumerate(trace.steps) if self.encoder or step.layer is not None]
+        kept = self._kept(trace)
         ends = [place for place, number in enumerate(kept) if trace.steps[number].closes]
         if self.heads != "each":
             return self._flow(trace, tops[:, kept])[:, ends]
@@ -104,6 +104,10 @@ class Flow:
                 graph = torch.cat([layers[:, :end], tops[:, end, head, None]], dim=1)
                 rows.append(self._flow(trace, graph)[:, -1])
         return torch.stack(rows, dim=1).unflatten(1, (len(ends), tops.shape[2]))
+
+    def _kept(self, trace: Trace) -> list[int]:
+        """The steps of the graph."""
+        return [number for number, step in enumerate(trace.steps) if self.encoder or step.layer is not None]
 
     def _fed_back(self, trace: Trace) -> Tensor:  # [batch, 1, token]
         capacity = self._capacities(trace, over_heads(trace, self.heads)).cpu().numpy()
@@ -151,10 +155,12 @@ class Flow:
         return flow[:, :, 0] if flow.shape[2] == 1 != layers.shape[2] else trace.read_out(flow, self.read_out)
 
     def _most(self, trace: Trace, layers: Tensor) -> Tensor:
-        """No flow to a token exceeds this: 1, or what the first step that reads it passes on, `[batch, token]`."""
+        """No flow to a token exceeds this: 1, or what its side's first step passes on to it, `[batch, token]`."""
         if trace.sides is None:
             return layers[:, 0].sum(dim=1).clamp(max=1.0)
-        return layers.sum(dim=2).amin(dim=1).clamp(max=1.0)
+        columns = layers.sum(dim=2)  # [batch, step, token]
+        first = trace.reads[:, self._kept(trace)].long().argmax(dim=1)  # the source's without the encoder binds nowhere
+        return columns.gather(1, first[:, None])[:, 0].clamp(max=1.0)
 
     def _maximum(self, trace: Trace, layers: Tensor) -> Tensor:  # [batch, layer, query, token], or query 1: the row
         capacity = layers.cpu().numpy()

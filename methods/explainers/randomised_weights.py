@@ -22,7 +22,8 @@ class RandomisedWeights:
     """An explainer on a re-initialised copy of the model, for the classes that the trained model's run explains.
 
     Every module is reset by its own `reset_parameters`, not by the scheme with which this model was initialised. Where
-    a module has none, GPT-2's linear layers are reset like PyTorch's, norms to one and zero, biases to zero.
+    a module has none, GPT-2's linear layers are reset like PyTorch's, norms to one and zero, biases to zero. A table of
+    sinusoids for positions holds no weights, and stays.
 
     Args:
         of: the explainer.
@@ -100,6 +101,8 @@ def _constant(module: nn.Module, name: str) -> float | None:
 
 
 def _reset(module: nn.Module) -> None:
+    if "Sinusoidal" in type(module).__name__:  # a table of positions that is computed, though it may be an nn.Embedding
+        return
     if hasattr(module, "reset_parameters"):
         module.reset_parameters()  # pyright: ignore[reportCallIssue]
     elif isinstance(module, Conv1D):  # a linear layer whose weight is transposed

@@ -432,3 +432,14 @@ def test_each_example_can_have_its_own_explained_class():
         Trace(bag(), batch, target=torch.tensor([1, 2]))
     with pytest.raises(ValueError, match=r"one for each of the 2 examples .* got torch.int64 of shape \(3,\)"):
         Trace(bag(), batch, target=torch.tensor([1, 1, 0]))
+
+
+@pytest.mark.parametrize("kind", ["marian", "pegasus", "m2m_100", "bart", "t5"])
+def test_randomised_weights_keep_an_encoder_decoders_computed_positions_and_nothing_else(kind: str):
+    model = tiny(kind)
+    drawn = RandomisedWeights(seed=1).randomised(model)
+    before, after = ({**dict(one.named_parameters()), **dict(one.named_buffers())} for one in (model, drawn))
+    same = {name for name, value in after.items() if torch.equal(value, before[name])}
+    sinusoidal = {name for name in before if "embed_positions" in name} if kind != "bart" else set()
+    assert same == sinusoidal | {name for name in before if name.endswith("final_logits_bias")}
+    assert bool(sinusoidal) == (kind in ("marian", "pegasus", "m2m_100"))

@@ -21,12 +21,14 @@ from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 from harness.tracing.batch import Example, Role, TwoSided, collate
 from harness.tracing.run import Trace
 from harness.tracing.steps import Side, Step, encoder_decoder_steps, layer_steps
+from methods.explainers.flow import Flow
 from methods.explainers.flow_shapley import FlowShapley, network
 from methods.feedback import feedback_flow, unrolled
 from methods.flow_game import exact_shapley, marginals, random_orders, set_values
 from methods.maximum_flow import maximum_flow
-from methods.mixing import mixing
+from methods.mixing import mixing, over_heads
 from tasks.target_word_model import TargetWordModel
+from tests.architectures import blanks, tiny, two_sided
 from tests.conftest import shared
 from tests.known_model import bag, batch_of, sentence
 from tests.real_model import SST2, real_model
@@ -560,3 +562,26 @@ def test_an_encoder_decoders_network_is_that_of_its_steps():
         exact = exact_shapley(by_hand, n - 1, np.arange(n))[ends]
         assert_allclose(scores[row, :, :n], exact, rtol=0, atol=1e-6)
     assert_allclose(scores.sum(dim=-1), np.ones((2, 2)), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("encoder", [True, False])
+def test_no_flow_of_an_encoder_decoder_is_above_its_bound_which_is_its_sides_first_step(encoder: bool):
+    examples = [two_sided(4, 3), two_sided(7, 5, seed=1)]
+    trace = Trace(tiny("marian"), collate(examples, "all", blanks("marian")))
+    plain, used = Flow(encoder=encoder), Flow(encoder=encoder, receptive_field="utilisation")
+    layers = plain._capacities(trace, over_heads(trace, "mean"))
+    steps = [step.name for step in trace.steps]
+    first = steps.index("encoder 1"), steps.index("self-attention 1")
+    for row, example in enumerate(examples):
+        n, size = len(example.input_ids), example.sides.source
+        most = torch.ones(n).double()
+        for token in range(n):
+            if encoder or token >= size:
+                most[token] = layers[row, first[token >= size], :, token].sum().clamp(max=1.0)
+        expected = plain(trace)[row, :, :n] / most
+        expected = expected / expected.sum(dim=-1, keepdim=True)
+        assert torch.allclose(used(trace)[row, :, :n], expected)
+    if encoder:
+        flow, most = plain._maximum(trace, layers)[:, :, 0], plain._most(trace, layers)
+        ends = [number for number, step in enumerate(trace.steps) if step.closes]
+        assert (flow[:, ends] <= most[:, None] + 1e-9).all()

@@ -83,3 +83,11 @@ def test_a_text_without_its_target_is_refused(model: harness.Model, text):
 def test_two_words_are_no_choice_for_an_encoder_decoder(model: harness.Model):
     with pytest.raises(ValueError, match="words are those that a causal language model chooses between"):
         harness.explain(SENTENCES[0], model, "saliency", words=("is", "are"))
+
+
+def test_a_tokenizer_with_tokens_that_the_model_lacks_is_refused(folder: Path):
+    module = AutoModelForSeq2SeqLM.from_pretrained(folder, attn_implementation="eager").eval()
+    module.resize_token_embeddings(20)
+    inside = harness.load((module, AutoTokenizer.from_pretrained(folder)))
+    with pytest.raises(ValueError, match="vocabulary ends at 19: model and tokenizer do not belong together"):
+        harness.trace([SENTENCES[0]], inside)

@@ -14,6 +14,7 @@ from harness.tracing.run import Trace
 from methods.explainers.attention import Attention
 from methods.explainers.attention_x_gradient import AttentionXGradient
 from methods.explainers.hidden_token_attribution import HiddenTokenAttribution
+from methods.explainers.randomised_weights import RandomisedWeights
 from methods.explainers.rollout import Rollout
 from tests.architectures import blanks, tiny, two_sided
 
@@ -62,7 +63,9 @@ def test_rows_of_an_encoder_decoders_source_are_those_of_its_encoder():
     protocol = EvaluationProtocol(include="all", removal="ignore")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Model, "blank_ids", property(lambda _model: blanks(kind)))
-        table, failed = maps([example], model, {"attention": Attention(), "rollout": Rollout()}, protocol)
+        floor = RandomisedWeights()
+        methods = {"attention": Attention(), "rollout": Rollout(), "floor": floor}
+        table, failed = maps([example], model, methods, protocol)
         trace = protocol.trace(model, [example])
     assert not failed
     size = 5  # the source's words and its end
@@ -72,7 +75,8 @@ def test_rows_of_an_encoder_decoders_source_are_those_of_its_encoder():
     for layer in (1, 2):
         weights = attention[steps[f"encoder {layer}"]]
         rolled[:size] = (weights / 2 @ rolled + rolled / 2)[:size]
-        for method, expected in (("attention", weights), ("rollout", rolled)):
+        drawn = trace.on(floor.randomised(module)).attention[0, steps[f"encoder {layer}"]].mean(dim=0).double()
+        for method, expected in (("attention", weights), ("rollout", rolled), ("floor", drawn)):
             own = table[(table["method"] == method) & (table["layer"] == layer) & (table["query"] < size)]
             assert np.allclose(np.stack(own.sort_values("query")["scores"].tolist()), expected[:size], atol=1e-6)
     own = table[(table["method"] == "attention") & (table["query"] == size + 1)]
