@@ -83,3 +83,19 @@ def test_a_text_without_its_target_is_refused(model: harness.Model, text):
 def test_two_words_are_no_choice_for_an_encoder_decoder(model: harness.Model):
     with pytest.raises(ValueError, match="words are those that a causal language model chooses between"):
         harness.explain(SENTENCES[0], model, "saliency", words=("is", "are"))
+
+
+@pytest.mark.parametrize("position", [None, "first", 1.0])
+def test_the_one_explained_position_is_a_whole_number(model: harness.Model, position):
+    with pytest.raises(ValueError, match="position is a whole number, the one token of the target to explain, got"):
+        harness.explain(SENTENCES[0], model, "saliency", position=position)
+
+
+def test_a_method_that_cannot_serve_the_model_is_refused_by_name(model: harness.Model):
+    with pytest.raises(ValueError, match="layer_gradient_x_activation cannot serve this model: it has no form for enc"):
+        harness.explain(SENTENCES[0], model, "layer_gradient_x_activation")
+
+
+def test_labels_are_refused_for_an_encoder_decoder(model: harness.Model):
+    with pytest.raises(ValueError, match="labels are the classes of texts, and an encoder-decoder writes a target"):
+        harness.evaluate([SENTENCES[0]], model, ["saliency"], ["input_gradient"], labels=[0])
