@@ -37,7 +37,9 @@ def parsed_links(line: str, first: int = 0, turned: bool = False, where: str = "
             )
         source, target = (int(match[group]) - first for group in ((3, 1) if turned else (1, 3)))
         if min(source, target) < 0:
-            raise ValueError(f"{where}: words are counted from {first}, got {text!r}: set first=0 if they start there")
+            raise ValueError(
+                f"{where}: words are counted from {first}, got {text!r}: set counted_from=0 if they start there"
+            )
         found[match[2]].add((source, target))
     return Gold(frozenset(found["-"]), frozenset(found["p"] - found["-"]))
 
@@ -57,5 +59,5 @@ def check_words(gold: Sequence[Gold], lengths: Sequence[tuple[int, int]], where:
                 raise ValueError(
                     f"{where}, line {number}: a link of words {link[0] + 1} and {link[1] + 1} (counted from 1), but "
                     f"the sentences have {source} and {target}: words are separated by spaces and counted from 0 or "
-                    "1, and the source comes first"
+                    "1 (counted_from), and the source comes first"
                 )

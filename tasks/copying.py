@@ -16,7 +16,7 @@ from harness.tracing.batch import Example
 from tasks.model_types import check_sides
 from tasks.pronouns.lines import numbered
 from tasks.sequence_pair import Encoder, TooLongError
-from tasks.target_positions import Pair, examples_of
+from tasks.target_positions import Pair, check_position, examples_of
 from tasks.target_word_model import TargetWordModel
 from tasks.word_pieces import UnmatchedError
 
@@ -48,6 +48,7 @@ class Copying:
 
     def __post_init__(self):
         check.count("order_seed", self.order_seed, low=0)
+        check_position(self.position)
         if isinstance(self.texts, str):
             raise ValueError(f"texts are a list of texts, got the text {self.texts!r}: put it into a list")
         if self.texts and self.path is not None:

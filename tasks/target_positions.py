@@ -45,6 +45,12 @@ class Pair:
     tags: Mapping[int, Mapping[str, int | str]] = field(default_factory=dict)
 
 
+def check_position(position: object) -> None:
+    """Raise ValueError unless it is an index, from the end where it is negative, or None for all of them."""
+    if position is not None and (isinstance(position, bool) or not isinstance(position, int)):
+        raise ValueError(f"position is a whole number, or null for all of them, got {position!r}")
+
+
 def examples_of(pairs: Sequence[Pair], model: TargetWordModel, position: int | None = None) -> list[Example]:
     """Each pair's target, teacher-forced: one example for each of its tokens, all in the pair's cluster.
 

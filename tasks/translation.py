@@ -15,7 +15,7 @@ from harness.tracing.batch import Example
 from tasks.model_types import check_sides
 from tasks.parallel_text import SentencePair, from_files, from_table
 from tasks.sequence_pair import Encoder, TooLongError
-from tasks.target_positions import Pair, examples_of
+from tasks.target_positions import Pair, check_position, examples_of
 from tasks.target_word_model import TargetWordModel
 from tasks.word_pieces import UnmatchedError
 
@@ -62,6 +62,7 @@ class Translation:
 
     def __post_init__(self):
         check.count("order_seed", self.order_seed, low=0)
+        check_position(self.position)
         check.choice("counted_from", self.counted_from, (0, 1))
         if self.sentences is not None:
             check.count("sentences", self.sentences)

@@ -154,3 +154,9 @@ def two_sided(source: int, prefix: int, seed: int = 0) -> Example:
     sides = TwoSided(source + 1, prefix + 2, [*range(source), -1, -1, *range(prefix - 1)], prefix - 1)
     candidates = [7 + seed, 30]
     return Example(f"{source}-{prefix}-{seed}", ids, roles, len(ids) - 1, 0, candidates=candidates, sides=sides)
+
+
+def source_of(example: Example) -> int:
+    """Tokens of its source."""
+    assert example.sides is not None
+    return example.sides.source

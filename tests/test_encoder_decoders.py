@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -37,12 +38,6 @@ UNSERVED = {
     *("progressive_inference", "transformer_attribution"),
 }
 POST_NORM = ("marian", "bart")
-
-
-def source_of(example: Example) -> int:
-    """Tokens of its source."""
-    assert example.sides is not None
-    return example.sides.source
 
 
 def examples() -> list[Example]:
@@ -268,8 +263,8 @@ def test_whether_a_model_continues_a_prefix_is_looked_at_where_there_is_one():
     assert module not in prefix._CONTINUES
     # the longest pair has the shortest prefix
     trace = Trace(module, collate([two_sided(9, 1), two_sided(3, 4)], "prompt", blanks("marian")))
-    assert trace._cache is not None
-    for layer in trace._cache.self_attention_cache.layers:
+    cache: Any = trace._cache
+    for layer in cache.self_attention_cache.layers:
         layer.keys = layer.keys + 1.0  # of another kind of cache
         layer.values = layer.values + 1.0
     assert trace._prefix is None

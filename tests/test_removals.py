@@ -12,7 +12,7 @@ from methods.metrics.comprehensiveness import Comprehensiveness
 from methods.references.blank_out import BlankOut
 from methods.references.shapley import Shapley
 from methods.removal import draws_of, logits_without
-from tests.architectures import DECODERS, KINDS, MASK, UNK, blanks, example, tiny, two_sided
+from tests.architectures import DECODERS, KINDS, MASK, UNK, blanks, example, source_of, tiny, two_sided
 
 DECODER = pytest.mark.parametrize("kind", list(DECODERS))
 REMOVAL = pytest.mark.parametrize("removal", [name for name in REMOVALS if name != "pad"])
@@ -159,7 +159,7 @@ def test_swapped_tokens_of_an_encoder_decoder_come_from_their_own_side():
         ids = [token + 100 * (index > source) for index, token in enumerate(one.input_ids)]
         pool.append(replace(one, input_ids=ids))
     for one in with_swaps(pool, pool, draws=8):
-        size = one.sides.source
+        size = source_of(one)
         for text in one.swaps:
             for index, (token, own) in enumerate(zip(text, one.input_ids, strict=True)):
                 assert (token >= 100) == (index >= size)
@@ -173,8 +173,8 @@ def words_at(pool: list[Example], place: int, target: bool) -> set[int]:
     """All words that stand at an index of the source or of the prefix."""
     found = set()
     for one in pool:
-        index = place + (one.sides.source if target else 0)
-        if index < (len(one.input_ids) if target else one.sides.source) and one.roles[index] == Role.CONTENT:
+        index = place + (source_of(one) if target else 0)
+        if index < (len(one.input_ids) if target else source_of(one)) and one.roles[index] == Role.CONTENT:
             found.add(one.input_ids[index])
     return found
 

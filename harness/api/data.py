@@ -38,6 +38,8 @@ def as_task(data: Data, model: Model, labels: Sequence[object] | None = None, wo
                 "an encoder-decoder is explained on a source and its target: give a pair of texts, (source, target), "
                 "or a list of pairs"
             )
+        if labels is not None:
+            raise ValueError("labels are the classes of texts, and an encoder-decoder writes a target: leave them out")
         return translation_task(items)
     if model.causal:
         if words is None:

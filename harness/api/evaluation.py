@@ -45,7 +45,8 @@ def evaluate(
         labels: the right class of each text, by name or index, where it is known.
         target: the class that is explained: `predicted`, `gold`, or the name of a class.
         output: its scalar; None for the task's own.
-        include: the ranked tokens: `all`, `no_cls`, `prompt` or `content`.
+        include: the ranked tokens: `all`, `no_cls`, `prompt` or `content`; of an encoder-decoder also `source` or
+            `target`.
         ranks: how ties are ranked, `average` or `dense`.
         limit: at most this many examples, or this share of them.
         seed: recorded with the results.

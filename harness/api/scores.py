@@ -12,7 +12,7 @@ from torch import Tensor
 from harness.api.choosing import Named, methods
 from harness.api.data import Data, Text, Words, as_task, translation_task, writes_target
 from harness.api.loading import Loadable, device_of, loaded
-from harness.contracts import Explainer
+from harness.contracts import ChecksModel, Explainer
 from harness.measure import processor
 from harness.measure.protocol import EvaluationProtocol
 from harness.measure.swaps import with_swaps
@@ -40,7 +40,8 @@ def trace(
         model: a model, or what `load` takes.
         target: the class that is explained: `predicted`, or the name of a class.
         output: its scalar, `probability`, `logit`, `difference` or `logit_difference`; None for the task's own.
-        include: the ranked tokens: `all`, `no_cls`, `prompt` or `content`.
+        include: the ranked tokens: `all`, `no_cls`, `prompt` or `content`; of an encoder-decoder also `source` or
+            `target`.
         token_budget: tokens in one re-run, at most.
         words: the two next words that a causal language model chooses between.
 
@@ -121,11 +122,13 @@ def explain(
         text: a text, a pair of texts, or an example of a task; for an encoder-decoder a source and its target.
         model: a model, or what `load` takes.
         explainer: its name, its name and other parameters, or any function of a trace.
-        target: the class that is explained: `predicted`, or the name of a class.
+        target: the class that is explained: `predicted`, or the name of a class; of an encoder-decoder `wanted` is the
+            target's own token and `rival` the strongest other one.
         output: its scalar; None for the difference of probabilities, or of the two words' logits.
         words: the two next words that a causal language model chooses between.
-        position: the token of an encoder-decoder's target that is explained, against the strongest other one: from 0,
-            or from the end, where -1 is the end token and -2 the last of the text.
+        position: the token of an encoder-decoder's target that is explained, against the strongest other one (the
+            other way round where the model prefers that and `target` is `predicted`): from 0, or from the end, where -1
+            is the end token and -2 the last of the text.
 
     Raises:
         ValueError: the model, the explainer or a setting does not fit.
@@ -145,12 +148,15 @@ def explain(
     """
     model = loaded(model)
     ((name, method),) = methods("explainers", [explainer]).items()
+    if isinstance(position, bool) or not isinstance(position, int):
+        raise ValueError(f"position is a whole number, the one token of the target to explain, got {position!r}")
     with processor.settings(None):
         data: Any = [text]
         if writes_target(model) and words is None and not isinstance(text, Example):
             as_task(data, model)  # for its error
             data = translation_task(data, position)
         run = trace(data, model, target=target, output=output, words=words)
+        _check_serves(name, method, run)
         values = method(run).detach().double().cpu().numpy()[0]
     example = run.batch.examples[0]
     tokens = model.tokens.convert_ids_to_tokens(list(example.input_ids))
@@ -159,6 +165,14 @@ def explain(
     if example.sides is not None and example.candidates is not None:
         classes = model.tokens.convert_ids_to_tokens(list(example.candidates))
     return Scores(tokens, values, name, str(index if classes is None else classes[index]))
+
+
+def _check_serves(name: str, method: Explainer, run: Trace) -> None:
+    if isinstance(method, ChecksModel):
+        try:
+            method.check_model(run.model)
+        except ValueError as error:
+            raise ValueError(f"{name} cannot serve this model: {error}") from error
 
 
 def rho(

@@ -64,8 +64,12 @@ def complete(loaded: Loaded, record: Record, stopped: bool) -> RunTables:
 
 
 def misjudged(manifest: Manifest, examples: pd.DataFrame) -> list[str]:
-    """A sentence where the model is right less often than guessing would be."""
-    known = examples[(examples["gold"] != NO_GOLD) & (examples["predicted"] != NO_GOLD)]
+    """A sentence where the model is right less often than guessing would be.
+
+    The rival of a target's token is the strongest of all others, so that no share of right ones is below chance.
+    """
+    has_classes = examples["source"] == 0  # no encoder-decoder's
+    known = examples[(examples["gold"] != NO_GOLD) & (examples["predicted"] != NO_GOLD) & has_classes]
     correct, classes = int((known["predicted"] == known["gold"]).sum()), len(manifest.classes)
     if not (manifest.exclusive_classes and classes > 1 and below_chance(correct, len(known), classes)):
         return []

@@ -28,7 +28,7 @@ from methods.flow_game import exact_shapley, marginals, random_orders, set_value
 from methods.maximum_flow import maximum_flow
 from methods.mixing import mixing, over_heads
 from tasks.target_word_model import TargetWordModel
-from tests.architectures import blanks, tiny, two_sided
+from tests.architectures import blanks, source_of, tiny, two_sided
 from tests.conftest import shared
 from tests.known_model import bag, batch_of, sentence
 from tests.real_model import SST2, real_model
@@ -573,7 +573,7 @@ def test_no_flow_of_an_encoder_decoder_is_above_its_bound_which_is_its_sides_fir
     steps = [step.name for step in trace.steps]
     first = steps.index("encoder 1"), steps.index("self-attention 1")
     for row, example in enumerate(examples):
-        n, size = len(example.input_ids), example.sides.source
+        n, size = len(example.input_ids), source_of(example)
         most = torch.ones(n).double()
         for token in range(n):
             if encoder or token >= size:

@@ -116,6 +116,11 @@ def test_texts_that_cannot_be_copied_are_counted(tmp_path: Path):
         ({}, ValueError, r"no texts are given: set task\.path=<file>"),
         ({"texts": "CC"}, ValueError, "texts are a list of texts, got the text 'CC'"),
         ({"texts": ["CC"], "path": "file"}, ValueError, "texts are given, and path=file names others"),
+        (
+            {"texts": ["CC"], "position": 1.5},
+            ValueError,
+            "position is a whole number, or null for all of them, got 1.5",
+        ),
         ({"path": "absent.txt"}, FileNotFoundError, r"absent\.txt: expected a file with a text a line, found none"),
     ],
 )

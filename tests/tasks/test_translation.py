@@ -390,6 +390,7 @@ def test_a_run_from_the_command_line_prints_its_tables(folder: Path, corpus: Pat
     assert "saliency" in printed
     assert "planted_precision_at_1" in printed
     assert "removal: ignore" in printed
+    assert "less than chance" not in printed + errors  # its rivals are the strongest of all
     kept = pd.read_parquet("run/examples.parquet")
     assert len(kept) == 19
     assert set(kept["cluster"]) == {name.rpartition("-")[0] for name in kept["example"]}
@@ -408,7 +409,11 @@ def test_a_run_from_the_command_line_prints_its_tables(folder: Path, corpus: Pat
         ({"target": "short"}, ValueError, "has 2 lines and short has 1: expected a translation for each"),
         ({"source": "empty"}, ValueError, "empty, line 2: expected a sentence, found none"),
         ({"alignment": "bad"}, ValueError, r"bad, line 1: expected links such as 3-4 .* got '1:1'"),
-        ({"alignment": "outside"}, ValueError, "outside, line 2: a link of words 9 and 1"),
+        (
+            {"alignment": "outside"},
+            ValueError,
+            r"outside, line 2: a link of words 9 and 1 .* from 0 or 1 \(counted_from\)",
+        ),
         ({"alignment": "fewer"}, ValueError, "fewer has 1 lines, but there are 2 sentence pairs"),
         ({"alignment": "zero"}, ValueError, "words are counted from 1, got '0-0'"),
         ({"source": "latin"}, ValueError, "latin, line 1: its text is not UTF-8"),
@@ -416,6 +421,7 @@ def test_a_run_from_the_command_line_prints_its_tables(folder: Path, corpus: Pat
         ({"pairs": [["a", "b"]]}, ValueError, "pairs are given, and path, source, target or alignment name files"),
         ({"counted_from": 2}, ValueError, "counted_from"),
         ({"sentences": 0}, ValueError, "sentences"),
+        ({"position": "first"}, ValueError, "position is a whole number, or null for all of them, got 'first'"),
     ],
 )
 def test_what_is_missing_or_wrong_is_said(corpus: Path, tmp_path: Path, monkeypatch, change, kind, message):

@@ -91,3 +91,19 @@ def test_a_tokenizer_with_tokens_that_the_model_lacks_is_refused(folder: Path):
     inside = harness.load((module, AutoTokenizer.from_pretrained(folder)))
     with pytest.raises(ValueError, match="vocabulary ends at 19: model and tokenizer do not belong together"):
         harness.trace([SENTENCES[0]], inside)
+
+
+@pytest.mark.parametrize("position", [None, "first", 1.0])
+def test_the_one_explained_position_is_a_whole_number(model: harness.Model, position):
+    with pytest.raises(ValueError, match="position is a whole number, the one token of the target to explain, got"):
+        harness.explain(SENTENCES[0], model, "saliency", position=position)
+
+
+def test_a_method_that_cannot_serve_the_model_is_refused_by_name(model: harness.Model):
+    with pytest.raises(ValueError, match="layer_gradient_x_activation cannot serve this model: it has no form for enc"):
+        harness.explain(SENTENCES[0], model, "layer_gradient_x_activation")
+
+
+def test_labels_are_refused_for_an_encoder_decoder(model: harness.Model):
+    with pytest.raises(ValueError, match="labels are the classes of texts, and an encoder-decoder writes a target"):
+        harness.evaluate([SENTENCES[0]], model, ["saliency"], ["input_gradient"], labels=[0])

@@ -98,7 +98,7 @@ def test_links_are_read_from_their_own_first_number(tmp_path: Path):
     ("text", "first", "message"),
     [
         ("0-0\n1:2", 0, r"line 2: expected links such as 3-4 \(sure\) or 3p4 .* got '1:2'"),
-        ("1-1\n2-2\n0-1", 1, r"line 3: words are counted from 1, got '0-1': set first=0"),
+        ("1-1\n2-2\n0-1", 1, r"line 3: words are counted from 1, got '0-1': set counted_from=0"),
         ("0-0", 2, "counted from 0 or from 1, got first=2"),
     ],
 )
