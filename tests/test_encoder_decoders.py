@@ -22,7 +22,7 @@ from methods.explainers.generic_relevance import GenericRelevance
 from methods.explainers.rollout import Rollout
 from methods.removal import logits_without
 from tasks.target_word_model import TargetWordModel
-from tests.architectures import ENCODER_DECODERS, STACKS, UNK, blanks, tiny, two_sided
+from tests.architectures import ENCODER_DECODERS, STACKS, UNK, blanks, source_of, tiny, two_sided
 from tests.test_contracts import CASES, build, close, left_as_it_was, scored
 
 TYPE = pytest.mark.parametrize("kind", list(ENCODER_DECODERS))

@@ -13,7 +13,7 @@ from harness import check
 from harness.contracts import Model
 from harness.results.provenance import code_text
 from harness.tracing.batch import Example, Role
-from tasks.target_positions import Pair, check_position, examples_of
+from tasks.target_positions import Pair, examples_of
 from tasks.target_word_model import TargetWordModel
 from tasks.transduce import language, lexicon
 from tasks.transduce.language import KINDS, Text, draw
@@ -52,7 +52,8 @@ class Transduce:
     def __post_init__(self):
         check.count("test", self.test)
         check.count("seed", self.seed, low=0)
-        check_position(self.position)
+        if self.position is not None and (isinstance(self.position, bool) or not isinstance(self.position, int)):
+            raise ValueError(f"position is a whole number, or null for all of them, got {self.position!r}")
         if self.kind is not None:
             check.choice("kind", self.kind, KINDS)
 
