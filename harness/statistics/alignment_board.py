@@ -81,9 +81,13 @@ class SentencePair:
 
 
 def sentence_pairs(examples: pd.DataFrame) -> list[SentencePair]:
-    """Those of a run's table of examples that have gold links and whose target words are all explained."""
+    """Those of a run's table of examples that have gold links and whose target words are all explained.
+
+    The examples of a pair are called after it, `<pair>-<index>`. Pairs with the same source are one cluster.
+    """
     known = examples[(examples["source"] > 0) & examples["links"].notna()]
-    pairs = (_sentence_pair(str(name), group) for name, group in known.groupby("cluster", sort=False))
+    own = known["example"].str.rpartition("-")[0] if len(known) else known["example"]
+    pairs = (_sentence_pair(str(name), group) for (name, _), group in known.groupby(["cluster", own], sort=False))
     return [pair for pair in pairs if pair is not None and len(pair.target) and len(pair.source)]
 
 

@@ -86,6 +86,18 @@ def test_the_error_rate_of_a_sentence_by_hand():
     assert counted.loc["threshold"].tolist() == counted.loc["argmax"].tolist() == [2, 2, 0, 1, 2]
 
 
+def test_pairs_that_begin_alike_are_read_apart_and_counted_as_one_sentence():
+    """A run puts examples with the same text into one cluster: a repeated pair, or two translations of a source."""
+    described = pd.concat([examples("s"), examples("s-2").assign(cluster="s"), examples("t")])
+    held = pd.concat([scores(SCORES, "s"), scores(SCORES[::-1], "s-2"), scores(SCORES, "t")])
+    rows = alignment_rows(described, held)
+    alone = alignment_rows(examples("s-2"), scores(SCORES[::-1], "s-2"))
+    counted = ["proposed", "sure", "found", "allowed", "words", "undefined"]
+    assert len(rows) == 3 * len(alone)
+    assert rows[counted].iloc[len(alone) : 2 * len(alone)].to_numpy().tolist() == alone[counted].to_numpy().tolist()
+    assert set(alignment_board(rows)["sentences"]) == {2}
+
+
 def test_links_of_a_matrix_by_hand():
     matrix = np.array(
         [
