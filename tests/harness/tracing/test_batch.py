@@ -37,7 +37,8 @@ def test_include_decides_what_is_ranked():
     assert ranked["no_cls"] == [[False] + [True] * 4, [False, True, True, False, False]]
     assert ranked["content"] == [[False, True, True, True, False], [False, True, False, False, False]]
     with pytest.raises(
-        ValueError, match="include is one of all, no_cls, prompt, content, source, target, got 'contents'; did you mean content"
+        ValueError,
+        match="include is one of all, no_cls, prompt, content, source, target, got 'contents'; did you mean content",
     ):
         collate(pair, "contents", BLANKS)
 
