@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from tasks.pretrained import Pretrained
 from tasks.sequence_pair import Encoder
 from tasks.target_word_model import TargetWordModel
 from tasks.translation import Translation
-from tasks.word_pieces import UnmatchedError, pieces_of
+from tasks.word_pieces import Pieces, UnmatchedError, pieces_of
 from tests.conftest import shared
 from tests.tasks.test_agreement_transformer import quiet
 from tests.tasks.two_sided_folders import (
@@ -453,3 +454,21 @@ def test_the_module_is_wrapped_and_its_weights_are_the_checkpoints(folder: Path)
     assert isinstance(model.module, TargetWordModel)
     assert model.longest == 40
     assert model.facts["model_type"] == "marian"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "first", "expected"),
+    [
+        ([], [2, 9], 2, ([2, 9], [2])),  # NLLB's old way: the decoder starts from the end token, and then the language
+        ([], [2, 9], 9, ([9], [2])),  # mBART starts from the language
+        ([9], [2], 2, ([2, 9], [2])),
+        ([0], [2], 0, ([0], [2])),
+        ([0], [2], 2, ([2, 0], [2])),  # BART
+        ([], [2], 5, ([5], [2])),
+        ([], [], 5, ([5], [])),
+    ],
+)
+def test_what_a_target_starts_from_and_ends_with(before: list, after: list, first: int, expected: tuple):
+    module = SimpleNamespace(config=SimpleNamespace(decoder_start_token_id=first))
+    encoder = Encoder(Model(cast("Any", module), cast("Any", SimpleNamespace(eos_token_id=2)), "none"))
+    assert encoder._ends(Pieces(before, [7], [0], after)) == expected
