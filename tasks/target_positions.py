@@ -76,7 +76,7 @@ def _example(pair: Pair, index: int, foil: int) -> Example:
     next_word = pair.target_words[index]
     planted = dict(pair.planted.get(index, {}))
     aligned = {source for source, target in pair.sure or () if target == next_word}
-    if next_word >= 0 and aligned:
+    if aligned:
         planted["aligned"] = [place for place, word in enumerate(pair.source_words) if word in aligned]
     return Example(
         id=f"{pair.id}-{index}",

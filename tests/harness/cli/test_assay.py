@@ -185,7 +185,7 @@ def _folder_of(model) -> Path:
         (["dtype=int8"], "dtype is one of float32, float64, bfloat16, float16, got 'int8'"),
         (["device=tpu9"], "device=tpu9 cannot be used here"),
         (["threads=none"], "threads is a whole number, at least 1, got 'none'"),
-        (["include=words"], "include is one of all, no_cls, prompt, content, got 'words'"),
+        (["include=words"], "include is one of all, no_cls, prompt, content, source, target, got 'words'"),
         (["ranks=min"], "ranks is one of average, dense, got 'min'"),
         (["target=best"], "target is one of predicted, gold, singular, plural, got 'best'"),
         (["model.training.epochs=many"], "model.training: epochs is a whole number, at least 1, got 'many'"),
