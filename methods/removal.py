@@ -48,18 +48,25 @@ def chosen(trace: Trace, removal: str) -> str:
 
 
 def removable(trace: Trace, removal: str) -> Tensor:
-    """The ranked tokens, `[batch, token]`; the explained position itself cannot be deleted."""
+    """The ranked tokens that can be removed, `[batch, token]`; see `can_go`."""
     return trace.batch.ranked & can_go(trace, removal)
 
 
 def can_go(trace: Trace, removal: str) -> Tensor:
-    """All tokens, `[batch, token]`, but not the explained position where it would be deleted."""
+    """All tokens, `[batch, token]`, but not the explained position where it would be deleted.
+
+    Nor where it would be ignored and is all of a target's prefix: the decoder would see nothing.
+    """
     batch = trace.batch
     real = batch.attention_mask.bool()
-    if chosen(trace, removal) != "delete":
+    way = chosen(trace, removal)
+    if way != "delete" and (way != "ignore" or trace.sides is None):
         return real
     places = torch.arange(real.shape[1], device=real.device)
-    return real & (places != batch.position[:, None])
+    explained = places == batch.position[:, None]
+    if way == "ignore":
+        explained &= (batch.side == Side.TARGET).sum(dim=1, keepdim=True) == 1
+    return real & ~explained
 
 
 def draws_of(trace: Trace, removal: str) -> int:

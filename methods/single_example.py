@@ -60,8 +60,8 @@ def removed_one_by_one(
 ) -> Tensor:
     """The scores of every example's words, `[batch, token]`, zero elsewhere, from `attribute`, `[1, unit]` of each.
 
-    A sentence's score is that of each of its words. The explained position of a text is a word too, unless it would be
-    deleted.
+    A sentence's score is that of each of its words. The explained position of a text is a word too, unless it
+    cannot be removed.
     """
     scores = torch.zeros(trace.batch.input_ids.shape, dtype=torch.float64, device=trace.logits.device)
     at_once = max(1, trace.token_budget // scores.shape[1])

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
@@ -107,3 +108,21 @@ def test_a_method_that_cannot_serve_the_model_is_refused_by_name(model: harness.
 def test_labels_are_refused_for_an_encoder_decoder(model: harness.Model):
     with pytest.raises(ValueError, match="labels are the classes of texts, and an encoder-decoder writes a target"):
         harness.evaluate([SENTENCES[0]], model, ["saliency"], ["input_gradient"], labels=[0])
+
+
+def test_flow_with_feedback_is_evaluated(model: harness.Model):
+    results = harness.evaluate([SENTENCES[0]], model, [("flow", {"feedback": True})], ["input_gradient"])
+    rows = results.tables["rows"]
+    assert set(rows["status"]) <= {"ok", "constant scores"}
+    assert rows["layer"].eq(0).all()
+    assert rows["saturated"].isna().all()
+
+
+@pytest.mark.parametrize("explainer", ["lime", "kernel_shap", "shapley_value_sampling", "occlusion"])
+def test_the_start_token_stays_where_it_is_all_that_the_decoder_sees(model: harness.Model, explainer: str):
+    """With removal=ignore, which is the default."""
+    scores = harness.explain(SENTENCES[0], model, explainer, position=0)
+    assert scores.tokens[-1] == "<pad>"
+    assert np.isfinite(scores.values).all()
+    assert np.abs(scores.values[0, :-2]).max() > 0
+    assert scores.values[0, -1] == 0
