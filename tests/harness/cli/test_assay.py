@@ -54,7 +54,7 @@ def test_a_run_leaves_tables_scores_and_a_manifest(assay, model, tmp_path: Path)
     rollout = manifest["explainers"]["rollout"]
     assert (
         rollout["description"]
-        == "Rollout(residual=0.5, heads='mean', read_out='head', receptive_field='none', draws=8, seed=0)"
+        == "Rollout(residual=0.5, heads='mean', read_out='head', receptive_field='none', draws=8, seed=0, encoder=True)"
     )
     assert rollout["source"] == "Attention rollout (Abnar & Zuidema 2020, equation 1)"
     assert manifest["model"] == model.identity
