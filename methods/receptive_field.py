@@ -41,11 +41,11 @@ def normalised(
         draws: of shuffled rows.
         seed: of the shuffling, together with the example's id.
     """
+    if how == "none":
+        return score(attention)
     seen = trace.visible.to(attention.dtype)
     seen = seen.view(*seen.shape[:2], *[1] * (attention.dim() - 4), *seen.shape[2:])
     sizes = seen.sum(dim=-1, keepdim=True)
-    if how == "none":
-        return score(attention)
     if how == "size":
         return score(attention * sizes)
     if how == "uniform":

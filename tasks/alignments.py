@@ -2,30 +2,20 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from harness.statistics.alignment import Gold
 
 LINK = re.compile(r"(\d+)([-p])(\d+)")  # source word, sure or possible, target word
 
 
-def read_alignments(path: Path, first: int = 0, turned: bool = False) -> list[Gold]:
-    """The links of each line: `i-j` is a sure one and `ipj` a possible one, i the source word and j the target word.
+def parsed_links(line: str, first: int = 0, where: str = "the alignment") -> Gold:
+    """The links of one line: `i-j` is a sure one and `ipj` a possible one, i the source word and j the target word.
 
     Args:
-        path: of the file; an empty line is a sentence pair without links.
+        line: an empty one is a sentence pair without links.
         first: the number of the first word: 0 or 1.
-        turned: whether the file has the target word first.
-
-    Raises:
-        ValueError: a line holds something else.
+        where: for the message of the ValueError, where the line holds something else.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [parsed_links(line, first, turned, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
-
-
-def parsed_links(line: str, first: int = 0, turned: bool = False, where: str = "the alignment") -> Gold:
-    """The links of one line, as in `read_alignments`; `where` is for the message of the ValueError."""
     if first not in (0, 1):
         raise ValueError(f"words are counted from 0 or from 1, got first={first}")
     found: dict[str, set[tuple[int, int]]] = {"-": set(), "p": set()}
@@ -35,7 +25,7 @@ def parsed_links(line: str, first: int = 0, turned: bool = False, where: str = "
             raise ValueError(
                 f"{where}: expected links such as 3-4 (sure) or 3p4 (possible), separated by spaces, got {text!r}"
             )
-        source, target = (int(match[group]) - first for group in ((3, 1) if turned else (1, 3)))
+        source, target = (int(match[group]) - first for group in (1, 3))
         if min(source, target) < 0:
             raise ValueError(
                 f"{where}: words are counted from {first}, got {text!r}: set counted_from=0 if they start there"

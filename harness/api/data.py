@@ -32,7 +32,7 @@ def as_task(data: Data, model: Model, labels: Sequence[object] | None = None, wo
     classes = tuple(map(str, model.classes or ()))
     if items and all(isinstance(item, Example) for item in items):
         return GivenExamples(items, classes)
-    if writes_target(model):
+    if model.two_sided:
         if not items or not all(_is_pair(item) for item in items):
             raise ValueError(
                 "an encoder-decoder is explained on a source and its target: give a pair of texts, (source, target), "
@@ -52,11 +52,6 @@ def texts_task(texts: Sequence[object], labels: Sequence[object] | None = None, 
     """The task `texts` on texts or pairs of texts."""
     settings = {"texts": list(texts), "labels": None if labels is None else list(labels), "classes": list(classes)}
     return configuration.task_or_model("task", "texts", settings)
-
-
-def writes_target(model: Model) -> bool:
-    """Whether the model is an encoder-decoder."""
-    return bool(getattr(getattr(model.module, "config", None), "is_encoder_decoder", False))
 
 
 def translation_task(pairs: Words, position: int | None = None) -> Task:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.api.choosing import Named, methods
-from harness.api.data import Data, Text, Words, as_task, translation_task, writes_target
+from harness.api.data import Data, Text, Words, as_task, translation_task
 from harness.api.loading import Loadable, device_of, loaded
 from harness.contracts import ChecksModel, Explainer
 from harness.measure import processor
@@ -152,7 +152,7 @@ def explain(
         raise ValueError(f"position is a whole number, the one token of the target to explain, got {position!r}")
     with processor.settings(None):
         data: Any = [text]
-        if writes_target(model) and words is None and not isinstance(text, Example):
+        if model.two_sided and words is None and not isinstance(text, Example):
             as_task(data, model)  # for its error
             data = translation_task(data, position)
         run = trace(data, model, target=target, output=output, words=words)

@@ -71,7 +71,7 @@ class SentencePair:
         return np.array([[(int(one), int(other)) in links for one in self.source] for other in self.target], dtype=bool)
 
     def matrix(self, scores: Values, row: str) -> Values:
-        """`[example, cell, source token] -> [cell, target word, source word]`; NaN where a piece has no row."""
+        """`[example, cell, source token] -> [cell, target word, source word]`; NaN where no piece has a row."""
         places = np.flatnonzero(self.words >= 0)
         pieces = (self.words[places, None] == self.source).astype(float)  # [source token, source word]
         by_word = scores[..., places] @ pieces  # [example, cell, source word]

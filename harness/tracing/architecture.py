@@ -36,7 +36,7 @@ class Architecture:
         gate: the linear map before the activation, whose result multiplies `inner`'s.
         feed_forward_output_norm: the norm of the feed-forward's output, before it joins the residual stream.
         parallel: whether the feed-forward reads the layer's input.
-        query_scale: what the product of queries and keys is multiplied by; None for a head's size ** -0.5.
+        query_divisor: what the product of queries and keys is divided by; None for the root of a head's size.
         added_gain: what is added to a norm's stored gain: 1 where it is stored as its difference from 1.
     """
 
@@ -57,7 +57,7 @@ class Architecture:
     feed_forward_output_norm: str | None = None
     parallel: bool = False
     added_gain: float = 0.0
-    query_scale: float | None = None
+    query_divisor: float | None = None
 
     def inside(self, name: str) -> "Architecture":
         """The same of a module that holds such a model as its attribute `name`, and its body as `base_model`."""

@@ -76,7 +76,7 @@ class Layer:
         inner: the feed-forward's first map; None, with the three after it, where there is no feed-forward.
         gate: multiplies, after the activation, what the `inner` map gives; None for a plain feed-forward.
         feed_forward_output_norm: of the feed-forward's output, before it joins the residual stream.
-        query_scale: what the product of queries and keys is multiplied by; None for a head's size ** -0.5.
+        query_divisor: what the product of queries and keys is divided by; None for the root of a head's size.
         crosses: whether keys and values are those of an encoder's output, as it is.
     """
 
@@ -97,7 +97,7 @@ class Layer:
     feed_forward_output_norm: Norm | None = None
     parallel: bool = False
     crosses: bool = False
-    query_scale: float | None = None
+    query_divisor: float | None = None
 
     @property
     def query_and_key(self) -> tuple[Linear, Linear]:
@@ -107,10 +107,10 @@ class Layer:
         return self.query, self.key
 
     @property
-    def scale(self) -> float:
-        """What the product of queries and keys is multiplied by."""
+    def divisor(self) -> float:
+        """What the product of queries and keys is divided by."""
         query, _ = self.query_and_key
-        return (len(query.weight) // self.heads) ** -0.5 if self.query_scale is None else self.query_scale
+        return (len(query.weight) // self.heads) ** 0.5 if self.query_divisor is None else self.query_divisor
 
     @property
     def feed_forward_parts(self) -> tuple[Linear, Callable[[Tensor], Tensor], Linear]:
@@ -143,7 +143,7 @@ class Layer:
         """Weights where no token is masked, `[..., token, hidden] -> [..., head, query, key]`."""
         read = self.read(state)
         query, key = (self.by_head(of(read)) for of in self.query_and_key)
-        return (query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5).softmax(dim=-1)
+        return (query @ key.transpose(-2, -1) / self.divisor).softmax(dim=-1)
 
     def heads_output(self, state: Tensor, attention: Tensor) -> Tensor:
         """The heads' outputs side by side, before the output projection, `[..., query, hidden]`."""
@@ -192,6 +192,7 @@ class LayerRun:
         state: the layer's input, `[batch, token, hidden]`.
         reads: tokens that this layer changes, `[batch, token]`: not those of an encoder-decoder's other side, whose
             states here mean nothing.
+        read: tokens that they read, `[batch, token]`.
         attention: `[batch, head, query, key]`, zero on padding.
         value: value vectors with their bias, `[batch, head, token, size]`.
         mixed: attention's output, bias included, before a norm of its own, `[batch, token, hidden]`.
@@ -205,6 +206,7 @@ class LayerRun:
     layer: Layer
     state: Tensor
     reads: Tensor
+    read: Tensor
     attention: Tensor
     value: Tensor
     mixed: Tensor
@@ -229,17 +231,16 @@ class LayerRun:
         read = query(layer.read(states))
         queries = read.flatten(1, -2).unflatten(-1, (layer.heads, -1)).transpose(1, 2)  # [batch, head, ..., size]
         keys = layer.by_head(key(self.state))  # [batch, head, key, size]
-        seen = self.attention.amax(dim=(1, 2)) > 0  # [batch, key]  what no query gives weight to is masked
-        weights = (queries @ keys.transpose(-2, -1) * layer.scale).masked_fill(~seen[:, None, None], -torch.inf)
+        weights = (queries @ keys.transpose(-2, -1) / layer.divisor).masked_fill(~self.read[:, None, None], -torch.inf)
         mixed = layer.attention_output((weights.softmax(dim=-1) @ self.value).transpose(1, 2).flatten(2))
         return layer.rest(layer.attended(states, mixed.view_as(states)), states)
 
 
 @torch.no_grad()
-def layer_run(layer: Layer, state: Tensor, attention: Tensor, reads: Tensor) -> LayerRun:
+def layer_run(layer: Layer, state: Tensor, attention: Tensor, reads: Tensor, read: Tensor) -> LayerRun:
     """Run a layer from its true input `[batch, token, hidden]` under attention `[batch, head, query, key]`.
 
-    `reads`, `[batch, token]`, are the tokens that it changes.
+    `reads`, `[batch, token]`, are the tokens that it changes, and `read` those that they see.
     """
     value = layer.values(state)
     mixed = layer.attention_output((attention @ value).transpose(1, 2).flatten(2))
@@ -247,4 +248,4 @@ def layer_run(layer: Layer, state: Tensor, attention: Tensor, reads: Tensor) -> 
     middle = layer.middle(attended)
     summed = middle + layer.feed_forward(state if layer.parallel else middle)
     output = summed if layer.pre_norm else normed(layer.feed_forward_norm, summed)
-    return LayerRun(layer, state, reads, attention, value, mixed, attended, middle, summed, output)
+    return LayerRun(layer, state, reads, read, attention, value, mixed, attended, middle, summed, output)

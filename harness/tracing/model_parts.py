@@ -55,7 +55,7 @@ def _layer(
         pre_norm=architecture.pre_norm,
         parallel=architecture.parallel,
         crosses=crosses,
-        query_scale=architecture.query_scale,
+        query_divisor=architecture.query_divisor,
         **{name: _found(module, path, architecture.added_gain, heads) for name, path in paths.items()},
     )
 

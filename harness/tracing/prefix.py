@@ -36,19 +36,21 @@ class Prefix:
 
     def __call__(self, model: nn.Module, inputs: Mapping[str, Tensor], example: Tensor, start: int) -> Tensor:
         """Logits of inputs, `[variant, class]`, which are as the examples are before token `start`."""
-        cache = DynamicCache()
-        for layer, (keys, values) in enumerate(zip(self.keys, self.values, strict=True)):
-            if start:
-                cache.update(keys[example, :, :start], values[example, :, :start], layer)
         if self.memory is not None:
-            kept = EncoderDecoderCache(cache, DynamicCache()) if start else None
+            kept = EncoderDecoderCache(self._kept(example, start), DynamicCache()) if start else None
             with torch.no_grad():
                 return model(**inputs, memory=self.memory[example], past_key_values=kept, start=start).logits
         rest = dict(inputs) | {"input_ids": inputs["input_ids"][:, start:], "position": inputs["position"] - start}
         width = inputs["input_ids"].shape[1]
         rest["position_ids"] = torch.arange(start, width, device=example.device).expand(len(example), -1)
         with torch.no_grad():
-            return model(**rest, past_key_values=cache, use_cache=True).logits
+            return model(**rest, past_key_values=self._kept(example, start), use_cache=True).logits
+
+    def _kept(self, example: Tensor, start: int) -> DynamicCache:
+        cache = DynamicCache()
+        for layer, (keys, values) in enumerate(zip(self.keys, self.values, strict=True)):
+            cache.update(keys[example, :, :start], values[example, :, :start], layer)
+        return cache
 
 
 def empty_cache(model: nn.Module) -> DynamicCache | EncoderDecoderCache | None:

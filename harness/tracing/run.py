@@ -2,8 +2,6 @@
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -17,11 +15,11 @@ from harness.tracing import reruns
 from harness.tracing.batch import Batch
 from harness.tracing.calls import called, exclusive_classes
 from harness.tracing.guards import REMEDY, check_attentions, finite, lacking
-from harness.tracing.layer import LayerRun, layer_run
+from harness.tracing.layer import LayerRun
+from harness.tracing.layer_runs import layer_runs
 from harness.tracing.meter import Made, made_once, metered, uncounted
-from harness.tracing.model_parts import layer_parts
 from harness.tracing.prefix import Prefix, empty_cache, prefix_of
-from harness.tracing.states import last_output, last_state
+from harness.tracing.states import last_output, last_state, word_embedding
 from harness.tracing.steps import Side, Sides, Step, by_layer, layer_steps, reading
 
 OUTPUTS = ("probability", "logit", "difference", "logit_difference")
@@ -29,7 +27,6 @@ READ_OUTS = ("head", "row", "max", "mean", "sum")
 TARGETS = ("predicted", "gold")
 REMOVALS = ("unk", "mask", "pad", "delete", "ignore", "swap", "zero")
 NEGLIGIBLE = 1e-6  # of what the head reads
-TURNED = ("xlnet",)  # model types that embed [token, batch]
 
 
 class Trace:
@@ -93,7 +90,7 @@ class Trace:
         leaf = None if embedding is None else embedding.detach().requires_grad_(True)
         with (
             torch.enable_grad(),
-            self._word_embedding(leaf) as seen,
+            word_embedding(model, leaf) as seen,
             last_state(model) as last,
             last_output(model) as own,
         ):
@@ -323,32 +320,9 @@ class Trace:
 
         ValueError for a model type that is not known, or whose layers compute something else.
         """
-        runs: list[LayerRun] = []
-        parts = zip(layer_parts(self.model), self.steps, self._step_inputs, self.attention_steps(), strict=True)
-        for number, (layer, step, state, attention) in enumerate(parts):
-            reads = self.reads[:, number]
-            state = torch.where(runs[-1].reads[..., None], runs[-1].output, runs[-1].state) if state is None else state
-            runs.append(layer_run(layer, state.detach(), attention, reads))
-            if step.ends and number and not self.steps[number - 1].ends:
-                runs[-2] = replace(runs[-2], then=runs[-1])
-            after = self._after(number)
-            if after is None:
-                continue
-            ours, theirs = runs[-1].output[reads], after.detach()[reads]
-            if (ours - theirs).norm() > (1e-3 if ours.dtype.itemsize > 2 else 5e-2) * theirs.norm():
-                raise ValueError(
-                    f"{step.name} of the model computes other states than its parts do: its configuration "
-                    "changes a layer's arithmetic in a way that Assay does not know"
-                )
-        return tuple(runs)
-
-    def _after(self, step: int) -> Tensor | None:
-        """The model's own states after a step, `[batch, token, hidden]`; None where it does not return them."""
-        if step + 1 == len(self.steps):
-            return self.states[-1]
-        if self.steps[step].queries != self.steps[step + 1].queries:
-            return None  # an encoder's last output is behind its final norm
-        return self._step_inputs[step + 1]
+        return layer_runs(
+            self.model, self._step_inputs, self.states[-1], self.attention_steps(), self.steps, self.batch
+        )
 
     @metered
     def by_logit(self) -> "Trace":
@@ -441,7 +415,7 @@ class Trace:
 
     def logits_from(self, embedding: Tensor, index: Tensor) -> Tensor:
         """Logits `[variant, class]` from word-embedding outputs, as in `forward_from`; differentiable."""
-        with self._word_embedding(embedding):
+        with word_embedding(self.model, embedding):
             return called(self.model, self.batch.at(index)).logits
 
     def moved(self, embedding: Tensor) -> "Trace":
@@ -474,25 +448,3 @@ class Trace:
             if self.sides is not None:
                 return embedding(torch.full_like(self.sides.side, token_id), self.sides.side)
             return embedding(torch.tensor([token_id], device=self.embedding.device))[0]
-
-    @contextmanager
-    def _word_embedding(self, replacement: Tensor | None) -> Iterator[list[Tensor]]:
-        """Replace the word embedding's output with `replacement`, or with a leaf made of that output.
-
-        Passing embeddings to the model as `inputs_embeds` is not always the same: some models then add positions and a
-        LayerNorm a second time.
-        """
-        seen: list[Tensor] = []
-
-        turned = getattr(getattr(self.model, "config", None), "model_type", None) in TURNED
-
-        def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            own = output.detach().transpose(0, 1) if turned else output.detach()
-            seen.append(own.requires_grad_(True) if replacement is None else replacement)
-            return seen[-1].transpose(0, 1) if turned else seen[-1]
-
-        handle = self.model.get_input_embeddings().register_forward_hook(hook)  # pyright: ignore[reportCallIssue]
-        try:
-            yield seen
-        finally:
-            handle.remove()

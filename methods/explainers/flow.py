@@ -95,10 +95,11 @@ class Flow:
         tops = self._capacities(trace, attention)
         kept = self._kept(trace)
         ends = [place for place, number in enumerate(kept) if trace.steps[number].closes]
+        tops = tops if len(kept) == len(trace.steps) else tops[:, kept]
         if self.heads != "each":
-            return self._flow(trace, tops[:, kept])[:, ends]
+            return self._flow(trace, tops)[:, ends]
         layers = self._capacities(trace, attention.mean(dim=2))[:, kept]  # [batch, step, query, key]
-        tops, rows = tops[:, kept], []
+        rows = []
         for end in ends:
             for head in range(tops.shape[2]):
                 graph = torch.cat([layers[:, :end], tops[:, end, head, None]], dim=1)

@@ -60,7 +60,7 @@ class Rollout:
         below = torch.diag_embed(trace.batch.attention_mask.double())  # [batch, query, key]
         rolled: list[Tensor] = []
         for number, step in enumerate(trace.steps):
-            top, layer = tops[:, number], layers[:, number]
-            rolled.append(below if step.layer is None else top @ (below[:, None] if by_head else below))
-            below = layer @ below if self.encoder or step.layer is not None else below
+            above = layers[:, number] @ below if self.encoder or step.layer is not None else below
+            rolled.append(tops[:, number] @ below[:, None] if by_head else above)
+            below = above
         return trace.read_out(trace.ends(rolled), self.read_out)

@@ -135,7 +135,7 @@ def test_a_norm_by_hand():
         attention_output=Linear(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([9.0, 9.0])),
     )
     states = torch.tensor([[[1.0, 2.0], [2.0, -1.0]]])  # values (2, 3) and (4, 0), projected (3, 2) and (0, 4)
-    run = layer_run(layer, states, torch.tensor([[[[0.5, 0.5], [0.25, 0.75]]]]), torch.ones(1, 2).bool())
+    run = layer_run(layer, states, torch.tensor([[[[0.5, 0.5], [0.25, 0.75]]]]), *[torch.ones(1, 2).bool()] * 2)
     rows = torch.tensor([[0, 1]])
     vectors = summands(run, transformed(run), rows)
     assert vectors[0].tolist() == [[[1.5, 1.0], [0.0, 2.0]], [[0.75, 0.5], [0.0, 3.0]]]
@@ -148,7 +148,8 @@ def test_a_query_whose_contributions_are_all_clipped_is_undefined():
         batch = collate([example(1)], "all", blanks("bert"))
         token_budget = 4
         all_read = torch.ones(1, 3).bool()
-        layer_runs = (layer_run(identity_layer(), torch.ones(1, 3, 2), torch.full((1, 1, 3, 3), 1 / 3), all_read),) * 2
+        even = torch.full((1, 1, 3, 3), 1 / 3)
+        layer_runs = (layer_run(identity_layer(), torch.ones(1, 3, 2), even, all_read, all_read),) * 2
         steps = layer_steps(2, causal=False)
         sides = None
         read_out, _rows = Trace.read_out, Trace._rows

@@ -17,7 +17,7 @@ def t5(config: object) -> EncoderDecoder:
             layers=layers,
             query=f"{attention}.q" if crosses else None,  # elsewhere positions have a part in the weights
             key=f"{attention}.k" if crosses else None,
-            query_scale=1.0,
+            query_divisor=1.0,
             value=f"{attention}.v",
             attention_output=f"{attention}.o",
             attention_norm=f"{attention.rpartition('.')[0]}.layer_norm",
