@@ -69,6 +69,19 @@ def can_go(trace: Trace, removal: str) -> Tensor:
     return real & ~explained
 
 
+def players(trace: Trace, removal: str) -> Tensor:
+    """The text's words, which can all be removed together, `[batch, token]`.
+
+    The explained position stays where it would see nothing without them: in a text without special tokens.
+    """
+    words = trace.batch.text & can_go(trace, removal)
+    if chosen(trace, removal) != "ignore":
+        return words
+    rows = torch.arange(len(words), device=words.device)
+    words[rows, trace.batch.position] &= ~_blind(trace, rows, words)
+    return words
+
+
 def draws_of(trace: Trace, removal: str) -> int:
     """How many inputs stand for one input without tokens, with equal weight."""
     if chosen(trace, removal) != "swap":

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from harness.tracing.batch import Example
 from harness.tracing.run import Trace
-from methods.removal import can_go, logits_without
+from methods.removal import logits_without, players
 
 UNITS = ("words", "sentences")
 
@@ -60,12 +60,11 @@ def removed_one_by_one(
 ) -> Tensor:
     """The scores of every example's words, `[batch, token]`, zero elsewhere, from `attribute`, `[1, unit]` of each.
 
-    A sentence's score is that of each of its words. The explained position of a text is a word too, unless it
-    cannot be removed.
+    A sentence's score is that of each of its words. The words are those of `removal.players`.
     """
     scores = torch.zeros(trace.batch.input_ids.shape, dtype=torch.float64, device=trace.logits.device)
     at_once = max(1, trace.token_budget // scores.shape[1])
-    for row, places in one_by_one(trace, trace.batch.text & can_go(trace, removal), seed):
+    for row, places in one_by_one(trace, players(trace, removal), seed):
         unit = torch.arange(len(places), device=places.device)
         if units == "sentences":
             unit = _sentences(trace.batch.examples[row], places)

@@ -1,7 +1,6 @@
 """Prompts of your own and two words that may come next, for any causal language model."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from torch import nn
 
 from harness.contracts import Model
 from harness.tracing.batch import Example
+from tasks.names import names_of
 from tasks.next_word.encoding import encoded
 from tasks.next_word.prompt import Prompt
 from tasks.next_word.tables import tables, texts
@@ -113,14 +113,9 @@ class Continuation:
 
     def examples(self, model: Model) -> list[Example]:
         """The prompts, explained at the last token; ValueError where the tokenizer cannot tell the words apart."""
-        seen: Counter[str] = Counter()
-        examples: list[Example] = []
-        for prompt in self._prompts:
-            name = hashlib.sha256(repr((self.chat, prompt.content)).encode()).hexdigest()[:16]
-            seen[name] += 1
-            name = name if seen[name] == 1 else f"{name}-{seen[name]}"
-            examples.append(encoded(prompt, model.tokens, name, self.bos, self.chat))
-        return examples
+        names = names_of(repr((self.chat, prompt.content)) for prompt in self._prompts)
+        pairs = zip(names, self._prompts, strict=True)
+        return [encoded(prompt, model.tokens, name, self.bos, self.chat) for name, prompt in pairs]
 
     def prepare_model(self, module: nn.Module) -> WordChoiceModel:
         """A causal language model as one that chooses between the two words."""

@@ -14,6 +14,7 @@ from harness import check
 from harness.contracts import Model
 from harness.tracing.batch import Example
 from tasks.model_types import check_sides
+from tasks.names import names_of
 from tasks.pronouns.lines import numbered
 from tasks.sequence_pair import Encoder, TooLongError
 from tasks.target_positions import Pair, check_position, examples_of
@@ -87,17 +88,14 @@ class Copying:
     def examples(self, model: Model) -> list[Example]:
         """An example for each token of each copy; without texts that are too long or have other tokens as a target."""
         encoder = Encoder(model, source_language=self.language, target_language=self.language)
-        seen: Counter[str] = Counter()
         found: list[Pair] = []
         self._left_out.clear()
         self._left_out.update(other_tokens_as_target=0, unmatched=0, too_long=0)
-        for text in self._texts:
-            name = hashlib.sha256(text.encode()).hexdigest()[:16]
-            seen[name] += 1
+        for name, text in zip(names_of(self._texts), self._texts, strict=True):
             try:
-                pair = encoder.copy(name if seen[name] == 1 else f"{name}-{seen[name]}", text)
+                pair = encoder.copy(name, text)
             except (UnmatchedError, TooLongError) as error:
-                self._left_out["unmatched" if isinstance(error, UnmatchedError) else "too_long"] += 1
+                self._left_out[error.reason] += 1
                 continue
             if pair is None:
                 self._left_out["other_tokens_as_target"] += 1

@@ -16,6 +16,7 @@ from torch import nn
 from harness import check
 from harness.contracts import Model
 from harness.tracing.batch import Example
+from tasks.names import names_of
 from tasks.next_word.encoding import encoded
 from tasks.next_word.pairs import PairReader
 from tasks.next_word.prompt import OCCURRENCES, Prompt
@@ -115,15 +116,13 @@ class MinimalPair:
 
     def examples(self, model: Model) -> list[Example]:
         """The texts, explained at the last token; without rows whose words the model's tokenizer cannot tell apart."""
-        seen: Counter[str] = Counter()
         examples: list[Example] = []
         self._left_out.clear()
         last: UnfitWordsError | None = None
-        for prompt in self._read[0]:
-            name = hashlib.sha256(repr(prompt.content).encode()).hexdigest()[:16]
-            seen[name] += 1
+        prompts = self._read[0]
+        for name, prompt in zip(names_of(repr(prompt.content) for prompt in prompts), prompts, strict=True):
             try:
-                example = encoded(prompt, model.tokens, name if seen[name] == 1 else f"{name}-{seen[name]}", self.bos)
+                example = encoded(prompt, model.tokens, name, self.bos)
             except UnfitWordsError as error:
                 self._left_out[error.reason] += 1
                 last = error

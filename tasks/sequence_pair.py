@@ -15,6 +15,8 @@ from tasks.word_pieces import Pieces, each_its_own, pieces_of
 class TooLongError(ValueError):
     """A source or target that is longer than the model takes."""
 
+    reason = "too_long"
+
 
 @dataclass(frozen=True)
 class Encoder:

@@ -111,8 +111,9 @@ class TargetWordModel(nn.Module):
             candidates: `[batch, class]`, ids of the target's vocabulary.
             output_attentions: whether to return them.
             output_hidden_states: whether to return them.
-            memory: the encoder's output, `[batch, slot, hidden]`, where it is known from another run.
-            past_key_values: of the prefix's first `start` tokens, with `memory`.
+            memory: the encoder's output, `[batch, slot, hidden]`, where it is known from another run; without it no
+                states and no attentions are returned.
+            past_key_values: of the prefix's first `start` tokens, and what the decoder makes of `memory`.
             start: how many tokens of every prefix those are.
         """
         sides = Sides(side)
@@ -126,8 +127,6 @@ class TargetWordModel(nn.Module):
                 encoded = called(self._stack(Side.SOURCE), source, **asked, return_dict=True)
             memory = encoded.last_hidden_state
         assert memory is not None
-        if source_mask.shape[1] < memory.shape[1]:  # the batch that it was computed in had a longer source
-            memory = memory[:, : source_mask.shape[1]]
         target = self._ids(input_ids, sides, Side.TARGET)
         places = position - sides.source_length - start
         rows = torch.arange(len(places), device=places.device)

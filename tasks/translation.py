@@ -13,6 +13,7 @@ from harness import check
 from harness.contracts import Model
 from harness.tracing.batch import Example
 from tasks.model_types import check_sides
+from tasks.names import names_of
 from tasks.parallel_text import SentencePair, from_files, from_table
 from tasks.sequence_pair import Encoder, TooLongError
 from tasks.target_positions import Pair, check_position, examples_of
@@ -131,19 +132,16 @@ class Translation:
     def examples(self, model: Model) -> list[Example]:
         """An example for each token of each target; without sentences that cannot be matched or are too long."""
         encoder = Encoder(model, self.prefix, self.source_language, self.target_language)
-        seen: Counter[str] = Counter()
         found: list[Pair] = []
         self._left_out.clear()
         self._left_out.update(unmatched=0, too_long=0)
         last: ValueError | None = None
-        for pair in self._chosen:
-            name = hashlib.sha256(repr((pair.source, pair.target)).encode()).hexdigest()[:16]
-            seen[name] += 1
-            name = name if seen[name] == 1 else f"{name}-{seen[name]}"
+        names = names_of(repr((pair.source, pair.target)) for pair in self._chosen)
+        for name, pair in zip(names, self._chosen, strict=True):
             try:
                 found.append(encoder.pair(name, pair.source, pair.target, pair.links))
             except (UnmatchedError, TooLongError) as error:
-                self._left_out["unmatched" if isinstance(error, UnmatchedError) else "too_long"] += 1
+                self._left_out[error.reason] += 1
                 last = error
         if not found:
             raise ValueError(f"no sentence can be explained with this model: {last}") from last

@@ -12,6 +12,8 @@ SPACE = "▁"  # how SentencePiece writes one
 class UnmatchedError(ValueError):
     """Pieces that are no parts of words: one spans two words, or its characters are others than the text's."""
 
+    reason = "unmatched"
+
 
 @dataclass(frozen=True)
 class Pieces:

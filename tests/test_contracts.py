@@ -2,7 +2,7 @@
 
 import copy
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -189,3 +189,31 @@ def test_a_file_has_its_stem_as_its_only_key(group: str, name: str):
 def test_roles_distinguish_padding_from_text(trace: Trace):
     assert ((trace.batch.role == Role.PADDING) == (trace.batch.attention_mask == 0)).all()
     assert not (trace.batch.ranked & (trace.batch.attention_mask == 0)).any()
+
+
+def refused(both: Trace, again: Trace, alone: Sequence[Trace], defined: Callable[[Tensor, Trace, str], Tensor]) -> dict:
+    """Why methods refuse a model; of all others, check that padding, neighbours, order and grad mode change nothing.
+
+    `again` is a second trace of the same batch as `both`, and `alone` traces of each of its examples. `defined` says
+    where scores of a group must be finite.
+    """
+    refusals, first = {}, {}
+    for case in CASES:
+        method = build(*case)
+        try:
+            getattr(method, "check_model", lambda module: None)(both.model)
+        except ValueError as error:
+            refusals[case] = str(error)
+            continue
+        with left_as_it_was(both):
+            first[case] = method(both)
+        for index, trace in enumerate(alone):
+            scores = method(trace)
+            n = len(trace.batch.examples[0].input_ids)
+            assert close(scores[0], first[case][index, ..., :n]), case
+            assert torch.isfinite(scores[defined(scores, trace, case[0])]).all(), case
+            assert case[0] == "references" or scores.shape[1] in (1, trace.layers), case
+    with torch.no_grad():
+        for case in reversed(first):
+            assert close(build(*case)(again), first[case]), case
+    return refusals

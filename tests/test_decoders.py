@@ -11,7 +11,7 @@ from methods.explainers.alti_logit import AltiLogit
 from methods.explainers.logit import Logit
 from methods.explainers.progressive_inference import ProgressiveInference
 from tests.architectures import DECODERS, blanks, example, tiny
-from tests.test_contracts import CASES, build, close, left_as_it_was, scored
+from tests.test_contracts import refused, scored
 
 DECODER = pytest.mark.parametrize("kind", list(DECODERS))
 pytestmark = [
@@ -75,28 +75,9 @@ def test_the_last_state_leads_to_the_logits(kind: str):
 @DECODER
 def test_every_method_serves_a_decoder_or_says_why_not(kind: str):
     """Padding, neighbours, order and grad mode change nothing, and no score depends on what comes later."""
-    short, long = traced(kind, 4), traced(kind, 11)
     both, again = traced(kind, 4, 11), traced(kind, 4, 11)
-    short = Trace(tiny(kind), collate(both.batch.examples[:1], "prompt", blanks(kind)))
-    long = Trace(tiny(kind), collate(both.batch.examples[1:], "prompt", blanks(kind)))
-    refusals, first = {}, {}
-    for case in CASES:
-        method = build(*case)
-        try:
-            getattr(method, "check_model", lambda module: None)(tiny(kind))
-        except ValueError as error:
-            refusals[case] = str(error)
-            continue
-        with left_as_it_was(both):
-            first[case] = method(both)
-        for index, alone in enumerate((short, long)):
-            scores = method(alone)
-            n = len(alone.batch.examples[0].input_ids)
-            assert close(scores[0], first[case][index, ..., :n]), case
-            assert torch.isfinite(scores[scored(scores, alone, case[0])]).all(), case
-    with torch.no_grad():
-        for case in reversed(first):
-            assert close(build(*case)(again), first[case]), case
+    alone = [Trace(tiny(kind), collate([one], "prompt", blanks(kind))) for one in both.batch.examples]
+    refusals = refused(both, again, alone, scored)
     unserved = {"transformer_attribution"} | ({"logit", "alti_logit", "ifr"} if kind == "opt post-LN" else set())
     assert {name.split()[0] for _, name in refusals} <= unserved, refusals
 

@@ -8,11 +8,14 @@ import torch
 from harness.measure.swaps import with_swaps
 from harness.tracing.batch import TEXT, Example, Role, collate
 from harness.tracing.run import REMOVALS, Trace
+from methods.explainers.kernel_shap import KernelShap
+from methods.explainers.lime import Lime
+from methods.explainers.shapley_value_sampling import ShapleyValueSampling
 from methods.metrics.comprehensiveness import Comprehensiveness
 from methods.references.blank_out import BlankOut
 from methods.references.shapley import Shapley
-from methods.removal import draws_of, logits_without
-from tests.architectures import DECODERS, KINDS, MASK, UNK, blanks, example, source_of, tiny, two_sided
+from methods.removal import draws_of, logits_without, players
+from tests.architectures import CLS, DECODERS, KINDS, MASK, UNK, blanks, example, source_of, tiny, two_sided
 
 DECODER = pytest.mark.parametrize("kind", list(DECODERS))
 REMOVAL = pytest.mark.parametrize("removal", [name for name in REMOVALS if name != "pad"])
@@ -184,3 +187,23 @@ def test_a_start_token_that_all_examples_share_cannot_be_swapped():
     pool = [two_sided(4, 1, seed=number) for number in range(3)]
     for one in with_swaps(pool, pool, draws=2):
         assert all(text[-1] == one.input_ids[-1] and text[0] != one.input_ids[0] for text in one.swaps)
+
+
+@pytest.mark.parametrize(
+    "explainer", [Lime(samples=20), KernelShap(samples=20), ShapleyValueSampling(samples=2)], ids=repr
+)
+def test_the_explained_token_stays_where_a_text_has_no_special_token(explainer):
+    """Ignoring every token would leave a causal model nothing to see."""
+    bare, begun = [5, 9, 12, 7], [CLS, 5, 9, 12, 7]
+    roles = [Role.CONTENT] * 3 + [Role.PREDICTS]
+    examples = [
+        Example("bare", bare, roles, 3, 0, candidates=[7, 30]),
+        Example("begun", begun, [Role.CLS, *roles], 4, 0, candidates=[7, 30]),
+    ]
+    trace = Trace(tiny("llama"), collate(examples, "prompt", blanks("llama")), removal="ignore")
+    assert players(trace, "run").tolist() == [[True, True, True, False, False], [False, True, True, True, True]]
+    scores = explainer(trace)[:, 0]
+    assert torch.isfinite(scores).all()
+    assert scores[0, 3] == 0
+    assert scores[0, :3].abs().sum() > 0
+    assert players(trace, "unk").sum() == 8

@@ -25,32 +25,37 @@ _CONTINUES: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 class Prefix:
     """Keys and values of a batch, `[batch, head, token, size]` for each layer.
 
-    In an encoder-decoder the tokens are those of the prefix, and `memory` is the encoder's output,
-    `[batch, slot, hidden]`. `source` counts the tokens before the prefix, `[batch]`.
+    In an encoder-decoder the tokens are those of the prefix, `memory` is the encoder's output, `[batch, slot, hidden]`,
+    and `crossed` what the decoder makes of it, keys and values of each layer. `source` counts the tokens before the
+    prefix, `[batch]`.
     """
 
-    keys: Sequence[Tensor]
-    values: Sequence[Tensor]
+    kept: Sequence[tuple[Tensor, Tensor]]
     source: Tensor
     memory: Tensor | None = None
+    crossed: Sequence[tuple[Tensor, Tensor]] = ()
 
     def __call__(self, model: nn.Module, inputs: Mapping[str, Tensor], example: Tensor, start: int) -> Tensor:
         """Logits of inputs, `[variant, class]`, which are as the examples are before token `start`."""
         if self.memory is not None:
-            kept = EncoderDecoderCache(self._kept(example, start), DynamicCache()) if start else None
+            slots = int(self.source[example].max())
+            cache = EncoderDecoderCache(_cache(self.kept, example, start), _cache(self.crossed, example, slots))
+            memory = self.memory[example, :slots]
             with torch.no_grad():
-                return model(**inputs, memory=self.memory[example], past_key_values=kept, start=start).logits
+                return model(**inputs, memory=memory, past_key_values=cache, start=start).logits
         rest = dict(inputs) | {"input_ids": inputs["input_ids"][:, start:], "position": inputs["position"] - start}
         width = inputs["input_ids"].shape[1]
         rest["position_ids"] = torch.arange(start, width, device=example.device).expand(len(example), -1)
         with torch.no_grad():
-            return model(**rest, past_key_values=self._kept(example, start), use_cache=True).logits
+            return model(**rest, past_key_values=_cache(self.kept, example, start), use_cache=True).logits
 
-    def _kept(self, example: Tensor, start: int) -> DynamicCache:
-        cache = DynamicCache()
-        for layer, (keys, values) in enumerate(zip(self.keys, self.values, strict=True)):
-            cache.update(keys[example, :, :start], values[example, :, :start], layer)
-        return cache
+
+def _cache(layers: Sequence[tuple[Tensor, Tensor]], example: Tensor, tokens: int) -> DynamicCache:
+    """The first tokens' keys and values, for variants of examples."""
+    cache = DynamicCache()
+    for layer, (keys, values) in enumerate(layers if tokens else ()):
+        cache.update(keys[example, :, :tokens], values[example, :, :tokens], layer)
+    return cache
 
 
 def empty_cache(model: nn.Module) -> DynamicCache | EncoderDecoderCache | None:
@@ -70,15 +75,11 @@ def prefix_of(
     memory: Tensor | None = None,
 ) -> Prefix | None:
     """What later runs can start from; None where the model does not continue a prefix to the whole input's logits."""
-    layers = getattr(getattr(cache, "self_attention_cache", cache), "layers", None) or []
-    if (
-        not layers
-        or "position" not in inputs
-        or not all(isinstance(getattr(one, "keys", None), Tensor) for one in layers)
-    ):
+    kept = _layers(getattr(cache, "self_attention_cache", cache))
+    crossed = _layers(getattr(cache, "cross_attention_cache", None))
+    if not kept or "position" not in inputs or (memory is not None and not crossed):
         return None
-    keys, values = ([getattr(one, name).detach() for one in layers] for name in ("keys", "values"))
-    prefix = Prefix(keys, values, _source_length(inputs), memory)
+    prefix = Prefix(kept, _source_length(inputs), memory, crossed)
     if model not in _CONTINUES:
         depth = inputs["position"] - prefix.source
         row = int(depth.argmax())
@@ -94,6 +95,16 @@ def prefix_of(
             again = torch.full_like(logits[row : row + 1], torch.inf)
         _CONTINUES[model] = bool((again[0] - logits[row]).abs().max() <= CLOSE * logits[row].abs().max())
     return prefix if _CONTINUES[model] else None
+
+
+def _layers(cache: object) -> list[tuple[Tensor, Tensor]]:
+    """A cache's keys and values; none of another kind of cache."""
+    layers = getattr(cache, "layers", None) or []
+    found = [(getattr(one, "keys", None), getattr(one, "values", None)) for one in layers]
+    pairs = [
+        (keys.detach(), values.detach()) for keys, values in found if isinstance(keys, Tensor) and values is not None
+    ]
+    return pairs if len(pairs) == len(layers) else []
 
 
 def _source_length(inputs: Mapping[str, Tensor]) -> Tensor:
