@@ -81,13 +81,13 @@
         h("label", {class: "choice"}, h("span", {}, "Filter"), h("input", {name: "filter", type: "search", value: filter, placeholder: "name", on: {input: (event) => state.set({filter: event.target.value}, true)}})),
         Assay.select("sort", "Order", null, [["table", "as in the run"], ["name", "by name"], ["best", "by best layer"], ...layers.map((layer) => [layer, `by ${Assay.layerName(layer)}`])], sort),
         some ? Assay.select("heads", "Heads", null, [["", "mean over heads only"], ["all", "every head"]], heads ? "all" : "") : null),
-      h("div", {class: "wide"}, h("table", {class: "heat", id: "leaderboard"},
+      h("div", {class: "beside"}, h("div", {class: "first"}, h("div", {class: "wide"}, h("table", {class: "heat", id: "leaderboard"},
         h("caption", {}, `${statistics.find(([name]) => name === statistic)[1]}, ${chosen.higher === null ? `compared with ${chosen.measure}` : `${chosen.measure}, ${lower ? "lower" : "higher"} is better`}`),
         h("thead", {}, h("tr", {}, header("explainer", "name", "name"), layers.map((layer) => header(Assay.layerName(layer), layer, Assay.layerName(layer))))),
         body("explainer", "Explainers"), body("floor", Assay.term("Floors", "floor")), body("reference", Assay.term("Other references", "reference")))),
       h("p", {class: "note"}, "Blue is above zero, orange below. ", h("b", {class: "mark best"}, "Bold"), ": ", Assay.term("among the best", "best"), ". ",
-        h("span", {class: "mark above"}, "▲"), ": ", Assay.term("above every floor", "above_floors"), ". Small letters: ", Assay.term("groups", "group"), ". Click a cell for its examples."),
-      examples(chosen));
+        h("span", {class: "mark above"}, "▲"), ": ", Assay.term("above every floor", "above_floors"), ". Small letters: ", Assay.term("groups", "group"), ". Click a cell for its examples.")),
+      examples(chosen)));
   }
 
   // The chosen cell: how its values are distributed, and its examples from best to worst.
