@@ -121,7 +121,7 @@
     const low = chosen.higher === null ? -1 : Math.min(...values), high = chosen.higher === null ? 1 : Math.max(...values);
     const bins = 20, counts = new Array(bins).fill(0), width = 560, height = 150;
     for (const value of values) counts[Math.min(bins - 1, Math.floor((value - low) / ((high - low) || 1) * bins))]++;
-    const x = Assay.scale(low, high, 44, width - 10), y = Assay.scale(0, Math.max(...counts), height - 40, 8);
+    const x = Assay.scale(low, high, 44, width - 18), y = Assay.scale(0, Math.max(...counts), height - 40, 8);
     const mean = values.reduce((one, other) => one + other, 0) / values.length;
     const edges = counts.map((_, bin) => [low + bin * (high - low) / bins, low + (bin + 1) * (high - low) / bins]);
     const svg = Assay.drawing(width, height,
