@@ -65,6 +65,8 @@
 
   Assay.load().then(() => {
     Assay.state.onChange(draw);
+    let width = innerWidth;
+    addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; draw(); } });  // drawings fit their place
     draw();
   }).catch((error) => {
     document.getElementById("page").replaceChildren(h("p", {role: "alert"},
