@@ -1,4 +1,4 @@
-"""What a run says, in a few sentences: who leads, what is as good, what beats the floors, what more data would settle."""
+"""A run in a few sentences: who leads, what is as good, what beats the floors, what more examples would settle."""
 
 import math
 from collections.abc import Mapping, Sequence

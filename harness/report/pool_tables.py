@@ -99,7 +99,8 @@ class PoolTables:
         for pool in self.pools:
             if pool.task == task:
                 examples = pd.concat([run.examples[["example", "cluster"]] for run in pool.runs])
-                title = f"{task}, {pool.model}, seed {_seed_list(pool)}"
+                seeds = _seed_list(pool)
+                title = f"{task}, {pool.model}, seed{'s' if ' ' in seeds else ''} {seeds}"
                 result.append(Answer(title, answers(ranking(pool.rows, examples), pool.rows, examples)))
         return result
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,8 @@ def sample_size_of_lines(
     sides = [_reported(rows, examples, line) for line in (first, second)]
     both = sides[0].merge(sides[1], left_index=True, right_index=True, suffixes=("_first", "_second"))
     differences = (both["value_first"] - both["value_second"]).to_numpy(dtype=float)
-    return sample_size(differences, both["cluster_first"].to_numpy())
+    found = sample_size(differences, both["cluster_first"].to_numpy())
+    return replace(found, examples=both.index.get_level_values("example").nunique())  # however many model seeds
 
 
 def _reported(rows: pd.DataFrame, examples: pd.DataFrame, line: Mapping[str, Any]) -> pd.DataFrame:

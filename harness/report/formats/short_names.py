@@ -53,7 +53,7 @@ def _short(text: str, others: Sequence[str], width: int) -> str:
 
 def _ends(text: str, width: int) -> Iterator[tuple[str, str]]:
     """What can be kept of both ends: whole words at the end first, then even halves first."""
-    starts = sorted(range(2, len(text)), key=lambda start: abs(2 * cell_len(text[start:]) - width))
+    starts = sorted(range(2, len(text)), key=lambda start: abs(2 * cell_len(text[start:]) - width + 1))
     for start in sorted(starts, key=lambda start: text[start - 1] not in WORDS):
         room = width - 1 - cell_len(text[start:])
         head = next((text[:end] for end in range(start - 1, 0, -1) if cell_len(text[:end]) <= room), "")

@@ -16,7 +16,7 @@ from harness.report.formats.wrapping import broken
 from harness.report.grid import Grid
 
 BESIDE, BELOW = " ± ", "\n±"  # where a standard deviation stands
-APART = (("further", "text"), ("count", "seconds"))  # roles whose columns leave a table that is too wide, in this order
+FURTHER, COUNTS = ("further", "text"), ("count", "seconds")  # roles whose columns leave a table that is too wide
 READABLE = 40  # characters to which a column of texts is folded at most
 NAMES = 0.6  # of the width that names take at most, before a table is cut into blocks
 MEASURING = Console(width=10_000)
@@ -27,8 +27,8 @@ def terminal(width: int = 200) -> Console:
 
     There no table is cut, and no note broken, that a program may want to read.
     """
-    console = Screen()
-    if console.is_terminal or os.environ.get("COLUMNS", "").isdigit():
+    console, columns = Screen(), os.environ.get("COLUMNS", "")
+    if console.is_terminal or (columns.isdigit() and int(columns) > 0):
         return console
     return Screen(width=width, soft_wrap=True)
 
@@ -36,9 +36,9 @@ def terminal(width: int = 200) -> Console:
 def terminal_tables(grid: Grid, width: int) -> list[Table]:
     """A grid for a terminal of this width.
 
-    Where space is short, standard deviations go below the means; where it is shorter still, further statistics, then
-    counts and seconds go into tables of their own. Then names are shortened, if the table fits so, and what is left
-    is cut into blocks of columns.
+    Where space is short, standard deviations go below the means; where it is shorter still, further statistics go into
+    a table of their own. Then names are shortened if the rest fits so, or else counts and seconds leave it too. What
+    does not fit even so is cut into blocks of columns.
     """
     return [_table(part, between) for part, between in _parts(grid, width)]
 
@@ -75,19 +75,26 @@ def _parts(grid: Grid, width: int) -> list[tuple[Grid, str]]:
     for between in (BESIDE, BELOW):
         if _fits(grid, between, width):
             return [(grid, between)]
+    halves = _divided(grid, FURTHER)
+    if halves is None:
+        short = with_short_names(grid, width - _width(grid, BELOW) + _width(grid_part(grid, [], "", True), BELOW))
+        if _fits(short, BELOW, width):
+            return [(short, BELOW)]
+        halves = _divided(grid, COUNTS)
+    if halves is not None:
+        return [part for half in halves for part in _parts(half, width)]
     values = range(grid.names, len(grid.columns))
-    for roles in APART:
-        apart = [index for index in values if grid.columns[index].role in roles]
-        rest = [index for index in values if index not in apart]
-        if apart and rest:
-            main = grid_part(grid, rest, "", every_line=True)
-            return [*_parts(main, width), *_parts(grid_part(grid, apart, ""), width)]
-    short = with_short_names(grid, width - _width(grid, BELOW) + _width(grid_part(grid, [], "", True), BELOW))
-    if _fits(short, BELOW, width):
-        return [(short, BELOW)]
     short = with_short_names(grid, int(NAMES * width))
     blocks = column_blocks(short, values, lambda block: _fits(block, BESIDE, width))
     return [(block, BESIDE) for block in blocks] or [(grid, BELOW)]
+
+
+def _divided(grid: Grid, roles: Sequence[str]) -> tuple[Grid, Grid] | None:
+    """The other columns and those of these roles; None where one of the two has none."""
+    values = range(grid.names, len(grid.columns))
+    apart = [index for index in values if grid.columns[index].role in roles]
+    rest = [index for index in values if index not in apart]
+    return (grid_part(grid, rest, "", every_line=True), grid_part(grid, apart, "")) if apart and rest else None
 
 
 def _fits(grid: Grid, between: str, width: int) -> bool:
