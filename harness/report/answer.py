@@ -16,7 +16,7 @@ from harness.statistics.sample_size import POWER, SampleSize, sample_size_of_lin
 NAMED = 5  # explainers that a sentence names at most
 OUT_OF_REACH = 1_000_000  # examples
 
-Line = Mapping[str, Any]  # of a ranking
+Line = Mapping[Any, Any]  # of a ranking
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,10 @@ def answers(ranking: pd.DataFrame, rows: pd.DataFrame, examples: pd.DataFrame) -
     """The sentences about the first reference of a ranking, which was made from these rows and examples."""
     tables = [part for _, part in ranking[ranking["higher"].isna()].groupby(TABLE, sort=False)]
     if not tables:
-        return ["There are too few examples to say which explainer leads: the layers are chosen on a third of them."]
+        return [
+            "No explainer can be ranked: that takes defined values on the third of the examples that chooses the layers, "
+            "and on the others."
+        ]
     lines = tables[0].dropna(subset="mean").to_dict("records")
     reference = tables[0]["measure"].iloc[0]
     explainers = [line for line in lines if line["kind"] == "explainer"]

@@ -10,12 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from harness.statistics.leaderboard import of_measures, with_clusters
+from harness.statistics.leaderboard import TABLE, of_measures, with_clusters
 from harness.statistics.ranking import is_validation
 from harness.statistics.tests import ALPHA
 
 POWER = 0.8
-CELL = ["task", "model", "seed", "measure", "kind", "explainer", "layer", "head"]  # of a line of a ranking
+IDENTIFYING = ["explainer", "layer", "head", "kind", *TABLE]  # of a line of a ranking, the most selective first
 ROUNDING = 1e-9  # of the standard deviation: a mean difference below this share of it is none
 
 
@@ -59,7 +59,7 @@ def sample_size(
 
 
 def sample_size_of_lines(
-    rows: pd.DataFrame, examples: pd.DataFrame, first: Mapping[str, Any], second: Mapping[str, Any]
+    rows: pd.DataFrame, examples: pd.DataFrame, first: Mapping[Any, Any], second: Mapping[Any, Any]
 ) -> SampleSize:
     """The sample size of two lines of one table of a ranking, from the rows and examples of which that was made.
 
@@ -73,12 +73,11 @@ def sample_size_of_lines(
     return replace(found, examples=both.index.get_level_values("example").nunique())  # however many model seeds
 
 
-def _reported(rows: pd.DataFrame, examples: pd.DataFrame, line: Mapping[str, Any]) -> pd.DataFrame:
+def _reported(rows: pd.DataFrame, examples: pd.DataFrame, line: Mapping[Any, Any]) -> pd.DataFrame:
     """Value and cluster of one line by example and model seed."""
-    chosen = rows["status"] == "ok"
-    for name in CELL:
-        chosen &= rows[name] == line[name]
-    own = with_clusters(rows[chosen], examples)
+    for name in IDENTIFYING:
+        rows = rows[rows[name] == line[name]]
+    own = with_clusters(rows[rows["status"] == "ok"], examples)
     own = own[~is_validation(own["cluster"].to_numpy())]
     return own.set_index(["example", "model_seed"])[["value", "cluster"]]
 

@@ -16,16 +16,16 @@ from harness.report.formats.wrapping import broken
 from harness.report.grid import Grid
 
 BESIDE, BELOW = " ± ", "\n±"  # where a standard deviation stands
-FURTHER, COUNTS = ("further", "text"), ("count", "seconds")  # roles whose columns leave a table that is too wide
+LEAVE_FIRST, LEAVE_NEXT = ("further", "text"), ("count", "seconds")  # roles of columns that leave a table too wide
 READABLE = 40  # characters to which a column of texts is folded at most
-NAMES = 0.6  # of the width that names take at most, before a table is cut into blocks
+SHARE_OF_NAMES = 0.6  # of the width that names take at most, before a table is cut into blocks
 MEASURING = Console(width=10_000)
 
 
 def terminal(width: int = 200) -> Console:
     """Standard output; `width` characters wide where that is no terminal and the environment has no COLUMNS.
 
-    There no table is cut, and no note broken, that a program may want to read.
+    A pipe gets the same lines whatever terminal it comes from, and notes on a run in one line each.
     """
     console, columns = Screen(), os.environ.get("COLUMNS", "")
     if console.is_terminal or (columns.isdigit() and int(columns) > 0):
@@ -75,16 +75,16 @@ def _parts(grid: Grid, width: int) -> list[tuple[Grid, str]]:
     for between in (BESIDE, BELOW):
         if _fits(grid, between, width):
             return [(grid, between)]
-    halves = _divided(grid, FURTHER)
+    halves = _divided(grid, LEAVE_FIRST)
     if halves is None:
         short = with_short_names(grid, width - _width(grid, BELOW) + _width(grid_part(grid, [], "", True), BELOW))
         if _fits(short, BELOW, width):
             return [(short, BELOW)]
-        halves = _divided(grid, COUNTS)
+        halves = _divided(grid, LEAVE_NEXT)
     if halves is not None:
         return [part for half in halves for part in _parts(half, width)]
     values = range(grid.names, len(grid.columns))
-    short = with_short_names(grid, int(NAMES * width))
+    short = with_short_names(grid, int(SHARE_OF_NAMES * width))
     blocks = column_blocks(short, values, lambda block: _fits(block, BESIDE, width))
     return [(block, BESIDE) for block in blocks] or [(grid, BELOW)]
 
