@@ -32,7 +32,7 @@ def answers(ranking: pd.DataFrame, rows: pd.DataFrame, examples: pd.DataFrame) -
     tables = [part for _, part in ranking[ranking["higher"].isna()].groupby(TABLE, sort=False)]
     if not tables:
         return [
-            "No explainer can be ranked: that takes defined values on the third of the examples that chooses the layers, "
+            "No explainer can be ranked: that takes defined values on the third of the examples that chooses layers, "
             "and on the others."
         ]
     lines = tables[0].dropna(subset="mean").to_dict("records")

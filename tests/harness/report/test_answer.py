@@ -186,7 +186,7 @@ def test_only_the_first_reference_is_answered():
 
 def test_without_a_ranking_or_a_defined_correlation_there_is_one_sentence():
     assert answers(ranked({"explainer": "flow"})[:0], NO_ROWS, NO_ROWS) == [
-        "No explainer can be ranked: that takes defined values on the third of the examples that chooses the layers, "
+        "No explainer can be ranked: that takes defined values on the third of the examples that chooses layers, "
         "and on the others."
     ]
     assert answers(ranked({"explainer": "flow", "mean": NAN}), NO_ROWS, NO_ROWS) == [
