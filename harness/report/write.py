@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from harness.report.answer import Answer
 from harness.report.figures.draw import FIGURES, write_figures
 from harness.report.formats.csv import csv
 from harness.report.formats.latex import latex
-from harness.report.formats.markdown import markdown
-from harness.report.formats.terminal import print_grid, print_notes, terminal
+from harness.report.formats.markdown import markdown, markdown_answer
+from harness.report.formats.terminal import print_grid, print_heading, print_notes, terminal
 from harness.report.grid import Grid
 from harness.report.pool_tables import PoolTables
 from harness.report.run_tables import RunTables
@@ -48,6 +49,7 @@ def write_runs(
     """
     console = console or terminal()
     figures = write_files(runs, out, pictured, relative)
+    _print_answers([Answer(run.title, run.answer) for run in runs], console)
     for run in runs:
         print_grids([NotedGrid(grid) for grid in run.main_grids], console)
         print_notes(console, run.notes)
@@ -66,7 +68,7 @@ def write_files(runs: Sequence[RunTables], out: Path, pictured: int | None, rela
     for run in runs:
         grids = [*run.main_grids, *run.further_grids]
         tables += [NotedGrid(grid, run.notes if index == 0 else ()) for index, grid in enumerate(grids)]
-    write_tables(tables, out, "leaderboard")
+    write_tables(tables, out, "leaderboard", [Answer(run.title, run.answer) for run in runs])
     _write_csv(pd.concat([run.board for run in runs], ignore_index=True), out / "leaderboard.csv")
     _write_csv(pd.concat([run.ranking for run in runs]), out / "ranking.csv")
     _write_alignments(runs, out)
@@ -85,29 +87,41 @@ def write_sweep(folders: Sequence[Path], out: Path, console: Console | None = No
     for task in sweep.tasks:
         grids, notes = sweep.grids(task), sweep.notes(task)
         by_task.append(([NotedGrid(grid, notes) for grid in grids], notes))
-    write_tables([table for tables, _ in by_task for table in tables], out, "leaderboard")
+    answers = [answer for task in sweep.tasks for answer in sweep.answers(task)]
+    write_tables([table for tables, _ in by_task for table in tables], out, "leaderboard", answers)
     _write_csv(sweep.stored_board, out / "leaderboard.csv")
     if len(sweep.alignments):
         _write_csv(sweep.alignments, out / "alignment.csv")
+    _print_answers(answers, console)
     for tables, notes in by_task:
         print_grids([NotedGrid(table.grid) for table in tables], console)
         print_notes(console, notes)
     _print_files(console, out)
 
 
-def write_tables(tables: Sequence[NotedGrid], out: Path, name: str) -> None:
-    """Write tables as `name`.md and `name`.tex."""
+def write_tables(tables: Sequence[NotedGrid], out: Path, name: str, answers: Sequence[Answer] = ()) -> None:
+    """Write tables as `name`.md, below the answers, and as `name`.tex."""
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / f"{name}.md", "\n".join(markdown(table.grid, table.notes) for table in tables))
+    told = [markdown_answer(answer.title, answer.sentences) for answer in answers]
+    write_atomically(out / f"{name}.md", "\n".join([*told, *(markdown(table.grid, table.notes) for table in tables)]))
     write_atomically(out / f"{name}.tex", "\n".join(latex(table.grid, table.notes) for table in tables))
 
 
 def print_grids(tables: Sequence[NotedGrid], console: Console | None = None) -> None:
-    """Print tables with their notes."""
+    """Print tables with their notes, each of which is printed once, below the first table that has it."""
     console = console or terminal()
+    printed: set[str] = set()
     for table in tables:
-        print_grid(console, table.grid)
+        print_grid(console, table.grid, printed)
+        printed.update(table.grid.notes)
         print_notes(console, table.notes)
+
+
+def _print_answers(answers: Sequence[Answer], console: Console) -> None:
+    for answer in answers:
+        print_heading(console, answer.title)
+        print_notes(console, answer.sentences)
+        console.print()
 
 
 def _write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -144,12 +158,9 @@ def _with_run(run: RunTables, table: pd.DataFrame) -> pd.DataFrame:
 def _print_files(console: Console, folder: Path) -> None:
     files = [name for name in FILES if (folder / name).is_file()]
     holds_runs = any(folder.glob("manifest.json")) or any(folder.glob("*/manifest.json"))
-    again = f"   assay-report {pasted(folder)}" if holds_runs else ""
+    commands = ["assay 'explainers=[random,attention,flow]' limit=200", "assay --help"]
+    commands += [f"assay-report {pasted(folder)}"] if holds_runs else []
     console.print()
-    print_notes(
-        console,
-        [
-            f"files     {folder}: {', '.join(files)}",
-            f"try next  assay 'explainers=[random,attention,flow]' limit=200   assay --help{again}",
-        ],
-    )
+    print_notes(console, [f"files     {folder}: {', '.join(files)}"])
+    for word, command in zip(["try next", *[""] * len(commands)], commands, strict=False):
+        console.print(f"{word:<10}{command}", highlight=False, markup=False, soft_wrap=True)  # whole, to be copied
