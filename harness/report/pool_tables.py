@@ -16,6 +16,7 @@ from harness.results.pooled import Lost, Pool, PooledRun
 from harness.statistics.alignment_board import alignment_board, alignment_rows
 from harness.statistics.leaderboard import leaderboard
 from harness.statistics.position_agreement import Lines, position_agreement
+from harness.statistics.ranking import ranking
 from harness.statistics.referent_agreement import referent_agreement, referent_rows
 
 WHOLE_NUMBERS = ("head", "layer", "n", "undefined", "failed")
@@ -37,9 +38,12 @@ class PoolTables:
         """The leaderboard of all runs; None where no run has results."""
         if not self.pools:
             return None
-        runs = [run for pool in self.pools for run in pool.runs]
-        clusters = pd.concat([run.examples[["example", "cluster"]] for run in runs])
-        return leaderboard(_in_order([pool.rows for pool in self.pools]), clusters)
+        return leaderboard(_in_order([pool.rows for pool in self.pools]), self._clusters)
+
+    @cached_property
+    def ranking(self) -> pd.DataFrame | None:
+        """Explainers by their best layer in each model; None where no run has results."""
+        return ranking(_in_order([pool.rows for pool in self.pools]), self._clusters) if self.pools else None
 
     @cached_property
     def stored_board(self) -> pd.DataFrame:
@@ -94,6 +98,11 @@ class PoolTables:
     def notes(self, task: str) -> list[str]:
         """The notes under the grids of one task."""
         return shared_notes({pool.model: pool_notes(pool.runs) for pool in self.pools if pool.task == task})
+
+    @property
+    def _clusters(self) -> pd.DataFrame:
+        runs = [run for pool in self.pools for run in pool.runs]
+        return pd.concat([run.examples[["example", "cluster"]] for run in runs])
 
 
 def pool_notes(runs: Sequence[PooledRun]) -> list[str]:
