@@ -127,17 +127,18 @@
     const deepest = Math.max(...series.map(({model, own}) => Math.max(...own.map((line) => position(chosen, model, line.layer)))));
     const input = all.some((line) => line.layer === 0);
     const least = input ? 0 : chosen.relative ? 0 : 1, most = Math.max(deepest, chosen.relative ? 1 : least + 1);
-    const width = 720, bottom = 330, left = 56, right = width - 16;
-    const x = Assay.scale(least, most, left + 14, right - 14), y = Assay.scale(Math.min(0, ...ends), Math.max(...ends, 0), bottom, 12);
-    const across = chosen.relative ? [0.25, 0.5, 0.75, 1] : Assay.ticks(Math.max(1, least), most, 12).filter(Number.isInteger);
+    const width = Math.min(720, Math.max(340, innerWidth - 24)), bottom = 330, left = 56, right = width - 16;
+    const apart = deepest === 0;  // a method without layers has one value a model
+    const x = Assay.scale(apart ? -1 : least, apart ? series.length : most, left + 14, right - 14), y = Assay.scale(Math.min(0, ...ends), Math.max(...ends, 0), bottom, 12);
+    const across = apart ? [] : chosen.relative ? [0.25, 0.5, 0.75, 1] : Assay.ticks(Math.max(1, least), most, 12).filter(Number.isInteger);
     const height = bottom + 50 + 20 * series.length;
     const runsOf = (own) => own.reduce((found, line) => {  // input is no neighbour of the first layer
       const last = found[found.length - 1];
       if (last && line.layer && last[last.length - 1].layer === line.layer - 1 && line.layer > 1) last.push(line); else found.push([line]);
       return found;
     }, []);
-    const parts = series.map(({model, look, own}) => {
-      const px = (line) => x(position(chosen, model, line.layer));
+    const parts = series.map(({model, look, own}, index) => {
+      const px = (line) => x(apart ? index : position(chosen, model, line.layer));
       return s("g", {data: {model: model.name}},
         runsOf(own).map((run) => {
           const banded = run.filter((line) => known(line.low));
@@ -160,21 +161,21 @@
     });
     const svg = Assay.drawing(width, height,
       s("line", {class: "zero", x1: left, x2: right, y1: y(0), y2: y(0)}),
-      Assay.axis({across: true, scale: x, ticks: [...(input ? [0] : []), ...across], at: bottom, from: left, to: right, title: chosen.relative ? "layer / number of layers" : "layer", format: (tick) => (tick === 0 ? "input" : chosen.relative ? Assay.number(tick, 2) : String(tick))}),
+      Assay.axis({across: true, scale: x, ticks: [...(input && !apart ? [0] : []), ...across], at: bottom, from: left, to: right, title: apart ? "models" : chosen.relative ? "layer / number of layers" : "layer", format: (tick) => (tick === 0 ? "input" : chosen.relative ? Assay.number(tick, 2) : String(tick))}),
       Assay.axis({scale: y, ticks: Assay.ticks(Math.min(0, ...ends), Math.max(...ends, 0), 6), at: left, from: bottom, to: 12, title: chosen.measure.higher === null ? "mean rho" : chosen.measure.name}),
       parts, legend);
-    const caption = `${explainer}${head ? ` head ${head}` : ""}, ${what(chosen)}, by ${chosen.relative ? "relative depth" : "layer"}. Bands are 95% intervals; a hollow marker is not significantly above every floor.`;
+    const caption = `${explainer}${head ? ` head ${head}` : ""}, ${what(chosen)}${apart ? ", which has no layers" : chosen.relative ? ", by relative depth" : ", by layer"}. ${apart ? "Lines" : "Bands"} are 95% intervals; a hollow marker is not significantly above every floor.`;
     return Assay.figure(`sweep_${explainer}`, caption, svg,
       Assay.table(caption, [{head: "model"}, {head: "layer", key: "layer", numeric: true}, {head: "mean", key: "mean", numeric: true}, {head: "95% interval", key: "interval", numeric: true}, {head: "n", key: "n", numeric: true}, {head: "undefined", key: "undefined", numeric: true}],
         series.flatMap(({model, own}) => own.map((line) => [model.name, Assay.layerName(line.layer), Assay.number(line.mean), known(line.low) ? `[${Assay.number(line.low)}, ${Assay.number(line.high)}]` : "", String(line.n), String(line.undefined)]))));
   }
 
-  // Models by layers, a block for each explainer; by relative depth a column k/m shows layer ceil(k L / m) of L.
+  // Models by layers, a table for each explainer; by relative depth a column k/m shows layer ceil(k L / m) of L.
   function layers(chosen) {
     const {state} = Assay, {models, board} = chosen, filter = state.get("filter", "");
     const depths = models.map((one) => one.layers).filter(Boolean), shallow = Math.min(...depths), deep = Math.max(...depths);
     const count = depths.length ? (chosen.relative ? shallow : deep) : 0;
-    const columns = [...(board.some((line) => line.layer === 0) ? [0] : []), ...Array.from({length: count}, (_, index) => index + 1)];
+    const all = [...(board.some((line) => line.layer === 0) ? [0] : []), ...Array.from({length: count}, (_, index) => index + 1)];
     const layerAt = (column, model) => (chosen.relative ? Math.ceil((column * (model.layers || shallow)) / shallow - 1e-9) : column);
     const title = (column) => (column && chosen.relative ? `${column}/${shallow}` : Assay.layerName(column));
     const at = new Map(board.map((line) => [JSON.stringify([line.kind, line.explainer, line.model, line.head, line.layer]), line]));
@@ -184,24 +185,23 @@
       const own = board.filter((line) => line.kind === explainer.kind && line.explainer === explainer.name);
       const heads = Math.max(0, ...own.map((line) => line.head)), head = heads ? Math.min(Math.max(state.get("head", 1), 1), heads) : 0;
       const name = `${explainer.name}${head ? ` head ${head}` : ""}`, label = explainer.kind === "explainer" ? name : `${name} (${explainer.kind})`;
-      return h("tbody", {data: {explainer: explainer.name, kind: explainer.kind}},
-        h("tr", {class: "kind"}, h("th", {scope: "rowgroup", colspan: columns.length + 1}, explainer.kind === "reference" ? label :
-          h("button", {type: "button", class: "text", "aria-pressed": explainer.name === chosen.explainer ? "true" : null, data: {focus: `block ${explainer.name}`}, on: {click: () => state.set({explainer: explainer.name})}}, label))),
-        models.filter((model) => own.some((line) => line.model === model.name)).map((model) => h("tr", {}, h("th", {scope: "row", title: depth(model)}, model.name), columns.map((column) => {
+      const columns = all.filter((column) => own.some((line) => (line.layer === 0) === (column === 0)));
+      return h("div", {class: "wide"}, h("table", {class: "heat", data: {explainer: explainer.name, kind: explainer.kind}},
+        h("caption", {}, explainer.kind === "reference" ? label :
+          h("button", {type: "button", class: "text", "aria-pressed": explainer.name === chosen.explainer ? "true" : null, data: {focus: `block ${explainer.name}`}, on: {click: () => state.set({explainer: explainer.name})}}, label)),
+        h("thead", {}, h("tr", {}, h("th", {scope: "col"}), columns.map((column) => h("th", {scope: "col", class: "centre"}, title(column))))),
+        h("tbody", {}, models.filter((model) => own.some((line) => line.model === model.name)).map((model) => h("tr", {}, h("th", {scope: "row", title: depth(model)}, model.name), columns.map((column) => {
           const line = at.get(JSON.stringify([explainer.kind, explainer.name, model.name, head, layerAt(column, model)]));
           if (!line) return h("td", {class: "none"});
           const shade = Assay.looks.shade(known(line.mean) ? line.mean / largest : null);
           return h("td", {class: `cell${line.best ? " best" : ""}${line.above_floors && line.kind === "explainer" ? " above" : ""}`, title: describe(line, `${name}, ${model.name}`)},
             h("div", {class: "shaded", style: {background: shade.background, color: shade.color}}, h("span", {class: "value"}, known(line.mean) ? Assay.number(line.mean) : "·")));
-        }))));
+        }))))));
     };
     return [
-      h("div", {class: "wide"}, h("table", {class: "heat", id: "layers"},
-        h("caption", {}, `${what(chosen)}, mean over examples`),
-        h("thead", {}, h("tr", {}, h("th", {scope: "col"}), columns.map((column) => h("th", {scope: "col", class: "centre"}, title(column))))),
-        shown.map(block))),
-      h("p", {class: "note"}, "Blue is above zero, orange below. ", h("b", {class: "mark best"}, "Bold"), ": ", Assay.term("among the best", "best"), " of its model. ", h("span", {class: "mark above"}, "▲"), ": ", Assay.term("above every floor", "above_floors"), ".",
+      h("p", {class: "note"}, `${what(chosen)}, mean over examples. `, "Blue is above zero, orange below. ", h("b", {class: "mark best"}, "Bold"), ": ", Assay.term("among the best", "best"), " of its model. ", h("span", {class: "mark above"}, "▲"), ": ", Assay.term("above every floor", "above_floors"), ".",
         chosen.relative && count ? ` In column k/${shallow}, a model of L layers shows its layer k L / ${shallow}, rounded up.` : ""),
+      h("div", {id: "layers", class: "blocks"}, shown.map(block)),
     ];
   }
 
