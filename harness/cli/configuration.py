@@ -109,6 +109,7 @@ def experiment_of(
             maps=cfg.maps,
             figures=cfg.figures,
             pictured=cfg.pictured,
+            html=cfg.html,
             pairs=config["pairs"],
         ),
         config={str(key): value for key, value in config.items()},

@@ -23,6 +23,7 @@ class Settings:
         maps: the number of first examples whose scores are kept from every position.
         figures: whether to draw figures.
         pictured: the number of first examples that are drawn individually.
+        html: whether to write a page to explore the run in a browser.
         pairs: explainers to compare with each other, two names each.
     """
 
@@ -38,6 +39,7 @@ class Settings:
     maps: int = 0
     figures: bool = True
     pictured: int = 3
+    html: bool = False
     pairs: Sequence[Sequence[str]] = ()
 
     def __post_init__(self):
@@ -47,6 +49,7 @@ class Settings:
         check.count("swaps", self.swaps)
         if self.threads is not None:
             check.count("threads", self.threads)
+        check.choice("html", self.html, (True, False))
         if isinstance(self.limit, float):
             if not 0 < self.limit < 1:
                 raise ValueError(

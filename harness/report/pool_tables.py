@@ -39,9 +39,12 @@ class PoolTables:
         """The leaderboard of all runs; None where no run has results."""
         if not self.pools:
             return None
-        runs = [run for pool in self.pools for run in pool.runs]
-        clusters = pd.concat([run.examples[["example", "cluster"]] for run in runs])
-        return leaderboard(_in_order([pool.rows for pool in self.pools]), clusters)
+        return leaderboard(_in_order([pool.rows for pool in self.pools]), self._clusters)
+
+    @cached_property
+    def ranking(self) -> pd.DataFrame | None:
+        """Explainers by their best layer in each model; None where no run has results."""
+        return ranking(_in_order([pool.rows for pool in self.pools]), self._clusters) if self.pools else None
 
     @cached_property
     def stored_board(self) -> pd.DataFrame:
@@ -107,6 +110,11 @@ class PoolTables:
     def notes(self, task: str) -> list[str]:
         """The notes under the grids of one task."""
         return shared_notes({pool.model: pool_notes(pool.runs) for pool in self.pools if pool.task == task})
+
+    @property
+    def _clusters(self) -> pd.DataFrame:
+        runs = [run for pool in self.pools for run in pool.runs]
+        return pd.concat([run.examples[["example", "cluster"]] for run in runs])
 
 
 def pool_notes(runs: Sequence[PooledRun]) -> list[str]:

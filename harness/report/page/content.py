@@ -1,14 +1,14 @@
 """What a page holds of a run: the tables whole, and the examples with their values, scores and maps."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from harness.report.page.definitions import DEFINITIONS
-from harness.report.page.sample import kept_examples
+from harness.report.page.packing import Arrays, Content
+from harness.report.page.sample import kept_examples, kept_maps
 from harness.report.run_tables import RunTables
 from harness.statistics.explainer_agreement import explainer_agreement, reference_agreement
 from harness.tables import KINDS, METHOD_GROUPS
@@ -20,10 +20,8 @@ OF_EXAMPLE = (
     *("referents", "points_to", "tags", "source", "target_length", "words", "next_word", "links"),
 )
 
-Arrays = dict[str, NDArray]
 
-
-def run_content(run: RunTables) -> tuple[dict[str, Any], Arrays]:
+def run_content(run: RunTables) -> tuple[Content, Arrays]:
     """The content of a run's page, as `packed` takes it.
 
     Arrays: `values`, `[cell, example]`, for the lines of `cells`; `scores`, `[line, token]`, for the lines of `scored`,
@@ -34,8 +32,9 @@ def run_content(run: RunTables) -> tuple[dict[str, Any], Arrays]:
     measured, scores, maps = run.measured, run.scores, run.folder.maps()
     cells = measured[CELL].drop_duplicates().reset_index(drop=True)
     scored = scores[SCORED].drop_duplicates().reset_index(drop=True)
-    always = [] if maps is None else maps["example"].unique().tolist()
-    rows = kept_examples(examples, len(scored), len(cells), always)
+    sizes = {} if maps is None else _map_sizes(maps)
+    mapped = {name: sizes[name] for name in kept_maps(sizes)}
+    rows = kept_examples(examples, len(scored), len(cells), mapped)
     kept = examples.iloc[rows].reset_index(drop=True)
     numbers = {name: row for row, name in enumerate(kept["example"])}
     held = measured[measured["example"].isin(numbers)]
@@ -57,22 +56,22 @@ def run_content(run: RunTables) -> tuple[dict[str, Any], Arrays]:
         "costs": _costs(run),
         "definitions": DEFINITIONS,
         "examples": [_example(line) for line in kept.to_dict("records")],
-        "sample": {"kept": len(kept), "of": len(examples)},
+        "sample": {"kept": len(kept), "of": len(examples), "maps": len(mapped), "maps_of": len(sizes)},
         "cells": columns(cells),
         "scored": columns(scored),
     }
     arrays = {"values": _values(held, cells, numbers), "scores": _scores(scores, scored, kept, numbers)}
     if maps is not None:
-        content["maps"], arrays["maps"] = _maps(maps, numbers)
+        content["maps"], arrays["maps"] = _maps(maps[maps["example"].isin(mapped)], numbers)
     return content, arrays
 
 
-def columns(table: pd.DataFrame) -> dict[str, list[Any]]:
+def columns(table: pd.DataFrame) -> Content:
     """A table column by column."""
     return {str(name): table[name].astype(object).where(table[name].notna(), None).tolist() for name in table}
 
 
-def _measures(measured: pd.DataFrame) -> list[dict[str, Any]]:
+def _measures(measured: pd.DataFrame) -> list[Content]:
     """References and metrics, in their order; `higher` is None for a reference."""
     first = measured[["measure", "higher"]].drop_duplicates("measure")
     return [
@@ -81,7 +80,7 @@ def _measures(measured: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _explainers(run: RunTables) -> list[dict[str, Any]]:
+def _explainers(run: RunTables) -> list[Content]:
     """Whatever has lines in the leaderboard, in its order, with what the manifest says of it."""
     board, manifest = run.board, run.manifest
     known = {name: method for group in METHOD_GROUPS for name, method in getattr(manifest, group).items()}
@@ -97,7 +96,7 @@ def _explainers(run: RunTables) -> list[dict[str, Any]]:
     return found
 
 
-def _agreement(run: RunTables) -> dict[str, dict[str, Any]]:
+def _agreement(run: RunTables) -> dict[str, Content]:
     """Of each measure, how far its explainers agree with each other at their best layers."""
     return {
         str(measure): _square(explainer_agreement(run.examples, run.scores, lines))
@@ -105,11 +104,11 @@ def _agreement(run: RunTables) -> dict[str, dict[str, Any]]:
     }
 
 
-def _square(table: pd.DataFrame) -> dict[str, Any]:
+def _square(table: pd.DataFrame) -> Content:
     return {"names": table.index.tolist(), "values": table.to_numpy()}
 
 
-def _costs(run: RunTables) -> list[dict[str, Any]]:
+def _costs(run: RunTables) -> list[Content]:
     """Seconds and passes of each phase and method, of one example."""
     n = max(1, run.examples["example"].nunique())
     return [
@@ -120,12 +119,12 @@ def _costs(run: RunTables) -> list[dict[str, Any]]:
     ]
 
 
-def _example(line: Mapping[Any, Any]) -> dict[str, Any]:
+def _example(line: Mapping) -> Content:
     """What is known of an example; what is stored as pairs, by name."""
     return {name: _unpaired(line[name]) if name in ("planted", "points_to", "tags") else line[name] for name in OF_EXAMPLE}
 
 
-def _unpaired(stored: Any) -> dict[str, Any]:
+def _unpaired(stored: Mapping | Iterable | None) -> Content:
     """A mapping that a parquet file holds as a mapping or as pairs."""
     if stored is None:
         return {}
@@ -155,7 +154,13 @@ def _scores(
     return values
 
 
-def _maps(maps: pd.DataFrame, numbers: Mapping[str, int]) -> tuple[list[dict[str, Any]], NDArray[np.float32]]:
+def _map_sizes(maps: pd.DataFrame) -> dict[str, int]:
+    """Bytes of each example's maps, in the order of the examples."""
+    sizes = 4 * maps["scores"].map(len).groupby(maps["example"], sort=False).sum()
+    return {str(name): int(size) for name, size in sizes.items()}
+
+
+def _maps(maps: pd.DataFrame, numbers: Mapping[str, int]) -> tuple[list[Content], NDArray[np.float32]]:
     """Of each example, method, layer and head: where its rows begin in the array, and their queries.
 
     The array holds row after row, each with one score for each token of the example.

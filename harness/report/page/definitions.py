@@ -36,6 +36,8 @@ DEFINITIONS = {
     "score": "The explainer's score of a token, in its own unit.",
     "reference": "What explainers are compared with: a score that is measured on the model itself.",
     "layer": "Layers count from 1. A method without layers has one value for the whole model, under `input`.",
+    "depth": "A layer's number, or its share of the model's number of layers, so that models of different depth can be "
+    "compared.",
     "example": "One text whose output is explained.",
     "ranked": "Tokens that enter the correlation.",
     "planted": "Tokens that are known to matter, from how the text was made.",

@@ -30,7 +30,7 @@
   }
 
   function header() {
-    const {content} = Assay.data, {kept, of} = content.sample || {};
+    const {content} = Assay.data, {kept, of, maps, maps_of: mapsOf} = content.sample || {};
     const theme = h("button", {type: "button", class: "theme", on: {click: () => {
       document.documentElement.dataset.theme = Assay.looks.dark() ? "light" : "dark";
       draw();
@@ -38,7 +38,8 @@
     return h("header", {},
       h("div", {class: "top"}, h("h1", {}, content.title), theme),
       (content.answer || []).length ? h("ul", {class: "answer"}, content.answer.map((line) => h("li", {}, line))) : null,
-      kept < of ? h("p", {class: "sample"}, `This page holds ${kept} of the ${of} examples, evenly spaced over the run. Tables are of all ${of}; distributions, lists of examples and single texts are of these ${kept}.`) : null);
+      kept < of ? h("p", {class: "sample"}, `This page holds ${kept} of the ${of} examples, evenly spaced over the run. Tables are of all ${of}; distributions, lists of examples and single texts are of these ${kept}.`) : null,
+      maps < mapsOf ? h("p", {class: "sample"}, `It holds the scores from every position of ${maps} of ${mapsOf} examples.`) : null);
   }
 
   function tabs(views, current) {
@@ -64,6 +65,7 @@
   }
 
   Assay.load().then(() => {
+    document.title = `${Assay.data.content.title}: Assay`;
     Assay.state.onChange(draw);
     let width = innerWidth;
     addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; draw(); } });  // drawings fit their place
