@@ -20,6 +20,8 @@ OF_EXAMPLE = (
     *("referents", "points_to", "tags", "source", "target_length", "words", "next_word", "links"),
 )
 
+# columns of pairs: where the name stands, and what is named
+PAIRED = {"planted": ("name", "indices"), "points_to": ("class", "name"), "tags": ("name", "value")}
 
 def run_content(run: RunTables) -> tuple[Content, Arrays]:
     """The content of a run's page, as `packed` takes it.
@@ -120,16 +122,12 @@ def _costs(run: RunTables) -> list[Content]:
 
 
 def _example(line: Mapping) -> Content:
-    """What is known of an example; what is stored as pairs, by name."""
-    return {name: _unpaired(line[name]) if name in ("planted", "points_to", "tags") else line[name] for name in OF_EXAMPLE}
+    """What is known of an example; what is stored as a list of pairs, by name."""
+    return {name: _by_name(line[name], *PAIRED[name]) if name in PAIRED else line[name] for name in OF_EXAMPLE}
 
 
-def _unpaired(stored: Mapping | Iterable | None) -> Content:
-    """A mapping that a parquet file holds as a mapping or as pairs."""
-    if stored is None:
-        return {}
-    pairs = stored.items() if isinstance(stored, Mapping) else stored
-    return {str(key): value for key, value in (pair if isinstance(pair, tuple) else tuple(pair) for pair in pairs)}
+def _by_name(stored: Iterable[Mapping], name: str, value: str) -> Content:
+    return {str(pair[name]): pair[value] for pair in stored}
 
 
 def _values(held: pd.DataFrame, cells: pd.DataFrame, numbers: Mapping[str, int]) -> NDArray[np.float32]:
