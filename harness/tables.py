@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-FORMAT = 7  # of a run folder; increased when a column or a key is added or removed
+FORMAT = 8  # of a run folder; increased when a column or a key is added or removed
 CHANCE = "chance"  # the line that metrics of planted truth have for scores that are all equal
 NO_GOLD = -1  # in place of the right class where the data do not give it
 ACCURACY_BY = "accuracy_by_"  # begins the name of a model's fact, its accuracy by groups: accuracy_by_attractors
@@ -117,7 +117,10 @@ METRICS = Schema(
     "metrics",
     _RUN | _CELL | {"metric": "text", "value": "real", "higher": "truth", "status": "text", "error": "text?"},
 )
-MAPS = Schema("maps", {"example": "text", "method": "text", "layer": "whole", "query": "whole", "scores": "list"})
+MAPS = Schema(
+    "maps",
+    {"example": "text", "method": "text", "layer": "whole", "head": "whole", "query": "whole", "scores": "list"},
+)
 STORED = {schema.name: schema for schema in (EXAMPLES, SCORES, METRICS, ROWS)}  # in the order of writing
 
 

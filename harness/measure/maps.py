@@ -10,6 +10,7 @@ import torch
 
 from harness.contracts import Explainer, Model
 from harness.measure.protocol import EvaluationProtocol
+from harness.tables import MAPS
 from harness.tracing.batch import Example
 from harness.tracing.steps import Side, encoder_steps
 
@@ -22,11 +23,11 @@ def maps(
     classes: Sequence[str] = (),
     device: torch.device | str = "cpu",
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    """One row per example, explainer, layer and query: `scores`, a list over keys; and why an explainer has none.
+    """One row per example, explainer, layer, head and query: `scores`, a list over keys; and why an explainer has none.
 
-    A query's row is what the explainer gives when that position is explained; explainers without layers and single
-    heads have no maps. The head still reads the example's own position. In an encoder-decoder, the layers of a row of
-    the source are those of the encoder.
+    A query's row is what the explainer gives when that position is explained; explainers without layers have no maps.
+    The model's head still reads the example's own position. In an encoder-decoder, the layers and heads of a row of the
+    source are those of the encoder.
     """
     columns, failed = defaultdict(list), {}
     for example in examples:
@@ -45,12 +46,15 @@ def maps(
                 except Exception as error:  # the explainer's cells in the tables show it too
                     failed[name] = f"{type(error).__name__}: {error}"
                     continue
-                if scores.dim() > 3 or scores.shape[1] == 1:
+                by_head = scores.dim() == 4  # [batch, layer, (head,) token]
+                if scores.shape[1] == 1 and not by_head:
                     continue
-                for layer, row in enumerate(scores[0].numpy(), start=1):
-                    columns["example"].append(example.id)
-                    columns["method"].append(name)
-                    columns["layer"].append(layer)
-                    columns["query"].append(query)
-                    columns["scores"].append(row)
-    return pd.DataFrame(columns, columns=["example", "method", "layer", "query", "scores"]), failed
+                for layer, cells in enumerate(scores[0].numpy(), start=1):
+                    for head, row in enumerate(cells, start=1) if by_head else [(0, cells)]:
+                        columns["example"].append(example.id)
+                        columns["method"].append(name)
+                        columns["layer"].append(layer)
+                        columns["head"].append(head)
+                        columns["query"].append(query)
+                        columns["scores"].append(row)
+    return pd.DataFrame(columns, columns=list(MAPS.columns)), failed

@@ -51,8 +51,8 @@ def layer_graph(
 
     Args:
         tokens: of the one example.
-        maps: columns example, method, layer, query and scores, a list over keys; rows of layer 0 or of single heads
-            are left out.
+        maps: columns example, method, layer, head, query and scores, a list over keys; rows of layer 0 or of single
+            heads are left out.
         position: the explained one, or None.
         title: task, model and example.
         source: how many of the tokens are a source, whose rows are scores in the encoder's layers: these are drawn
@@ -61,9 +61,7 @@ def layer_graph(
     Raises:
         ValueError: several examples, or scores that are not one for each token.
     """
-    maps = maps[maps["layer"] > 0]
-    if "head" in maps:
-        maps = maps[maps["head"] == 0]
+    maps = maps[(maps["layer"] > 0) & (maps["head"] == 0)]
     if maps.empty:
         return None
     if maps["example"].nunique() > 1:

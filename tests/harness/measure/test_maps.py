@@ -2,13 +2,13 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from harness.contracts import Model, Tokens
 from harness.measure.maps import maps
 from harness.measure.protocol import EvaluationProtocol
+from harness.tables import MAPS
 from harness.tracing.batch import Example
 from harness.tracing.run import Trace
 from methods.explainers.attention import Attention
@@ -16,6 +16,7 @@ from methods.explainers.attention_x_gradient import AttentionXGradient
 from methods.explainers.hidden_token_attribution import HiddenTokenAttribution
 from methods.explainers.randomised_weights import RandomisedWeights
 from methods.explainers.rollout import Rollout
+from methods.explainers.saliency import Saliency
 from tests.architectures import blanks, tiny, two_sided
 
 
@@ -85,8 +86,40 @@ def test_rows_of_an_encoder_decoders_source_are_those_of_its_encoder():
     assert np.allclose(own["scores"].iloc[2], expected[size + 1], atol=1e-6)
 
 
+def test_single_heads_have_rows_of_their_own(model: Model, examples: list[Example]):
+    example = examples[2]
+    methods = {"mean": Attention(), "by_head": Attention(heads="each")}
+    table, failed = maps([example], model, methods, EvaluationProtocol())
+    assert not failed
+    attention = EvaluationProtocol().trace(model, [example]).attention[0]  # [layer, head, query, key]
+    layers, heads, n = attention.shape[:3]
+    assert set(table.loc[table["method"] == "mean", "head"]) == {0}
+    own = table[table["method"] == "by_head"].sort_values(["layer", "head", "query"])
+    assert own[["layer", "head", "query"]].to_numpy().tolist() == [
+        [layer, head, query] for layer in range(1, layers + 1) for head in range(1, heads + 1) for query in range(n)
+    ]
+    assert np.allclose(np.stack(own["scores"].tolist()).reshape(layers, heads, n, n), attention, atol=1e-6)
+
+
+def test_heads_of_an_encoder_decoders_source_are_those_of_its_encoder():
+    kind = "marian"
+    example, model = two_sided(4, 3), Model(tiny(kind), cast("Tokens", None), "tiny")
+    protocol = EvaluationProtocol(include="all", removal="ignore")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Model, "blank_ids", property(lambda _model: blanks(kind)))
+        table, failed = maps([example], model, {"by_head": Attention(heads="each")}, protocol)
+        trace = protocol.trace(model, [example])
+    assert not failed
+    steps = {step.name: number for number, step in enumerate(trace.steps)}
+    of_source = table[(table["query"] == 1) & (table["layer"] == 2)].sort_values("head")["scores"].tolist()
+    assert np.allclose(np.stack(of_source), trace.attention[0, steps["encoder 2"], :, 1], atol=1e-6)
+    of_prefix = table[(table["query"] == 6) & (table["layer"] == 3)].sort_values("head")["scores"].tolist()
+    both = [trace.attention[0, steps[name], :, 6] for name in ("self-attention 3", "cross-attention 3")]
+    assert np.allclose(np.stack(of_prefix), sum(both), atol=1e-6)
+
+
 def test_explainers_without_layers_have_no_maps(model: Model, examples: list[Example]):
-    table, failed = maps([examples[0]], model, {}, EvaluationProtocol())
-    assert isinstance(table, pd.DataFrame)
+    table, failed = maps([examples[0]], model, {"saliency": Saliency()}, EvaluationProtocol())
+    assert list(table.columns) == list(MAPS.columns)
     assert len(table) == 0
     assert not failed

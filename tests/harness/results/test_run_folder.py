@@ -220,15 +220,15 @@ def test_an_empty_table_is_an_error(tmp_path: Path):
 
 
 BAD_MANIFESTS = {
-    '{"format": 3, "task": "agreement"}': r"it has format 3, and this version of Assay reads format 7",
+    '{"format": 3, "task": "agreement"}': r"it has format 3, and this version of Assay reads format 8",
     "": "is damaged",
-    '{"format": 7, "status": "comp': "is damaged",
+    '{"format": 8, "status": "comp': "is damaged",
     "\xff\xfe": "is damaged",
     "[1, 2]": "it holds a list, not a run's settings",
     "null": "it holds a NoneType",
     "{}": "it has format None",
-    '{"format": 7}': "it lacks status, task, model_name, seed, shard, config, overrides",
-    '{"format": 7, "status": "s", "task": "t", "model_name": "m", "seed": 0, "shard": null, "config": [], '
+    '{"format": 8}': "it lacks status, task, model_name, seed, shard, config, overrides",
+    '{"format": 8, "status": "s", "task": "t", "model_name": "m", "seed": 0, "shard": null, "config": [], '
     '"overrides": []}': "its config has another form",
 }
 

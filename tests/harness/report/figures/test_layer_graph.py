@@ -6,17 +6,17 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from harness.report.figures.layer_graph import edges, layer_graph
+from harness.tables import MAPS
 from tests.harness.report.figures.texts import check_readable, seen, texts
 
 
 def maps(weights, example="a"):
-    return pd.DataFrame(
-        [
-            {"example": example, "method": method, "layer": layer + 1, "query": query, "scores": rows[layer, query]}
-            for method, rows in weights.items()
-            for layer, query in np.ndindex(*rows.shape[:2])
-        ]
-    )
+    rows = [
+        {"method": method, "layer": layer + 1, "query": query, "scores": rows[layer, query]}
+        for method, rows in weights.items()
+        for layer, query in np.ndindex(*rows.shape[:2])
+    ]
+    return MAPS.check(pd.DataFrame(rows).assign(example=example, head=0))
 
 
 def random_weights(layers, n, seed=0):
@@ -88,6 +88,13 @@ def test_nothing_is_drawn_without_scores_by_layer():
     assert layer_graph(["a", "b", "c"], empty.assign(layer=0)) is None
     assert layer_graph(["a", "b", "c"], empty.assign(head=1)) is None
     assert layer_graph(["a", "b", "c"], maps({"flow": np.full((2, 3, 3), np.nan)})) is None
+
+
+def test_single_heads_are_left_out():
+    mean = maps({"attention": random_weights(2, 3)})
+    heads = [maps({"by_head": random_weights(2, 3, head)}).assign(head=head) for head in (1, 2)]
+    figure = seen(layer_graph(["a", "b", "c"], pd.concat([mean, *heads])))
+    assert [axes.get_title() for axes in figure.axes] == ["attention"]
 
 
 def test_two_examples_or_different_tokens_are_refused():
