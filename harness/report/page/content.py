@@ -1,6 +1,6 @@
 """What a page holds of a run: the tables whole, and the examples with their values, scores and maps."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,9 @@ OF_EXAMPLE = (
     *("example", "cluster", "tokens", "ranked", "position", "gold", "predicted", "probabilities", "planted"),
     *("referents", "points_to", "tags", "source", "target_length", "words", "next_word", "links"),
 )
+
+# columns of pairs: where the name stands, and what is named
+PAIRED = {"planted": ("name", "indices"), "points_to": ("class", "name"), "tags": ("name", "value")}
 
 Arrays = dict[str, NDArray]
 
@@ -121,16 +124,12 @@ def _costs(run: RunTables) -> list[dict[str, Any]]:
 
 
 def _example(line: Mapping[Any, Any]) -> dict[str, Any]:
-    """What is known of an example; what is stored as pairs, by name."""
-    return {name: _unpaired(line[name]) if name in ("planted", "points_to", "tags") else line[name] for name in OF_EXAMPLE}
+    """What is known of an example; what is stored as a list of pairs, by name."""
+    return {name: _by_name(line[name], *PAIRED[name]) if name in PAIRED else line[name] for name in OF_EXAMPLE}
 
 
-def _unpaired(stored: Any) -> dict[str, Any]:
-    """A mapping that a parquet file holds as a mapping or as pairs."""
-    if stored is None:
-        return {}
-    pairs = stored.items() if isinstance(stored, Mapping) else stored
-    return {str(key): value for key, value in (pair if isinstance(pair, tuple) else tuple(pair) for pair in pairs)}
+def _by_name(stored: Iterable[Mapping[str, Any]], name: str, value: str) -> dict[str, Any]:
+    return {str(pair[name]): pair[value] for pair in stored}
 
 
 def _values(held: pd.DataFrame, cells: pd.DataFrame, numbers: Mapping[str, int]) -> NDArray[np.float32]:
