@@ -14,7 +14,7 @@ from harness.results.files import write_atomically
 PAGE = "report.html"
 STATIC = Path(__file__).parent / "static"
 # what others stand on comes first, and what starts them last
-SCRIPTS = ("dom", "data", "state", "looks", "charts", "views/*", "main")
+SCRIPTS = ("dom", "data", "state", "looks", "charts", "maps", "views/*", "main")
 
 
 def write_run_page(run: RunTables, folder: Path) -> Path:
