@@ -23,6 +23,7 @@ OF_EXAMPLE = (
 # columns of pairs: where the name stands, and what is named
 PAIRED = {"planted": ("name", "indices"), "points_to": ("class", "name"), "tags": ("name", "value")}
 
+
 def run_content(run: RunTables) -> tuple[Content, Arrays]:
     """The content of a run's page, as `packed` takes it.
 
@@ -174,4 +175,3 @@ def _maps(maps: pd.DataFrame, numbers: Mapping[str, int]) -> tuple[list[Content]
         blocks.append(block)
         start += len(block)
     return lists, np.concatenate(blocks) if blocks else np.empty(0, np.float32)
-

@@ -72,7 +72,7 @@
     draw();
   }).catch((error) => {
     document.getElementById("page").replaceChildren(h("p", {role: "alert"},
-      `This page cannot be shown: ${error.message}. It needs a browser of 2023 or later (Chrome 80, Firefox 113, Safari 16.4).`));
+      `This page cannot be shown: ${error.message}. It needs a browser of 2024 or later (Chrome 120, Firefox 117, Safari 17.2).`));
     throw error;
   });
 })();

@@ -41,7 +41,7 @@
     const chosen = choice(), {content} = Assay.data;
     place.append(h("p", {}, lead(chosen)), tools(chosen));
     if (chosen.measure) place.append(
-      h("div", {class: "sides"},
+      h("div", {class: "beside"},
         h("section", {"aria-label": "Best layers"}, h("h2", {}, "Each explainer at its best layer"), best(chosen)),
         h("section", {"aria-label": "Means by layer"}, h("h2", {}, `${chosen.explainer}${chosen.head ? ` head ${chosen.head}` : ""} in every model`), lines(chosen))),
       h("section", {"aria-label": "All layers"}, h("h2", {}, chosen.relative ? "Models by relative depth" : "Models by layer"), layers(chosen)));
@@ -160,7 +160,7 @@
         Assay.marker(look.marker, left + 17, at, 4, {fill: look.colour}), s("text", {x: left + 44, y: at + 4}, `${model.name}, ${depth(model)}`));
     });
     const svg = Assay.drawing(width, height,
-      s("line", {class: "base", x1: left, x2: right, y1: y(0), y2: y(0)}),
+      s("line", {class: "zero", x1: left, x2: right, y1: y(0), y2: y(0)}),
       Assay.axis({across: true, scale: x, ticks: [...(input && !apart ? [0] : []), ...across], at: bottom, from: left, to: right, title: apart ? "models" : chosen.relative ? "layer / number of layers" : "layer", format: (tick) => (tick === 0 ? "input" : chosen.relative ? Assay.number(tick, 2) : String(tick))}),
       Assay.axis({scale: y, ticks: Assay.ticks(Math.min(0, ...ends), Math.max(...ends, 0), 6), at: left, from: bottom, to: 12, title: chosen.measure.higher === null ? "mean rho" : chosen.measure.name}),
       parts, legend);
