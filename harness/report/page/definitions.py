@@ -43,8 +43,8 @@ DEFINITIONS = {
     "planted": "Tokens that are known to matter, from how the text was made.",
     "aer": "Alignment error rate: 1 - (|A and S| + |A and P|) / (|A| + |S|), with the proposed links A, the sure ones "
     "S and the possible ones P.",
-    "graph_edges": "An edge from row j to position i at layer l is the score of token j for position i. For attention, j "
-    "is a position one layer below; for other explainers it is an input token.",
+    "graph_edges": "An edge from row j to position i at layer l is the score of token j for position i. For attention, "
+    "j is a position one layer below; for other explainers it is an input token.",
     "graph_paths": "The weights along a path are multiplied; where paths meet, their products add up.",
     "head_map": "What the position on the left takes from each token on the right, in one head of one layer.",
     "head_weight": "Mean over these tokens of the head's weight from the explained position.",
