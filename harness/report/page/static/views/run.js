@@ -47,7 +47,7 @@
     return entries.length ? part(title, definitions(entries, 0, (name) => name)) : null;
   };
   const chosen = (manifest, ...names) => Object.fromEntries(names.map((name) => [name, manifest[name]]));
-  const folded = (title, value) => (empty(value) ? null : h("details", {class: "folded"}, h("summary", {}, title), shown(value)));
+  const folded = (of, title, value) => (empty(value) ? null : Assay.folded(`${of} ${title}`, title, shown(value)));
 
   function says({manifest, sample}) {
     const {warnings = [], left_out: out = {}, counts} = manifest;
@@ -69,7 +69,7 @@
     const per = new Map(Assay.data.content.costs.map((one) => [`${one.kind} ${one.name}`, one]));
     const passes = (value) => (value === null || value === undefined ? "" : value.toLocaleString("en"));
     return part("Costs", Assay.table("Time for all examples, longest first: each method as if it ran alone",
-      [{head: "work"}, {head: "kind"}, {head: "time", numeric: true}, {head: ""}, {head: "of an example", key: "seconds", numeric: true}, {head: "forward", key: "passes", numeric: true}, {head: "backward", key: "passes", numeric: true}],
+      [{head: "work"}, {head: "kind"}, {head: "time", numeric: true}, {head: ""}, {head: "per example", key: "seconds", numeric: true}, {head: "forward", key: "passes", numeric: true}, {head: "backward", key: "passes", numeric: true}],
       [...lines].sort((one, other) => other.seconds - one.seconds).map((line) => {
         const own = per.get(`${line.kind} ${line.name}`);
         return [line.name, line.kind, Assay.seconds(line.seconds), h("span", {class: "share", style: {width: `${Math.max(1, 100 * line.seconds / most)}%`}}), own ? Assay.seconds(own.seconds) : "", passes(line.forward), passes(line.backward)];
@@ -82,7 +82,7 @@
     const titleOf = (group, name) => { const act = choose(group, name), kind = (Assay.data.explainer(name) || {}).kind; return [act ? h("button", {type: "button", class: "text", data: {focus: `${group} ${name}`}, on: {click: act}}, name) : name, group === "explainers" && kind === "floor" ? [" ", Assay.term("(floor)", "floor")] : ""]; };
     return part("Methods", groups.map(([group, title]) => [h("h3", {}, title), h("dl", {class: "facts methods"}, Object.entries(manifest[group]).map(([name, method]) => [
       h("dt", {}, titleOf(group, name)),
-      h("dd", {}, linked(method.source || "No source given"), h("code", {}, method.description), method.reduction ? h("span", {class: "quiet"}, `Hidden dimensions are reduced by ${method.reduction}.`) : null, empty(method.files) ? null : folded("Files that it reads", method.files))]))]));
+      h("dd", {}, linked(method.source || "No source given"), h("code", {}, method.description), method.reduction ? h("span", {class: "quiet"}, `Hidden dimensions are reduced by ${method.reduction}.`) : null, empty(method.files) ? null : folded(name, "Files that it reads", method.files))]))]));
   }
 
   function meanings({definitions: known}) {
@@ -113,8 +113,8 @@
 
   function chosenFolders(manifest) {
     const whole = Object.entries(manifest.config || {}), simple = Object.fromEntries(whole.filter(([, value]) => value === null || typeof value !== "object"));
-    return [empty(simple) ? null : folded("Settings", simple), whole.filter(([, value]) => value !== null && typeof value === "object").map(([name, value]) => folded(spaced(name), value)),
-      folded("Further configuration", manifest.config_dir), folded("Overrides of the shards", manifest.joined)].flat();
+    return [empty(simple) ? null : folded("configuration", "Settings", simple), whole.filter(([, value]) => value !== null && typeof value === "object").map(([name, value]) => folded("configuration", spaced(name), value)),
+      folded("configuration", "Further configuration", manifest.config_dir), folded("configuration", "Overrides of the shards", manifest.joined)].flat();
   }
 
   Assay.views.push({name: "run", title: "Run", order: 90, available: () => Assay.data.content.kind === "run", draw});
