@@ -53,8 +53,9 @@
     const {warnings = [], left_out: out = {}, counts} = manifest;
     const count = (number, one) => `${number || "no"} ${one}${number === 1 ? "" : "s"}`;
     const work = `${count(Object.keys(manifest.explainers).length, "explainer")}, ${count(Object.keys(manifest.references).length, "reference")} and ${count(Object.keys(manifest.metrics).length, "metric")}`;
+    const told = [count(warnings.length, "warning"), `${count(Object.keys(out).length, "method")} left out`, ...(counts ? [count(counts.failed, "failed value"), count(counts.undefined, "undefined value")] : [])];
     return h("p", {class: "says"}, `${manifest.task} with ${manifest.model_name}, seed ${manifest.seed}${manifest.shard ? `, shard ${manifest.shard}` : ""}: ${manifest.status}. ${count(sample ? sample.of : manifest.examples, "example")}: ${work}. ` +
-      `There ${warnings.length === 1 ? "is" : "are"} ${count(warnings.length, "warning")}, ${count(Object.keys(out).length, "method")} left out${counts ? `, ${count(counts.failed, "failed value")} and ${count(counts.undefined, "undefined one")}` : ""}.`);
+      `There ${warnings.length === 1 ? "is" : "are"} ${told.slice(0, -1).join(", ")} and ${told[told.length - 1]}.`);
   }
 
   // Seconds of the whole run by phase and method: [{kind, name, seconds, forward, backward}].
