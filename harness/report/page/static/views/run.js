@@ -58,23 +58,20 @@
       `There ${warnings.length === 1 ? "is" : "are"} ${told.slice(0, -1).join(", ")} and ${told[told.length - 1]}.`);
   }
 
-  // Seconds of the whole run by phase and method: [{kind, name, seconds, forward, backward}].
-  function seconds(manifest) {
-    const phases = Object.entries(manifest.phases || {}).map(([name, value]) => ({kind: "phase", name, seconds: value, forward: null, backward: null}));
-    return [...phases, ...Object.entries(manifest.costs || {}).flatMap(([kind, methods]) => Object.entries(methods).map(([name, cost]) => ({kind, name, ...cost})))];
+  // What all examples cost, by phase and method: [{kind, name, seconds, forward, backward, example}]; `example` is the seconds of one.
+  function spent({manifest, costs: known, sample}) {
+    const n = sample.of || 1;
+    return [...Object.entries(manifest.phases || {}).map(([name, seconds]) => ({kind: "phase", name, seconds, forward: null, backward: null, example: null})),
+      ...known.map((one) => ({kind: one.kind, name: one.name, seconds: one.seconds * n, forward: Math.round(one.forward * n), backward: Math.round(one.backward * n), example: one.seconds}))];
   }
 
-  function costs({manifest}) {
-    const lines = seconds(manifest), most = Math.max(...lines.map((line) => line.seconds), 1e-12);
+  function costs(content) {
+    const lines = spent(content), most = Math.max(...lines.map((line) => line.seconds), 1e-12);
     if (!lines.length) return null;
-    const per = new Map(Assay.data.content.costs.map((one) => [`${one.kind} ${one.name}`, one]));
-    const passes = (value) => (value === null || value === undefined ? "" : value.toLocaleString("en"));
+    const passes = (value) => (value === null ? "" : value.toLocaleString("en"));
     return part("Costs", Assay.table("Time for all examples, longest first: each method as if it ran alone",
       [{head: "work"}, {head: "kind"}, {head: "time", numeric: true}, {head: ""}, {head: "per example", key: "seconds", numeric: true}, {head: "forward", key: "passes", numeric: true}, {head: "backward", key: "passes", numeric: true}],
-      [...lines].sort((one, other) => other.seconds - one.seconds).map((line) => {
-        const own = per.get(`${line.kind} ${line.name}`);
-        return [line.name, line.kind, Assay.seconds(line.seconds), h("span", {class: "share", style: {width: `${Math.max(1, 100 * line.seconds / most)}%`}}), own ? Assay.seconds(own.seconds) : "", passes(line.forward), passes(line.backward)];
-      }), {class: "costs"}), h("p", {class: "note"}, "Passes are those of all examples. What methods share, such as the forward pass (trace), is a phase of its own; other work that several methods need counts for each of them."));
+      [...lines].sort((one, other) => other.seconds - one.seconds).map((line) => [line.name, line.kind, Assay.seconds(line.seconds), h("span", {class: "share", style: {width: `${Math.max(1, 100 * line.seconds / most)}%`}}), line.example === null ? "" : Assay.seconds(line.example), passes(line.forward), passes(line.backward)]), {class: "costs"}), h("p", {class: "note"}, "Passes are those of all examples. What methods share, such as the forward pass (trace), is a phase of its own; other work that several methods need counts for each of them."));
   }
 
   function methods({manifest}) {
