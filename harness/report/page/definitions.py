@@ -37,10 +37,10 @@ DEFINITIONS = {
     "example": "One text whose output is explained.",
     "ranked": "Tokens that enter the correlation.",
     "planted": "Tokens that are known to matter, from how the text was made.",
-    "aer": "Alignment error rate: 1 - (|A and S| + |A and P|) / (|A| + |S|), with the proposed links A, the sure ones S "
-    "and the possible ones P.",
-    "graph_edges": "An edge from row j to position i at layer l is the score of token j for position i. For attention, j is "
-    "a position one layer below; for other explainers it is an input token.",
+    "aer": "Alignment error rate: 1 - (|A and S| + |A and P|) / (|A| + |S|), with the proposed links A, the sure ones "
+    "S and the possible ones P.",
+    "graph_edges": "An edge from row j to position i at layer l is the score of token j for position i. For attention, "
+    "j is a position one layer below; for other explainers it is an input token.",
     "graph_paths": "The weights along a path are multiplied; where paths meet, their products add up.",
     "head_map": "What the position on the left takes from each token on the right, in one head of one layer.",
     "head_weight": "Mean over these tokens of the head's weight from the explained position.",
@@ -48,6 +48,6 @@ DEFINITIONS = {
     "plane_agreement": "Spearman's rho of nearness in the plane with the product of query and key, over all pairs that "
     "attention can see: 1 means that nearer is always more.",
     "plane_by_query": "The same over the keys of one query, as the mean over queries.",
-    "plane_left_out": "How far attention weights are at most from the softmax of the products: what a position bias or a "
-    "cap adds, which no plane shows.",
+    "plane_left_out": "How far attention weights are at most from the softmax of the products: what a position bias or "
+    "a cap adds, which no plane shows.",
 }
