@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.report.page.definitions import DEFINITIONS
-from harness.report.page.sample import kept_examples
+from harness.report.page.projected import projected, shortened
+from harness.report.page.sample import first_that_fit, kept_examples
 from harness.report.run_tables import RunTables
 from harness.statistics.explainer_agreement import explainer_agreement, reference_agreement
 from harness.tables import KINDS, METHOD_GROUPS
@@ -34,10 +35,15 @@ def run_content(run: RunTables) -> tuple[dict[str, Any], Arrays]:
     where there is none.
     """
     manifest, examples = run.manifest, run.examples
-    measured, scores, maps = run.measured, run.scores, run.folder.maps()
+    measured, scores = run.measured, run.scores
+    maps, points, planes = run.folder.maps(), run.folder.projections(), run.folder.planes()
     cells = measured[CELL].drop_duplicates().reset_index(drop=True)
     scored = scores[SCORED].drop_duplicates().reset_index(drop=True)
-    always = [] if maps is None else maps["example"].unique().tolist()
+    if maps is not None:
+        maps = first_that_fit(maps, 4 * maps["scores"].map(len))
+    if points is not None:
+        points = first_that_fit(points, pd.Series(8, points.index))
+    always = [name for table in (maps, points) if table is not None for name in table["example"].unique()]
     rows = kept_examples(examples, len(scored), len(cells), always)
     kept = examples.iloc[rows].reset_index(drop=True)
     numbers = {name: row for row, name in enumerate(kept["example"])}
@@ -67,6 +73,12 @@ def run_content(run: RunTables) -> tuple[dict[str, Any], Arrays]:
     arrays = {"values": _values(held, cells, numbers), "scores": _scores(scores, scored, kept, numbers)}
     if maps is not None:
         content["maps"], arrays["maps"] = _maps(maps, numbers)
+    if points is not None and planes is not None:
+        content["projections"], arrays["projections"] = projected(points, planes, numbers)
+        content["projections"] |= {
+            "method": manifest.config.get("projection", "pca"),
+            "of": manifest.config.get("projections", 0),
+        }
     return content, arrays
 
 
@@ -159,15 +171,15 @@ def _maps(maps: pd.DataFrame, numbers: Mapping[str, int]) -> tuple[list[dict[str
 
     The array holds row after row, each with one score for each token of the example.
     """
-    by = ["example", "method", "layer", *(["head"] if "head" in maps else [])]
+    by = ["example", "method", "layer", "head"]
     lists, blocks, start = [], [], 0
     for key, part in maps.groupby(by, sort=False):
         block = np.concatenate([np.asarray(row, np.float32) for row in part["scores"]])
+        block = shortened(block) if key[3] else block  # of single heads there are many
         lists.append(
-            {"example": numbers[str(key[0])], "method": key[1], "layer": key[2], "head": key[3] if len(key) > 3 else 0}
+            {"example": numbers[str(key[0])], "method": key[1], "layer": key[2], "head": key[3]}
             | {"start": start, "queries": part["query"].tolist()}
         )
         blocks.append(block)
         start += len(block)
     return lists, np.concatenate(blocks) if blocks else np.empty(0, np.float32)
-

@@ -27,3 +27,16 @@ def kept_examples(examples: pd.DataFrame, numbers: int, values: int, always: Col
     spaced = np.linspace(0, n - 1, count).round().astype(int).tolist()
     own = [row for row, name in enumerate(examples["example"]) if name in set(always)]
     return sorted({*spaced, *own})
+
+
+def first_that_fit(table: pd.DataFrame, sizes: pd.Series, room: int = ROOM) -> pd.DataFrame:
+    """The rows of the first examples that fit together, of one at least.
+
+    Args:
+        table: with a column `example`.
+        sizes: bytes of each row.
+        room: bytes of all.
+    """
+    total = sizes.groupby(table["example"], sort=False).sum().cumsum()
+    count = max(1, int((total <= room).sum()))
+    return table[table["example"].isin(total.index[:count])]
