@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 
 from harness.report import write
+from harness.report.page.content import run_content
+from harness.report.page.write_page import PAGE, write_page
 from harness.report.run_tables import RunTables
 from harness.results.ownership import owned
 from harness.results.run_folder import RunFolder
@@ -61,7 +64,37 @@ class Results:
             run.write_manifest(self.manifest)
             run.write_tables(self.tables)
             write.write_files([RunTables(run, self.tables)], run.path, pictured if figures else None)
+        object.__setattr__(self, "folder", run.path)  # from now on it is saved there
         return run.path
+
+    def html(self, path: str | Path | None = None) -> Path:
+        """Write a page to explore these results in a browser: one file, which needs no server and no network.
+
+        Args:
+            path: the file, or a folder for `report.html`; None for the folder in which the results are saved.
+
+        Returns its path.
+
+        Raises:
+            ValueError: there is no path, and the results are in memory.
+            OSError: it cannot be written.
+
+        Example:
+            >>> harness.open_run(RUN).html().name
+            'report.html'
+        """
+        if path is None and self.folder is None:
+            raise ValueError("these results are in memory: say where to write the page, results.html('report.html')")
+        file = Path(path or self.folder or "").expanduser()
+        if file.is_dir():
+            file /= PAGE
+        with TemporaryDirectory() as temporary:
+            run = RunFolder(self.folder or Path(temporary) / "results")
+            if self.folder is None:
+                run.path.mkdir()
+                run.write_manifest(self.manifest)
+                run.write_tables(self.tables)
+            return write_page(file, *run_content(RunTables(run, self.tables)))
 
     def __repr__(self) -> str:
         run = self.manifest

@@ -111,6 +111,7 @@ def experiment_of(
             projection=cfg.projection,
             figures=cfg.figures,
             pictured=cfg.pictured,
+            html=cfg.html,
             pairs=config["pairs"],
         ),
         config={str(key): value for key, value in config.items()},

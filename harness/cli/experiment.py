@@ -94,7 +94,8 @@ class Experiment:
         try:
             stopped = None if folder.merged else explain_batches(loaded, record)
             tables = complete(loaded, record, stopped is not None)
-            write.write_runs([tables], folder.path, self.settings.pictured if self.settings.figures else None)
+            pictured = self.settings.pictured if self.settings.figures else None
+            write.write_runs([tables], folder.path, pictured, html=self.settings.html)
         except OSError as error:
             raise OSError(
                 f"{folder.path} cannot be written any more ({error.strerror or error}); finished batches are saved: "

@@ -25,19 +25,25 @@ def main() -> None:
         action="store_true",
         help="draw rho by layer / number of layers, so that figures of models of different depth can be compared",
     )
+    parser.add_argument(
+        "--html",
+        action="store_true",
+        help="write report.html too: one page to explore each run, or the sweep, in a browser; it needs no network",
+    )
     parser.add_argument("--out", type=Path, help="where to write the files (default: the given folder)")
     chosen = parser.parse_args()
     if chosen.out is None and len(chosen.folder) > 1:
         parser.error("several folders make one report: say where to write it with --out FOLDER")
     try:
-        _report(chosen.folder, chosen.out, None if chosen.no_figures else chosen.pictured, chosen.relative_depth)
+        pictured = None if chosen.no_figures else chosen.pictured
+        _report(chosen.folder, chosen.out, pictured, chosen.relative_depth, chosen.html)
     except Exception as error:
         from harness.cli.errors import print_error
 
         sys.exit(print_error(error))
 
 
-def _report(folders: Sequence[Path], out: Path | None, pictured: int | None, relative: bool) -> None:
+def _report(folders: Sequence[Path], out: Path | None, pictured: int | None, relative: bool, html: bool) -> None:
     # here, so that --help and a wrong option answer at once
     from harness.report.run_tables import RunTables
     from harness.report.write import write_runs, write_sweep
@@ -48,11 +54,12 @@ def _report(folders: Sequence[Path], out: Path | None, pictured: int | None, rel
     target = out or folders[0]
     whole = shards(found(folders)) if out else []
     if whole:
-        write_runs([RunTables(join(whole, target))], target, pictured, relative=relative)
+        write_runs([RunTables(join(whole, target))], target, pictured, relative=relative, html=html)
     elif _is_sweep(folders):
-        write_sweep(folders, target)
+        write_sweep(folders, target, html=html)
     else:
-        write_runs([RunTables(RunFolder(folder)) for folder in folders], target, pictured, relative=relative)
+        runs = [RunTables(RunFolder(folder)) for folder in folders]
+        write_runs(runs, target, pictured, relative=relative, html=html)
 
 
 def _is_sweep(folders: Sequence[Path]) -> bool:

@@ -26,6 +26,7 @@ class Settings:
         projection: how the planes are found, one of `statistics.plane.REDUCTIONS`.
         figures: whether to draw figures.
         pictured: the number of first examples that are drawn individually.
+        html: whether to write a page to explore the run in a browser.
         pairs: explainers to compare with each other, two names each.
     """
 
@@ -43,6 +44,7 @@ class Settings:
     projection: str = "pca"
     figures: bool = True
     pictured: int = 3
+    html: bool = False
     pairs: Sequence[Sequence[str]] = ()
 
     def __post_init__(self):
@@ -53,6 +55,7 @@ class Settings:
         check.count("swaps", self.swaps)
         if self.threads is not None:
             check.count("threads", self.threads)
+        check.choice("html", self.html, (True, False))
         if isinstance(self.limit, float):
             if not 0 < self.limit < 1:
                 raise ValueError(

@@ -137,8 +137,9 @@ def conclude_sweep(folder: Path) -> None:
     for job in jobs:
         if not job.holds_a_run or job.manifest.status == "running":
             record_failure(job.path, f"{KILLED}; continue with assay {argument('resume', job.path)}")
-    write.write_sweep([folder], folder)
     manifests = [RunFolder(path).manifest for path in found([folder])]
+    html = any(manifest.config.get("html") is True for manifest in manifests)
+    write.write_sweep([folder], folder, html=html)
     failed = sum(manifest.status != "complete" for manifest in manifests)
     partly = sum(manifest.counts is not None and manifest.counts.failed > 0 for manifest in manifests)
     if failed or partly:

@@ -11,7 +11,7 @@ from harness.report.cells import Cell, Count
 LINE_KINDS = ("explainer", "floor", "reference")  # in the order of their lines
 BLOCK = 6  # layers side by side where cells are wide
 COUNTED = ("n", "undefined")
-Role = Literal["name", "layer", "value", "count", "seconds"]
+Role = Literal["name", "layer", "value", "count", "seconds", "further", "text"]
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,17 @@ class Column:
 
     Args:
         header: its heading.
-        role: what its cells are: names (set flush left), values at one layer, other values, counts or seconds.
+        role: what its cells are: names, values at one layer, other values, counts, seconds, further values, which go
+            into a table of their own first where space is short, or texts of several words, which may be folded.
     """
 
     header: str
     role: Role = "value"
+
+    @property
+    def flush_left(self) -> bool:
+        """Whether its cells are words and no values."""
+        return self.role in ("name", "text")
 
 
 @dataclass(frozen=True)

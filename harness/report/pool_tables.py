@@ -7,6 +7,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from harness.report.answer import Answer, answers
 from harness.report.grid import Grid
 from harness.report.layouts.alignments import alignment_grid
 from harness.report.layouts.pooled import lost_grid, pooled_grids
@@ -16,6 +17,7 @@ from harness.results.pooled import Lost, Pool, PooledRun
 from harness.statistics.alignment_board import alignment_board, alignment_rows
 from harness.statistics.leaderboard import leaderboard
 from harness.statistics.position_agreement import Lines, position_agreement
+from harness.statistics.ranking import ranking
 from harness.statistics.referent_agreement import referent_agreement, referent_rows
 
 WHOLE_NUMBERS = ("head", "layer", "n", "undefined", "failed")
@@ -37,9 +39,12 @@ class PoolTables:
         """The leaderboard of all runs; None where no run has results."""
         if not self.pools:
             return None
-        runs = [run for pool in self.pools for run in pool.runs]
-        clusters = pd.concat([run.examples[["example", "cluster"]] for run in runs])
-        return leaderboard(_in_order([pool.rows for pool in self.pools]), clusters)
+        return leaderboard(_in_order([pool.rows for pool in self.pools]), self._clusters)
+
+    @cached_property
+    def ranking(self) -> pd.DataFrame | None:
+        """Explainers by their best layer in each model; None where no run has results."""
+        return ranking(_in_order([pool.rows for pool in self.pools]), self._clusters) if self.pools else None
 
     @cached_property
     def stored_board(self) -> pd.DataFrame:
@@ -66,7 +71,7 @@ class PoolTables:
         """Alignment error rates with the columns task, model and seed in front; empty where there are none."""
         tables = []
         for pool in self.pools:
-            seeds = " ".join(map(str, dict.fromkeys(run.manifest.seed for run in pool.runs)))
+            seeds = _seed_list(pool)
             tables.append(_alignments(pool.runs))
             for number, value in enumerate((pool.task, pool.model, seeds)):
                 tables[-1].insert(number, ("task", "model", "seed")[number], value)
@@ -91,9 +96,25 @@ class PoolTables:
         further = [grid for grid in (aligned, referents) if grid is not None]
         return [*pooled_grids(board, seconds, lost, positions), *further]
 
+    def answers(self, task: str) -> list[Answer]:
+        """What the runs of each model of one task say."""
+        result = []
+        for pool in self.pools:
+            if pool.task == task:
+                examples = pd.concat([run.examples[["example", "cluster"]] for run in pool.runs])
+                seeds = _seed_list(pool)
+                title = f"{task}, {pool.model}, seed{'s' if ' ' in seeds else ''} {seeds}"
+                result.append(Answer(title, answers(ranking(pool.rows, examples), pool.rows, examples)))
+        return result
+
     def notes(self, task: str) -> list[str]:
         """The notes under the grids of one task."""
         return shared_notes({pool.model: pool_notes(pool.runs) for pool in self.pools if pool.task == task})
+
+    @property
+    def _clusters(self) -> pd.DataFrame:
+        runs = [run for pool in self.pools for run in pool.runs]
+        return pd.concat([run.examples[["example", "cluster"]] for run in runs])
 
 
 def pool_notes(runs: Sequence[PooledRun]) -> list[str]:
@@ -156,6 +177,10 @@ def _labelled_scores(run: PooledRun) -> pd.DataFrame:
     )
     pairs = zip(scores["kind"], scores["method"], strict=True)
     return scores.assign(method=[labels[kind][name] for kind, name in pairs])
+
+
+def _seed_list(pool: Pool) -> str:
+    return " ".join(map(str, dict.fromkeys(run.manifest.seed for run in pool.runs)))
 
 
 def _missing_shards(runs: Sequence[PooledRun]) -> list[str]:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from harness.report.answer import answers
 from harness.report.grid import Grid
 from harness.report.layouts.alignments import alignment_grid
 from harness.report.layouts.costs import cost_grid
@@ -115,6 +116,16 @@ class RunTables:
         """Each explainer's agreement with position, in a causal model; nothing elsewhere."""
         return position_agreement(self.examples, self.scores) if self.manifest.causal else {}
 
+    @property
+    def title(self) -> str:
+        """Task, model and seed."""
+        return f"{self.manifest.task}, {self.manifest.model_name}, seed {self.manifest.seed}"
+
+    @cached_property
+    def answer(self) -> list[str]:
+        """What the run says, in a few sentences."""
+        return answers(self.ranking, self.measured, self.examples)
+
     @cached_property
     def notes(self) -> list[str]:
         """The notes under the tables."""
@@ -126,7 +137,7 @@ class RunTables:
     def main_grids(self) -> list[Grid]:
         """The paper's layout for each reference, and the summaries: what the terminal shows."""
         manifest, board, ranked = self.manifest, self.board[self.board["higher"].isna()], self.ranking
-        title = f"{manifest.task}, {manifest.model_name}, seed {manifest.seed}"
+        title = self.title
         referents = referent_grid(manifest.task, title, {manifest.model_name: self.referents})
         alignments = alignment_grid(manifest.task, title, {manifest.model_name: self.alignments})
         costs = cost_grid(manifest, self.costs, self.examples["example"].nunique())

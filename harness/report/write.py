@@ -7,12 +7,14 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from harness.report.answer import Answer
 from harness.report.figures.draw import FIGURES, write_figures
 from harness.report.formats.csv import csv
 from harness.report.formats.latex import latex
-from harness.report.formats.markdown import markdown
-from harness.report.formats.terminal import print_grid, print_notes, terminal
+from harness.report.formats.markdown import markdown, markdown_answer
+from harness.report.formats.terminal import print_grid, print_heading, print_notes, terminal
 from harness.report.grid import Grid
+from harness.report.page.write_page import PAGE, write_run_page, write_sweep_page
 from harness.report.pool_tables import PoolTables
 from harness.report.run_tables import RunTables
 from harness.results.files import write_atomically
@@ -21,7 +23,7 @@ from harness.results.shell import pasted
 
 FILES = (
     *("leaderboard.md", "leaderboard.tex", "leaderboard.csv", "alignment.csv"),
-    *("ranking.csv", "pairs.csv", "pairs_by_length.csv"),
+    *("ranking.csv", "pairs.csv", "pairs_by_length.csv", PAGE),
     *("rows.parquet", "metrics.parquet", "scores.parquet", "maps.parquet", "projections.parquet", "planes.parquet"),
     *("examples.parquet", "manifest.json"),
 )  # in the order in which they are reported
@@ -41,19 +43,23 @@ def write_runs(
     pictured: int | None,
     console: Console | None = None,
     relative: bool = False,
+    html: bool = False,
 ) -> None:
     """Write the report of each run, then print it.
 
     Files go into the folder `out`, the figures of several runs into a folder each. `pictured` is the number of first
-    examples to draw individually; None for no figures at all. `relative` is as in `write_figures`.
+    examples to draw individually; None for no figures at all. `relative` is as in `write_figures`. `html` writes a page
+    for each run too, beside its figures.
     """
     console = console or terminal()
     figures = write_files(runs, out, pictured, relative)
+    pages = [write_run_page(run, folder) for run, folder in _places(runs, out)] if html else []
+    _print_answers([Answer(run.title, run.answer) for run in runs], console)
     for run in runs:
         print_grids([NotedGrid(grid) for grid in run.main_grids], console)
         print_notes(console, run.notes)
     print_notes(console, [f"figures   {count} in {folder / FIGURES}" for folder, count in figures.items()])
-    _print_files(console, out)
+    _print_files(console, out, pages)
 
 
 def write_files(runs: Sequence[RunTables], out: Path, pictured: int | None, relative: bool = False) -> dict[Path, int]:
@@ -67,48 +73,65 @@ def write_files(runs: Sequence[RunTables], out: Path, pictured: int | None, rela
     for run in runs:
         grids = [*run.main_grids, *run.further_grids]
         tables += [NotedGrid(grid, run.notes if index == 0 else ()) for index, grid in enumerate(grids)]
-    write_tables(tables, out, "leaderboard")
+    write_tables(tables, out, "leaderboard", [Answer(run.title, run.answer) for run in runs])
     _write_csv(pd.concat([run.board for run in runs], ignore_index=True), out / "leaderboard.csv")
     _write_csv(pd.concat([run.ranking for run in runs]), out / "ranking.csv")
     _write_alignments(runs, out)
     _write_pairs(runs, out)
     if pictured is None:
         return {}
-    folders = [out if len(runs) == 1 else out / run.folder.path.name for run in runs]
-    return {folder: write_figures(run, folder, pictured, relative) for run, folder in zip(runs, folders, strict=True)}
+    return {folder: write_figures(run, folder, pictured, relative) for run, folder in _places(runs, out)}
 
 
-def write_sweep(folders: Sequence[Path], out: Path, console: Console | None = None) -> None:
-    """Write the one leaderboard of all runs in and below the folders, then print it."""
+def _places(runs: Sequence[RunTables], out: Path) -> list[tuple[RunTables, Path]]:
+    """Each run with the folder of what is its own: `out`, or one in it for each of several."""
+    return [(run, out if len(runs) == 1 else out / run.folder.path.name) for run in runs]
+
+
+def write_sweep(folders: Sequence[Path], out: Path, console: Console | None = None, html: bool = False) -> None:
+    """Write the one leaderboard of all runs in and below the folders, and with `html` its page, then print it."""
     console = console or terminal()
     sweep = PoolTables(*pooled(found(folders)))
     by_task = []
     for task in sweep.tasks:
         grids, notes = sweep.grids(task), sweep.notes(task)
         by_task.append(([NotedGrid(grid, notes) for grid in grids], notes))
-    write_tables([table for tables, _ in by_task for table in tables], out, "leaderboard")
+    answers = [answer for task in sweep.tasks for answer in sweep.answers(task)]
+    write_tables([table for tables, _ in by_task for table in tables], out, "leaderboard", answers)
     _write_csv(sweep.stored_board, out / "leaderboard.csv")
     if len(sweep.alignments):
         _write_csv(sweep.alignments, out / "alignment.csv")
+    pages = [write_sweep_page(sweep, out)] if html else []
+    _print_answers(answers, console)
     for tables, notes in by_task:
         print_grids([NotedGrid(table.grid) for table in tables], console)
         print_notes(console, notes)
-    _print_files(console, out)
+    _print_files(console, out, pages)
 
 
-def write_tables(tables: Sequence[NotedGrid], out: Path, name: str) -> None:
-    """Write tables as `name`.md and `name`.tex."""
+def write_tables(tables: Sequence[NotedGrid], out: Path, name: str, answers: Sequence[Answer] = ()) -> None:
+    """Write tables as `name`.md, below the answers, and as `name`.tex."""
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / f"{name}.md", "\n".join(markdown(table.grid, table.notes) for table in tables))
+    told = [markdown_answer(answer.title, answer.sentences) for answer in answers]
+    write_atomically(out / f"{name}.md", "\n".join([*told, *(markdown(table.grid, table.notes) for table in tables)]))
     write_atomically(out / f"{name}.tex", "\n".join(latex(table.grid, table.notes) for table in tables))
 
 
 def print_grids(tables: Sequence[NotedGrid], console: Console | None = None) -> None:
-    """Print tables with their notes."""
+    """Print tables with their notes, each of which is printed once, below the first table that has it."""
     console = console or terminal()
+    printed: set[str] = set()
     for table in tables:
-        print_grid(console, table.grid)
+        print_grid(console, table.grid, printed)
+        printed.update(table.grid.notes)
         print_notes(console, table.notes)
+
+
+def _print_answers(answers: Sequence[Answer], console: Console) -> None:
+    for answer in answers:
+        print_heading(console, answer.title)
+        print_notes(console, answer.sentences)
+        console.print()
 
 
 def _write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -142,15 +165,13 @@ def _with_run(run: RunTables, table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(names, index=table.index).join(table)
 
 
-def _print_files(console: Console, folder: Path) -> None:
+def _print_files(console: Console, folder: Path, pages: Sequence[Path] = ()) -> None:
     files = [name for name in FILES if (folder / name).is_file()]
     holds_runs = any(folder.glob("manifest.json")) or any(folder.glob("*/manifest.json"))
-    again = f"   assay-report {pasted(folder)}" if holds_runs else ""
+    commands = ["assay 'explainers=[random,attention,flow]' limit=200", "assay --help"]
+    commands += [f"assay-report {pasted(folder)}"] if holds_runs else []
     console.print()
-    print_notes(
-        console,
-        [
-            f"files     {folder}: {', '.join(files)}",
-            f"try next  assay 'explainers=[random,attention,flow]' limit=200   assay --help{again}",
-        ],
-    )
+    found = [f"files     {folder}: {', '.join(files)}", *(f"page      {page}: open it in a browser" for page in pages)]
+    print_notes(console, found)
+    for word, command in zip(["try next", *[""] * len(commands)], commands, strict=False):
+        console.print(f"{word:<10}{command}", highlight=False, markup=False, soft_wrap=True)  # whole, to be copied

@@ -47,6 +47,25 @@ def spearman_by_layer(scores: ArrayLike, reference: ArrayLike, ranked: ArrayLike
     return np.where(finite & (n >= MINIMUM), rho, np.nan)
 
 
+def spearman_between(scores: ArrayLike, ranked: ArrayLike) -> Values:
+    """Spearman's rho of each method with each other over the ranked tokens, `[batch, method, method]`.
+
+    As `spearman_by_layer` with each method as the reference, but each is ranked once.
+
+    Args:
+        scores: `[batch, method, token]`.
+        ranked: `[batch, token]`.
+    """
+    values, _, mask = _aligned(scores, ranked, ranked)
+    n = mask.sum(axis=-1).astype(float)  # [batch, 1]
+    defined = (np.isfinite(values) | ~mask).all(axis=-1) & (n >= MINIMUM)  # [batch, method]
+    centred = _centred(rankdata(_filled(values, mask), axis=-1), mask, n)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        units = centred / np.sqrt((centred**2).sum(axis=-1, keepdims=True))  # NaN where a method is constant
+        rho = units @ units.swapaxes(1, 2)
+    return np.where(defined[:, :, None] & defined[:, None, :], rho, np.nan)
+
+
 def partial_spearman_by_layer(scores: ArrayLike, reference: ArrayLike, ranked: ArrayLike) -> Values:
     """Spearman's rho given the token's position, `[batch, layer]`: what is left once both sides' trend is removed.
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from harness.statistics.correlation import spearman_by_layer
+from harness.statistics.correlation import spearman_between
 from harness.statistics.padding import padded
 
 
@@ -29,7 +29,7 @@ def explainer_agreement(examples: pd.DataFrame, scores: pd.DataFrame, ranking: p
     width = max(map(len, ranked))
     mask = padded(ranked, width).astype(bool)
     values = np.stack([padded(wide[name], width) for name in names], axis=1)  # [example, explainer, token]
-    rho = np.stack([spearman_by_layer(values, values[:, one], mask) for one in range(len(names))], axis=2)
+    rho = spearman_between(values, mask)  # [example, explainer, explainer]
     counts = (~np.isnan(rho)).sum(axis=0)
     means = np.where(counts, np.nansum(rho, axis=0) / np.maximum(counts, 1), np.nan)
     return pd.DataFrame(means, index=names, columns=names)

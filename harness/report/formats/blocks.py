@@ -17,19 +17,26 @@ def layer_blocks(grid: Grid, fits: Callable[[Grid], bool]) -> list[Grid]:
     The blocks are as even as possible. The first one has every line, the others those with a cell there. Where not
     even blocks of one layer fit, the grid stays whole.
     """
-    names = range(grid.names)
     layers = [index for index, column in enumerate(grid.columns) if column.role == "layer"]
     others = [index for index, column in enumerate(grid.columns) if column.role not in ("name", "layer")]
-    for count in range(2, len(layers) + 1):
-        cuts = [-(-len(layers) * number // count) for number in range(count + 1)]  # larger blocks first
-        chosen = [layers[start:end] for start, end in pairwise(cuts)]
+    blocks = column_blocks(grid, layers, fits)
+    if not blocks:
+        return [grid]
+    return [*blocks, *([grid_part(grid, others, "all layers")] if others else [])]
+
+
+def column_blocks(grid: Grid, columns: Sequence[int], fits: Callable[[Grid], bool]) -> list[Grid]:
+    """The fewest blocks, two or more, of these columns of which all fit, with the names in each; none if none fits."""
+    for count in range(2, len(columns) + 1):
+        cuts = [-(-len(columns) * number // count) for number in range(count + 1)]  # larger blocks first
+        chosen = [columns[start:end] for start, end in pairwise(cuts)]
         blocks = [
-            _block(grid, [*names, *block], f"{grid.headers[block[0]]} to {grid.headers[block[-1]]}", number == 0)
+            grid_part(grid, block, f"{grid.headers[block[0]]} to {grid.headers[block[-1]]}", number == 0)
             for number, block in enumerate(chosen)
         ]
         if all(map(fits, blocks)):
-            return [*blocks, *([_block(grid, [*names, *others], "all layers")] if others else [])]
-    return [grid]
+            return blocks
+    return []
 
 
 def page_blocks(grid: Grid) -> list[Grid]:
@@ -44,9 +51,9 @@ def _layer_width(grid: Grid) -> int:
     return sum(max(map(len, [column.header, *texts])) + 2 for column, *texts in columns if column.role == "layer")
 
 
-def _block(grid: Grid, columns: Sequence[int], which: str, every_line: bool = False) -> Grid:
-    """Some columns of a grid, with all lines or only those that are not empty there."""
-    values = [index for index in columns if grid.columns[index].role != "name"]
+def grid_part(grid: Grid, values: Sequence[int], which: str, every_line: bool = False) -> Grid:
+    """The names and some other columns of a grid, with all lines or only those that are not empty there."""
+    columns = [*range(grid.names), *values]
     kept = [
         number
         for number, line in enumerate(grid.lines)

@@ -51,7 +51,7 @@ def _table(grid: Grid) -> str:
             r"\centering",
             *([r"\scriptsize", r"\setlength{\tabcolsep}{3pt}"] if wide else []),
             rf"\caption{{{_escaped(grid.title)}.}}",
-            rf"\begin{{tabular}}{{{''.join('l' if column.role == 'name' else 'r' for column in grid.columns)}}}",
+            rf"\begin{{tabular}}{{{''.join('l' if column.flush_left else 'r' for column in grid.columns)}}}",
             r"\toprule",
             " & ".join(map(_escaped, grid.headers)) + r" \\",
             r"\midrule",

@@ -18,8 +18,13 @@ def markdown(grid: Grid, notes: Sequence[str]) -> str:
     return f"### {_text(grid.title)}\n\n{tables}\n\n{listed}\n"
 
 
+def markdown_answer(title: str, sentences: Sequence[str]) -> str:
+    """A few sentences as a list under a heading."""
+    return "\n".join([f"## {_text(title)}", "", *(f"- {_text(sentence)}" for sentence in sentences), ""])
+
+
 def _table(grid: Grid) -> str:
-    rule = ["---" if column.role == "name" else "---:" for column in grid.columns]
+    rule = ["---" if column.flush_left else "---:" for column in grid.columns]
     lines = [
         [
             f"**{text}**" if (number, index) in grid.bold and text else text

@@ -29,7 +29,8 @@ def cost_grid(manifest: Manifest, costs: Costs, examples: int) -> Grid | None:
         "from its output; work on parts of the model counts in seconds only"
     ]
     columns = [
-        *name_columns("method", "", "source"),
+        *name_columns("method", ""),
+        Column("source", "text"),
         Column("seconds", "seconds"),
         Column("forward"),
         Column("backward"),

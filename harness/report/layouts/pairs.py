@@ -45,10 +45,9 @@ def pair_grids(board: pd.DataFrame, rows: pd.DataFrame, task: str, title: str) -
 
 def _add_pair(lines: GridLines, first: str, second: str, cells: pd.DataFrame, layers: Sequence[int]) -> None:
     by_layer = frames_by_layer(cells)
-    names, counts = (first, f"  {second}"), (count_cells(cells), [Empty()] * 2)
-    for coefficient, name, counted in zip(COEFFICIENTS, names, counts, strict=True):
+    for coefficient, name in zip(COEFFICIENTS, (first, f"  {second}"), strict=True):
         values = [_estimate(by_layer.get(layer), coefficient) for layer in layers]
-        lines.add([Text(name), Text(COEFFICIENT_NAMES[coefficient]), *values, *counted])
+        lines.add([Text(name), Text(COEFFICIENT_NAMES[coefficient]), *values, *count_cells(cells)])
 
 
 def _estimate(cells: pd.DataFrame | None, coefficient: str) -> Cell:

@@ -36,8 +36,9 @@ def ranking_grids(ranking: pd.DataFrame) -> list[Grid]:
                 Count(line["n"], line["n"]),
             ]
             lines.add(cells, [2] if among_the_best(line["kind"], line["group"], part) else [])
-        values = ["layer", "mean", "group", "d", *(FURTHER[name] for name in further)]
-        columns = [*name_columns("explainer"), *map(Column, values), Column("n", "count")]
+        values = [Column(name) for name in ("layer", "mean", "group", "d")]
+        statistics = [Column(FURTHER[name], "further") for name in further]
+        columns = [*name_columns("explainer"), *values, *statistics, Column("n", "count")]
         title = f"{task}, {model}, seed {seed}: {measure_name(part, str(measure))}, ranked"
         result.append(lines.grid(str(task), title, columns, _notes(part["floor"].iloc[0], bool(further))))
     return result

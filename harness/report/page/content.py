@@ -1,15 +1,16 @@
 """What a page holds of a run: the tables whole, and the examples with their values, scores and maps."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from harness.report.page.definitions import DEFINITIONS
+from harness.report.page.packing import Arrays, Content
 from harness.report.page.projected import projected, shortened
-from harness.report.page.sample import first_that_fit, kept_examples
+from harness.report.page.sample import ROOM, kept_examples, kept_maps
 from harness.report.run_tables import RunTables
 from harness.statistics.explainer_agreement import explainer_agreement, reference_agreement
 from harness.tables import KINDS, METHOD_GROUPS
@@ -24,27 +25,24 @@ OF_EXAMPLE = (
 # columns of pairs: where the name stands, and what is named
 PAIRED = {"planted": ("name", "indices"), "points_to": ("class", "name"), "tags": ("name", "value")}
 
-Arrays = dict[str, NDArray]
 
-
-def run_content(run: RunTables) -> tuple[dict[str, Any], Arrays]:
+def run_content(run: RunTables) -> tuple[Content, Arrays]:
     """The content of a run's page, as `packed` takes it.
 
     Arrays: `values`, `[cell, example]`, for the lines of `cells`; `scores`, `[line, token]`, for the lines of `scored`,
     the tokens of all kept examples one after another; `maps`, one after another as `maps` of the content says. NaN
-    where there is none.
+    where there is none. `projections` as `projected` says.
     """
     manifest, examples = run.manifest, run.examples
     measured, scores = run.measured, run.scores
     maps, points, planes = run.folder.maps(), run.folder.projections(), run.folder.planes()
     cells = measured[CELL].drop_duplicates().reset_index(drop=True)
     scored = scores[SCORED].drop_duplicates().reset_index(drop=True)
-    if maps is not None:
-        maps = first_that_fit(maps, 4 * maps["scores"].map(len))
-    if points is not None:
-        points = first_that_fit(points, pd.Series(8, points.index))
-    always = [name for table in (maps, points) if table is not None for name in table["example"].unique()]
-    rows = kept_examples(examples, len(scored), len(cells), always)
+    sizes = {} if maps is None else _map_sizes(maps)
+    mapped = {name: sizes[name] for name in kept_maps(sizes)}
+    point_sizes = {} if points is None else {str(name): 8 * n for name, n in Counter(points["example"]).items()}
+    placed = {name: point_sizes[name] for name in kept_maps(point_sizes, ROOM // 4)}
+    rows = kept_examples(examples, len(scored), len(cells), Counter(mapped) + Counter(placed))
     kept = examples.iloc[rows].reset_index(drop=True)
     numbers = {name: row for row, name in enumerate(kept["example"])}
     held = measured[measured["example"].isin(numbers)]
@@ -66,28 +64,25 @@ def run_content(run: RunTables) -> tuple[dict[str, Any], Arrays]:
         "costs": _costs(run),
         "definitions": DEFINITIONS,
         "examples": [_example(line) for line in kept.to_dict("records")],
-        "sample": {"kept": len(kept), "of": len(examples)},
+        "sample": {"kept": len(kept), "of": len(examples), "maps": len(mapped), "maps_of": len(sizes)},
         "cells": columns(cells),
         "scored": columns(scored),
     }
     arrays = {"values": _values(held, cells, numbers), "scores": _scores(scores, scored, kept, numbers)}
     if maps is not None:
-        content["maps"], arrays["maps"] = _maps(maps, numbers)
-    if points is not None and planes is not None:
-        content["projections"], arrays["projections"] = projected(points, planes, numbers)
-        content["projections"] |= {
-            "method": manifest.config.get("projection", "pca"),
-            "of": manifest.config.get("projections", 0),
-        }
+        content["maps"], arrays["maps"] = _maps(maps[maps["example"].isin(mapped)], numbers)
+    if points is not None and planes is not None and placed:
+        found, arrays["projections"] = projected(points[points["example"].isin(placed)], planes, numbers)
+        content["projections"] = {**found, "method": manifest.config["projection"], "of": len(point_sizes)}
     return content, arrays
 
 
-def columns(table: pd.DataFrame) -> dict[str, list[Any]]:
+def columns(table: pd.DataFrame) -> Content:
     """A table column by column."""
     return {str(name): table[name].astype(object).where(table[name].notna(), None).tolist() for name in table}
 
 
-def _measures(measured: pd.DataFrame) -> list[dict[str, Any]]:
+def _measures(measured: pd.DataFrame) -> list[Content]:
     """References and metrics, in their order; `higher` is None for a reference."""
     first = measured[["measure", "higher"]].drop_duplicates("measure")
     return [
@@ -96,7 +91,7 @@ def _measures(measured: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _explainers(run: RunTables) -> list[dict[str, Any]]:
+def _explainers(run: RunTables) -> list[Content]:
     """Whatever has lines in the leaderboard, in its order, with what the manifest says of it."""
     board, manifest = run.board, run.manifest
     known = {name: method for group in METHOD_GROUPS for name, method in getattr(manifest, group).items()}
@@ -112,7 +107,7 @@ def _explainers(run: RunTables) -> list[dict[str, Any]]:
     return found
 
 
-def _agreement(run: RunTables) -> dict[str, dict[str, Any]]:
+def _agreement(run: RunTables) -> dict[str, Content]:
     """Of each measure, how far its explainers agree with each other at their best layers."""
     return {
         str(measure): _square(explainer_agreement(run.examples, run.scores, lines))
@@ -120,11 +115,11 @@ def _agreement(run: RunTables) -> dict[str, dict[str, Any]]:
     }
 
 
-def _square(table: pd.DataFrame) -> dict[str, Any]:
+def _square(table: pd.DataFrame) -> Content:
     return {"names": table.index.tolist(), "values": table.to_numpy()}
 
 
-def _costs(run: RunTables) -> list[dict[str, Any]]:
+def _costs(run: RunTables) -> list[Content]:
     """Seconds and passes of each phase and method, of one example."""
     n = max(1, run.examples["example"].nunique())
     return [
@@ -135,12 +130,12 @@ def _costs(run: RunTables) -> list[dict[str, Any]]:
     ]
 
 
-def _example(line: Mapping[Any, Any]) -> dict[str, Any]:
+def _example(line: Mapping) -> Content:
     """What is known of an example; what is stored as a list of pairs, by name."""
     return {name: _by_name(line[name], *PAIRED[name]) if name in PAIRED else line[name] for name in OF_EXAMPLE}
 
 
-def _by_name(stored: Iterable[Mapping[str, Any]], name: str, value: str) -> dict[str, Any]:
+def _by_name(stored: Iterable[Mapping], name: str, value: str) -> Content:
     return {str(pair[name]): pair[value] for pair in stored}
 
 
@@ -166,7 +161,14 @@ def _scores(
     return values
 
 
-def _maps(maps: pd.DataFrame, numbers: Mapping[str, int]) -> tuple[list[dict[str, Any]], NDArray[np.float32]]:
+def _map_sizes(maps: pd.DataFrame) -> dict[str, int]:
+    """Bytes of each example's maps, in the order of the examples; those of single heads take less, since rounded."""
+    sizes = maps["scores"].map(len) * np.where(maps["head"] > 0, 3, 4)
+    sizes = sizes.groupby(maps["example"], sort=False).sum()
+    return {str(name): int(size) for name, size in sizes.items()}
+
+
+def _maps(maps: pd.DataFrame, numbers: Mapping[str, int]) -> tuple[list[Content], NDArray[np.float32]]:
     """Of each example, method, layer and head: where its rows begin in the array, and their queries.
 
     The array holds row after row, each with one score for each token of the example.

@@ -27,6 +27,8 @@ DEFINITIONS = {
     "effect": "Cohen's d: the mean of the paired differences from the best floor, divided by their standard deviation.",
     "mean_rank": "Mean over examples of the explainer's rank among all explainers and floors; 1 is best.",
     "agreement": "Mean Spearman's rho between the scores of two explainers, each at its best layer.",
+    "reference_agreement": "Mean over examples of Spearman's rho between the scores of two references, over the ranked "
+    "tokens.",
     "seconds": "Seconds for one example, as if the method ran alone, without the forward pass that all methods share.",
     "passes": "Texts through the whole model, and gradients back from its output, for one example.",
     "frontier": "No other explainer is both cheaper and better.",
@@ -34,6 +36,8 @@ DEFINITIONS = {
     "score": "The explainer's score of a token, in its own unit.",
     "reference": "What explainers are compared with: a score that is measured on the model itself.",
     "layer": "Layers count from 1. A method without layers has one value for the whole model, under `input`.",
+    "depth": "A layer's number, or its share of the model's number of layers, so that models of different depth can be "
+    "compared.",
     "example": "One text whose output is explained.",
     "ranked": "Tokens that enter the correlation.",
     "planted": "Tokens that are known to matter, from how the text was made.",

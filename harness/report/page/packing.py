@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Content = Mapping[str, Any]  # by name, whatever JSON can hold
+Arrays = dict[str, NDArray]
 
-def packed(content: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> str:
+
+def packed(content: Content, arrays: Arrays) -> str:
     """Base64 of a zlib stream: four bytes with the length of the JSON, the JSON, then the arrays.
 
     The JSON's key `arrays` tells name, kind and shape of each, in their order. Arrays of float32 and int32 are stored
@@ -31,7 +34,7 @@ def packed(content: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> str:
     return base64.b64encode(zlib.compress(len(head).to_bytes(4, "little") + head + body, 9)).decode()
 
 
-def plain_json(value: Any) -> Any:
+def plain_json(value: object) -> object:
     """A value as JSON knows it: numpy's numbers and arrays as Python's, what is not finite as null."""
     if isinstance(value, Mapping):
         return {str(key): plain_json(one) for key, one in value.items()}

@@ -1,18 +1,19 @@
 """Queries and keys of a run's heads, each in its plane, as a page holds them."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from harness.report.page.packing import Content
 
 SIDES = ("query", "key")
 
 
 def projected(
     points: pd.DataFrame, planes: pd.DataFrame, numbers: Mapping[str, int]
-) -> tuple[dict[str, Any], NDArray[np.float32]]:
+) -> tuple[Content, NDArray[np.float32]]:
     """The planes, the points that the heads of one attention share, and where each head puts them, `[place, 2]`.
 
     Args:

@@ -2,15 +2,12 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
-from html import escape
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from harness.report.page.content import run_content
-from harness.report.page.packing import packed
+from harness.report.page.packing import Arrays, Content, packed
+from harness.report.page.sweep_content import sweep_content
+from harness.report.pool_tables import PoolTables
 from harness.report.run_tables import RunTables
 from harness.results.files import write_atomically
 
@@ -22,13 +19,22 @@ SCRIPTS = ("dom", "data", "state", "looks", "charts", "maps", "views/*", "main")
 
 def write_run_page(run: RunTables, folder: Path) -> Path:
     """Write `report.html` of a run into a folder; returns its path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / PAGE
-    write_atomically(path, page(*run_content(run)))
+    return write_page(folder / PAGE, *run_content(run))
+
+
+def write_sweep_page(sweep: PoolTables, folder: Path) -> Path:
+    """Write `report.html` of a sweep into a folder; returns its path."""
+    return write_page(folder / PAGE, *sweep_content(sweep, folder))
+
+
+def write_page(path: Path, content: Content, arrays: Arrays) -> Path:
+    """Write a page; returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, html_page(content, arrays))
     return path
 
 
-def page(content: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> str:
+def html_page(content: Content, arrays: Arrays) -> str:
     """The page as HTML.
 
     Nothing of the content stands in it but as base64, and the script puts text into the page as text, so that no token
@@ -42,7 +48,6 @@ def page(content: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> str:
     )
     parts = {
         "policy": policy,
-        "title": escape(f"{content['title']}: Assay"),
         "style": style,
         "script": script,
         "data": packed(content, arrays),

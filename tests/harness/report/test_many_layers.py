@@ -45,13 +45,13 @@ def layers_in(text: str) -> list[int]:
 def test_the_leaderboard_of_a_deep_model_is_printed_in_blocks(tmp_path: Path, layers: int):
     folder, screen = run(tmp_path / "run", layers), StringIO()
     write_runs([RunTables(folder)], folder.path, None, Console(file=screen, width=120))
-    printed = screen.getvalue().split("ranked")[0]
+    printed = screen.getvalue().split("mean ± std")[1].split("ranked")[0]
     assert layers_in(printed) == list(range(1, layers + 1))
     tables = printed.split("bold:")[0].splitlines()
     assert max(map(len, tables)) <= 120
     assert sum("rollout" in line for line in tables) == sum("explainer" in line for line in tables) > layers // 8
     written = (folder.path / "leaderboard.md").read_text().split("\n### ")
-    assert layers_in(written[0]) == list(range(1, layers + 1))
+    assert layers_in(written[1]) == list(range(1, layers + 1))
     board = pd.read_csv(folder.path / "leaderboard.csv")
     assert board.loc[board["explainer"] == "rollout", "layer"].tolist() == list(range(1, layers + 1))
 
@@ -75,7 +75,7 @@ def test_a_heat_map_is_drawn_where_the_leaderboard_is_cut_into_blocks(tmp_path: 
     for layers in (12, 13):
         folder = run(tmp_path / str(layers), layers)
         write_files([RunTables(folder)], folder.path, 0)
-        tables = (folder.path / "leaderboard.md").read_text().split("\n### ")[0].count("| explainer |")
+        tables = (folder.path / "leaderboard.md").read_text().split("\n### ")[1].count("| explainer |")
         drawn[layers] = (tables > 1, (folder.path / "figures" / "rho_heat_map_blank_out.svg").is_file())
     assert drawn == {12: (False, False), 13: (True, True)}
 

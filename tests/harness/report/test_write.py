@@ -15,7 +15,7 @@ from harness.report.run_tables import RunTables
 from harness.report.write import write_files, write_runs, write_sweep
 from harness.results.run_folder import RunFolder
 from harness.tables import STORED
-from tests.harness.report.run_folders import write_run
+from tests.harness.report.run_folders import rewrite, write_run
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = ["leaderboard.csv", "leaderboard.md", "leaderboard.tex", "pairs.csv", "pairs_by_length.csv", "ranking.csv"]
@@ -140,6 +140,70 @@ def test_the_printed_tables_are_the_written_ones(tmp_path: Path):
     assert len(notes) > 5
     assert all(" ".join(note.split()) in printed for note in notes)
     assert f"assay-report {tmp_path / 'run'}" in printed
+
+
+def test_the_answer_comes_before_the_tables_and_costs_and_notes_after_them(tmp_path: Path):
+    screen, tables = StringIO(), RunTables(run(tmp_path / "run"))
+    write_runs([tables], tmp_path / "run", None, Console(file=screen, width=80))
+    lines = screen.getvalue().splitlines()
+    assert lines[0] == "agreement, small, seed 0"
+    assert len(tables.answer) in (3, 4)
+    text = " ".join(" ".join(lines).split())
+    order = [
+        *tables.answer,
+        "seed 0: Spearman's rho with blank_out, mean ± std",
+        "seed 0: Spearman's rho with blank_out, ranked",
+        "seed 0: cost per example",
+        "12 examples; explained: predicted class",
+        "files ",
+    ]
+    found = [text.find(part) for part in order]
+    assert -1 not in found
+    assert found == sorted(found)
+
+
+def test_no_line_is_folded_by_a_terminal_of_80_columns(tmp_path: Path):
+    screen = StringIO()
+    path = tmp_path / "run"
+    write_runs([RunTables(run(path))], path, None, Console(file=screen, width=80))
+    wide = [line for line in screen.getvalue().splitlines() if len(line) > 80]
+    assert all(str(path) in line for line in wide)  # a path stays whole
+
+
+def test_a_note_of_several_tables_is_printed_once(tmp_path: Path):
+    folder = run(tmp_path / "run")
+    rows = folder.table("rows")
+    rewrite(folder, rows=pd.concat([rows, rows.assign(reference="input_gradient")], ignore_index=True))
+    screen, tables = StringIO(), RunTables(folder)
+    assert sum("bold: the best mean" in note for grid in tables.main_grids for note in grid.notes) == 2
+    write_runs([tables], tmp_path / "run", None, Console(file=screen, width=200))
+    assert screen.getvalue().count("bold: the best mean") == 1
+    assert (tmp_path / "run" / "leaderboard.md").read_text().count("bold: the best mean") > 2
+
+
+def test_the_answer_is_at_the_top_of_the_markdown_alone(tmp_path: Path):
+    runs = [RunTables(run(tmp_path / name, seed)) for seed, name in enumerate(("one", "two"))]
+    write_files(runs, tmp_path / "out", None)
+    top = (tmp_path / "out" / "leaderboard.md").read_text().split("\n### ")[0]
+    expected = [f"## agreement, small, seed {seed}\n\n- " + "\n- ".join(one.answer) for seed, one in enumerate(runs)]
+    assert top == "\n\n".join(expected) + "\n"
+    for name in ("leaderboard.tex", "leaderboard.csv", "ranking.csv"):
+        assert "agrees best" not in (tmp_path / "out" / name).read_text()
+
+
+def test_a_sweep_has_an_answer_for_each_model(tmp_path: Path):
+    for seed in (0, 1):
+        run(tmp_path / "sweep" / str(seed), seed)
+    run(tmp_path / "sweep" / "2", model_name="large")
+    screen = StringIO()
+    write_sweep([tmp_path / "sweep"], tmp_path / "out", Console(file=screen, width=200))
+    top = (tmp_path / "out" / "leaderboard.md").read_text().split("\n### ")[0]
+    headings = [line for line in top.splitlines() if line.startswith("## ")]
+    assert headings == ["## agreement, small, seeds 0 1", "## agreement, large, seed 0"]
+    assert top.count(" agrees best with blank_out: mean rho ") == 2
+    sentences = [line.removeprefix("- ") for line in top.splitlines() if line.startswith("- ")]
+    printed = screen.getvalue()
+    assert all(sentence in printed.split("mean ± std")[0] for sentence in sentences)
 
 
 def test_several_runs_have_their_figures_in_separate_folders(tmp_path: Path):

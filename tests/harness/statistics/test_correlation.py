@@ -106,6 +106,19 @@ def test_without_ties_dense_and_average_ranks_agree(seed: int, n: int):
     assert torch.allclose(*both, atol=1e-12)
 
 
+def test_correlations_between_methods_equal_those_with_each_as_the_reference():
+    generator = np.random.default_rng(3)
+    scores = generator.integers(0, 5, (7, 4, 9)).astype(float)  # [batch, method, token], with ties
+    scores[0, 1], scores[1, 2, 3] = 2.0, np.inf  # a constant, and a score that is not finite
+    ranked = generator.random((7, 9)) < 0.8
+    ranked[2, 2:] = False
+    rho = correlation.spearman_between(scores, ranked)
+    expected = [correlation.spearman_by_layer(scores, scores[:, method], ranked) for method in range(4)]
+    np.testing.assert_allclose(rho, np.stack(expected, axis=2), atol=1e-12)
+    assert np.isnan(rho[0, 1]).all()
+    assert np.isnan(rho[2]).all()
+
+
 def test_heads_are_extra_axes():
     generator = torch.Generator().manual_seed(0)
     scores, reference = torch.rand(2, 3, 4, 9, generator=generator), torch.rand(2, 9, generator=generator)

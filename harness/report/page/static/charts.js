@@ -17,6 +17,29 @@
     return ticks;
   };
 
+  // Seconds in a unit that leaves no row of zeros.
+  Assay.seconds = (value) => {
+    if (value === null || value === undefined || Number.isNaN(value)) return "undefined";
+    const [unit, name] = [[3600, "h"], [60, "min"], [1, "s"], [1e-3, "ms"], [1e-6, "µs"]].find(([one]) => value >= one * 0.9995) || [1e-9, "ns"];
+    return `${Number((value / unit).toPrecision(3))} ${name}`;
+  };
+
+  const measure = document.createElement("canvas").getContext("2d");
+
+  // The width of a drawing's text, as drawn.
+  Assay.textWidth = (text, size = 11, weight = 400) => {
+    measure.font = `${weight} ${size}px ${getComputedStyle(document.documentElement).getPropertyValue("--sans") || "sans-serif"}`;
+    return measure.measureText(text).width;
+  };
+
+  // A text cut to a width.
+  Assay.fitted = (text, width, size = 11) => {
+    if (Assay.textWidth(text, size) <= width) return text;
+    const letters = [...text];
+    while (letters.length > 1 && Assay.textWidth(letters.join("") + "…", size) > width) letters.pop();
+    return letters.join("") + "…";
+  };
+
   Assay.marker = (shape, x, y, size, properties) => {
     const path = {
       circle: `M${x - size},${y}a${size},${size} 0 1,0 ${2 * size},0a${size},${size} 0 1,0 ${-2 * size},0`,

@@ -31,6 +31,12 @@ const Assay = {views: []};
     return text.replace(/^(-?)0\./, "$1.").replace(/^-(\.?0*)$/, "$1");
   };
 
+  // Properties of a part of a drawing that is chosen by click, Enter or Space.
+  Assay.pressable = (label, focus, choose) => ({
+    tabindex: 0, role: "button", "aria-label": label, data: {focus},
+    on: {click: choose, keydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(); } }},
+  });
+
   // A word with what it means, on hover and on focus.
   Assay.term = (text, key) => {
     const meaning = Assay.data.content.definitions[key];
@@ -50,7 +56,7 @@ const Assay = {views: []};
 
   // A figure: a drawing with a caption, its data as a table for those who read rather than look, and a button to save it.
   Assay.figure = (name, caption, svg, table) => {
-    svg.setAttribute("role", "img");
+    svg.setAttribute("role", svg.querySelector("[tabindex]") ? "group" : "img");  // an image would hide what can be chosen in it
     svg.setAttribute("aria-label", typeof caption === "string" ? caption : name);
     return Assay.h("figure", {data: {name}},
       svg,

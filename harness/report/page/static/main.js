@@ -30,7 +30,7 @@
   }
 
   function header() {
-    const {content} = Assay.data, {kept, of} = content.sample || {};
+    const {content} = Assay.data, {kept, of, maps, maps_of: mapsOf} = content.sample || {};
     const theme = h("button", {type: "button", class: "theme", on: {click: () => {
       document.documentElement.dataset.theme = Assay.looks.dark() ? "light" : "dark";
       draw();
@@ -38,7 +38,8 @@
     return h("header", {},
       h("div", {class: "top"}, h("h1", {}, content.title), theme),
       (content.answer || []).length ? h("ul", {class: "answer"}, content.answer.map((line) => h("li", {}, line))) : null,
-      kept < of ? h("p", {class: "sample"}, `This page holds ${kept} of the ${of} examples, evenly spaced over the run. Tables are of all ${of}; distributions, lists of examples and single texts are of these ${kept}.`) : null);
+      kept < of ? h("p", {class: "sample"}, `This page holds ${kept} of the ${of} examples, evenly spaced over the run. Tables are of all ${of}; distributions, lists of examples and single texts are of these ${kept}.`) : null,
+      maps < mapsOf ? h("p", {class: "sample"}, `It holds the scores from every position of ${maps} of ${mapsOf} examples.`) : null);
   }
 
   function tabs(views, current) {
@@ -64,11 +65,14 @@
   }
 
   Assay.load().then(() => {
+    document.title = `${Assay.data.content.title}: Assay`;
     Assay.state.onChange(draw);
+    let width = innerWidth;
+    addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; draw(); } });  // drawings fit their place
     draw();
   }).catch((error) => {
     document.getElementById("page").replaceChildren(h("p", {role: "alert"},
-      `This page cannot be shown: ${error.message}. It needs a browser of 2023 or later (Chrome 80, Firefox 113, Safari 16.4).`));
+      `This page cannot be shown: ${error.message}. It needs a browser of 2024 or later (Chrome 120, Firefox 117, Safari 17.2).`));
     throw error;
   });
 })();

@@ -22,7 +22,13 @@ def run(path: Path) -> RunFolder:
         for layer in (1, 2)
     )
     examples = pd.DataFrame({"example": IDS, "cluster": IDS, "tokens": [["x"] * N] * 3, "ranked": [[True] * N] * 3})
-    config = {"seed": 0, "explainers": {"rollout": {}}, "references": {"blank_out": {}}, "projections": 2}
+    config = {
+        "seed": 0,
+        "explainers": {"rollout": {}},
+        "references": {"blank_out": {}},
+        "projections": 2,
+        "projection": "tsne",
+    }
     return write_run(path, rows, examples, config=config)
 
 
@@ -54,7 +60,7 @@ def test_a_page_holds_queries_and_keys_where_the_run_has_them(tmp_path: Path):
     assert "projections" not in without
     folder.write_projections(points(), planes())
     content, arrays = run_content(RunTables(folder))
-    assert content["projections"]["method"] == "pca"
+    assert content["projections"]["method"] == "tsne"
     assert content["projections"]["of"] == 2
     assert len(content["projections"]["planes"]) == len(planes())
     assert len(arrays["projections"]) == len(points())

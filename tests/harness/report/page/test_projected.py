@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 
 from harness.report.page.projected import projected, shortened
-from harness.report.page.sample import first_that_fit
+from harness.report.page.sample import kept_maps
 from harness.tables import PLANES, PROJECTIONS
 
 LENGTHS = {"a": 2, "b": 3}
@@ -60,9 +60,8 @@ def test_short_numbers_keep_three_digits_and_what_is_undefined():
     assert not (short.view(np.uint32) & 0xFFF).any()
 
 
-def test_the_first_examples_that_fit_are_kept_and_one_at_least():
-    table = pd.DataFrame({"example": ["b", "b", "a", "c"]})
-    sizes = pd.Series([3, 3, 4, 1])
-    assert first_that_fit(table, sizes, 10)["example"].tolist() == ["b", "b", "a"]
-    assert first_that_fit(table, sizes, 2)["example"].tolist() == ["b", "b"]
-    assert first_that_fit(table, sizes, 11)["example"].tolist() == ["b", "b", "a", "c"]
+def test_the_first_examples_that_fit_are_kept():
+    sizes = {"b": 6, "a": 4, "c": 1}
+    assert kept_maps(sizes, 10) == ["b", "a"]
+    assert kept_maps(sizes, 11) == ["b", "a", "c"]
+    assert kept_maps(sizes, 5) == []

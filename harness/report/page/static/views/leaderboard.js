@@ -81,13 +81,13 @@
         h("label", {class: "choice"}, h("span", {}, "Filter"), h("input", {name: "filter", type: "search", value: filter, placeholder: "name", on: {input: (event) => state.set({filter: event.target.value}, true)}})),
         Assay.select("sort", "Order", null, [["table", "as in the run"], ["name", "by name"], ["best", "by best layer"], ...layers.map((layer) => [layer, `by ${Assay.layerName(layer)}`])], sort),
         some ? Assay.select("heads", "Heads", null, [["", "mean over heads only"], ["all", "every head"]], heads ? "all" : "") : null),
-      h("div", {class: "wide"}, h("table", {class: "heat", id: "leaderboard"},
+      h("div", {class: "beside"}, h("div", {class: "first"}, h("div", {class: "wide"}, h("table", {class: "heat", id: "leaderboard"},
         h("caption", {}, `${statistics.find(([name]) => name === statistic)[1]}, ${chosen.higher === null ? `compared with ${chosen.measure}` : `${chosen.measure}, ${lower ? "lower" : "higher"} is better`}`),
         h("thead", {}, h("tr", {}, header("explainer", "name", "name"), layers.map((layer) => header(Assay.layerName(layer), layer, Assay.layerName(layer))))),
         body("explainer", "Explainers"), body("floor", Assay.term("Floors", "floor")), body("reference", Assay.term("Other references", "reference")))),
       h("p", {class: "note"}, "Blue is above zero, orange below. ", h("b", {class: "mark best"}, "Bold"), ": ", Assay.term("among the best", "best"), ". ",
-        h("span", {class: "mark above"}, "▲"), ": ", Assay.term("above every floor", "above_floors"), ". Small letters: ", Assay.term("groups", "group"), ". Click a cell for its examples."),
-      examples(chosen));
+        h("span", {class: "mark above"}, "▲"), ": ", Assay.term("above every floor", "above_floors"), ". Small letters: ", Assay.term("groups", "group"), ". Click a cell for its examples.")),
+      examples(chosen)));
   }
 
   // The chosen cell: how its values are distributed, and its examples from best to worst.
@@ -121,7 +121,7 @@
     const low = chosen.higher === null ? -1 : Math.min(...values), high = chosen.higher === null ? 1 : Math.max(...values);
     const bins = 20, counts = new Array(bins).fill(0), width = 560, height = 150;
     for (const value of values) counts[Math.min(bins - 1, Math.floor((value - low) / ((high - low) || 1) * bins))]++;
-    const x = Assay.scale(low, high, 44, width - 10), y = Assay.scale(0, Math.max(...counts), height - 40, 8);
+    const x = Assay.scale(low, high, 44, width - 18), y = Assay.scale(0, Math.max(...counts), height - 40, 8);
     const mean = values.reduce((one, other) => one + other, 0) / values.length;
     const edges = counts.map((_, bin) => [low + bin * (high - low) / bins, low + (bin + 1) * (high - low) / bins]);
     const svg = Assay.drawing(width, height,
