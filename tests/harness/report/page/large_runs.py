@@ -24,7 +24,8 @@ def large_run(path: Path, examples: int, explainers: int, layers: int, **given) 
     scores = pd.DataFrame({"example": ids, "length": lengths}).merge(lines, how="cross").assign(head=0)
     own = scores.assign(kind="explainer")
     references = pd.DataFrame({"example": ids, "length": lengths}).merge(
-        pd.DataFrame({"kind": "reference", "method": ["blank_out", "input_gradient"], "layer": 0, "head": 0}), how="cross"
+        pd.DataFrame({"kind": "reference", "method": ["blank_out", "input_gradient"], "layer": 0, "head": 0}),
+        how="cross",
     )
     own = pd.concat([own, references], ignore_index=True)
     own["scores"] = [generator.normal(size=length).astype(np.float32) for length in own["length"]]
