@@ -170,4 +170,3 @@ def _maps(maps: pd.DataFrame, numbers: Mapping[str, int]) -> tuple[list[dict[str
         blocks.append(block)
         start += len(block)
     return lists, np.concatenate(blocks) if blocks else np.empty(0, np.float32)
-
