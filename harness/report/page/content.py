@@ -121,7 +121,9 @@ def _costs(run: RunTables) -> list[Content]:
 
 def _example(line: Mapping) -> Content:
     """What is known of an example; what is stored as pairs, by name."""
-    return {name: _unpaired(line[name]) if name in ("planted", "points_to", "tags") else line[name] for name in OF_EXAMPLE}
+    return {
+        name: _unpaired(line[name]) if name in ("planted", "points_to", "tags") else line[name] for name in OF_EXAMPLE
+    }
 
 
 def _unpaired(stored: Mapping | Iterable | None) -> Content:
@@ -176,4 +178,3 @@ def _maps(maps: pd.DataFrame, numbers: Mapping[str, int]) -> tuple[list[Content]
         blocks.append(block)
         start += len(block)
     return lists, np.concatenate(blocks) if blocks else np.empty(0, np.float32)
-

@@ -8,7 +8,30 @@ import pandas as pd
 from harness.results.run_folder import RunFolder
 from tests.harness.report.run_folders import write_run
 
-WORDS = "the a film movie of and it is witty dull moving never works funny script ##ness ##ly acting . , ' plot".split()
+WORDS = [
+    "the",
+    "a",
+    "film",
+    "movie",
+    "of",
+    "and",
+    "it",
+    "is",
+    "witty",
+    "dull",
+    "moving",
+    "never",
+    "works",
+    "funny",
+    "script",
+    "##ness",
+    "##ly",
+    "acting",
+    ".",
+    ",",
+    "'",
+    "plot",
+]
 
 
 def large_run(path: Path, examples: int, explainers: int, layers: int, **given) -> RunFolder:
@@ -24,7 +47,8 @@ def large_run(path: Path, examples: int, explainers: int, layers: int, **given) 
     scores = pd.DataFrame({"example": ids, "length": lengths}).merge(lines, how="cross").assign(head=0)
     own = scores.assign(kind="explainer")
     references = pd.DataFrame({"example": ids, "length": lengths}).merge(
-        pd.DataFrame({"kind": "reference", "method": ["blank_out", "input_gradient"], "layer": 0, "head": 0}), how="cross"
+        pd.DataFrame({"kind": "reference", "method": ["blank_out", "input_gradient"], "layer": 0, "head": 0}),
+        how="cross",
     )
     own = pd.concat([own, references], ignore_index=True)
     own["scores"] = [generator.normal(size=length).astype(np.float32) for length in own["length"]]
