@@ -16,6 +16,7 @@ def sweep_content(sweep: PoolTables, folder: Path) -> tuple[Content, Arrays]:
     """The content of a sweep's page, as `packed` takes it; there are no arrays.
 
     Args:
+        sweep: its pools.
         folder: where the page will be: pages of single runs below it are linked.
     """
     board = pd.DataFrame() if sweep.board is None else sweep.board[sweep.board["kind"] != "reliability"]
