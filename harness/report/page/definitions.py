@@ -39,6 +39,6 @@ DEFINITIONS = {
     "example": "One text whose output is explained.",
     "ranked": "Tokens that enter the correlation.",
     "planted": "Tokens that are known to matter, from how the text was made.",
-    "aer": "Alignment error rate: 1 - (|A and S| + |A and P|) / (|A| + |S|), with the proposed links A, the sure ones S "
-    "and the possible ones P.",
+    "aer": "Alignment error rate: 1 - (|A and S| + |A and P|) / (|A| + |S|), with the proposed links A, the sure ones "
+    "S and the possible ones P.",
 }
