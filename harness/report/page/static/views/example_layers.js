@@ -17,11 +17,14 @@
     const cell = Math.floor(Math.max(13, Math.min(44, (room - side - gap - 18) / (found.length + 1))));
     const x = (column) => side + (column ? gap + column * cell : 0), y = (token) => top + token * row, bottom = y(n);
     const curve = Assay.scale(-1, 1, top - 8, high);
-    const heat = (reading, column) => example.tokens.map((token, at) => {
-      const largest = shared && column ? one : magnitude(reading), shade = Assay.looks.shade(reading.scores[at] / largest);
+    const heat = (reading, column) => {
+      const largest = shared && column ? one : magnitude(reading);
+      return example.tokens.map((_, at) => rectangle(reading, column, at, Assay.looks.shade(reading.scores[at] / largest)));
+    };
+    const rectangle = (reading, column, at, shade) => {
       const story = `${all.label(at)}, ${reading.title}: ${number(reading.scores[at], Assay.example.places(reading.scores[at]))}${example.ranked[at] ? `, rank ${Assay.example.shownRank(reading.ranks[at])}` : ", not ranked"}`;
       return s("rect", {x: x(column), y: y(at), width: cell - 1, height: row - 1, fill: shade.background === "transparent" ? "none" : shade.background, class: "shade", data: {score: reading.scores[at], layer: reading.layer}}, s("title", {}, story));
-    });
+    };
     const choose = (layer) => () => state.set({explainer: own.name, layer});
     const column = (reading, place) => {
       const picked = reading.layer === chosen.layer, title = `${reading.title}: rho ${number(reading.rho)}`;

@@ -98,7 +98,7 @@
     if (!first || !last) return section(byToken(all, width));
     const apart = data.examples.map((_, index) => first[index] - last[index]), defined = [...apart.keys()].filter((index) => !Number.isNaN(apart[index]));
     if (!defined.length) return section(byToken(all, width), h("p", {}, "On no example are both correlations defined."));
-    const known = facts(), fact = known.has(state.get("by")) ? state.get("by") : known.has("attractors") ? "attractors" : [...known.keys()][0];
+    const known = facts(), fact = known.has(state.get("by")) ? state.get("by") : known.has("attractors") ? "attractors" : [...known.keys()].find((name) => new Set(known.get(name)).size > 1) || "ranked tokens";
     const stored = known.get(fact), numeric = stored.every((value) => value === null || (value !== "" && Number.isFinite(Number(value))));
     const values = numeric ? stored.map((value) => (value === null ? null : Number(value))) : stored, indices = defined.filter((index) => values[index] !== null);
     const groups = grouped(indices, values, numeric), kept = defined.map((index) => apart[index]), higher = kept.filter((value) => value > 0).length;
