@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup table test test-oldest check docs bench clean
+.PHONY: setup table test test-browser test-oldest check docs bench clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -15,10 +15,14 @@ table: setup  ## train once, explain, print the leaderboard
 	$(BIN)/assay
 
 # two workers on two cores: torch's own threads would only wait for each other
-test test-oldest: export OMP_NUM_THREADS = 1
+test test-browser test-oldest: export OMP_NUM_THREADS = 1
 
 test: setup  ## the whole test suite
 	$(BIN)/pytest --numprocesses=2 --dist=worksteal
+
+test-browser: setup  ## the HTML page in a real browser: Debian's Chromium, which is installed where it is missing
+	.ci/install_chromium
+	$(BIN)/pytest tests/browser
 
 .oldest/installed: .venv/installed constraints-oldest.txt
 	rm -rf .oldest
