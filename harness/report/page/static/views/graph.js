@@ -112,7 +112,7 @@
       if (parts.length && parts[parts.length - 1].token === token) parts[parts.length - 1].times++;
       else parts.push({token, times: 1});
     }
-    return parts.map(({token, times}) => `${graph.tokens[token]}${times > 1 ? ` (${times} times)` : ""}`).join(" → ");
+    return parts.map(({token, times}) => `${Assay.short(graph.tokens[token], 24)}${times > 1 ? ` (${times} times)` : ""}`).join(" → ");
   }
 
   // Inputs from the strongest down, as text.
@@ -121,7 +121,7 @@
     const {shares} = reaching(graph, layer, query);
     const order = [...shares.keys()].filter((token) => shares[token] !== 0).sort((one, other) => Math.abs(shares[other]) - Math.abs(shares[one])).slice(0, 5);
     if (!order.length) return ["No scores were kept from here."];
-    const from = order.map((token) => `${Assay.quoted(graph.tokens[token])} ${precise(shares[token])}`).join(", ");
+    const from = order.map((token) => `${Assay.quoted(Assay.short(graph.tokens[token], 24))} ${precise(shares[token])}`).join(", ");
     if (!graph.paths) return [`Most from ${from}.`];
     const paths = graph.strongest(layer, query).slice(0, 3).map(({path, product}) => `${pathName(graph, path)}: ${precise(product)}`);
     return [`All paths together, most from ${from}.`, `Strongest paths: ${paths.join("; ")}.`];

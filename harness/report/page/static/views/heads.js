@@ -162,13 +162,18 @@
     return figure;
   }
 
-  // The heads whose mean weight from the explained position to the target is largest.
+  // Which head's mean weight from the explained position to the target is largest, as a sentence.
+  function answer(target, lines) {
+    const best = lines.find((line) => !Number.isNaN(line.mean));
+    if (!best) return h("p", {}, `No example has tokens of ${target.title}.`);
+    return h("p", {class: "best-head"}, "Layer ", h("b", {}, best.layer), ", head ", h("b", {}, best.head), ` attends most to ${target.title}: `, Assay.term(Assay.number(best.mean), "head_weight"), ` on average over ${best.n} ${best.n === 1 ? "example" : "examples"}.`);
+  }
+
+  // The heads in the order of that weight.
   function ranking(method, target, lines, choose) {
     const all = Assay.state.get("all") === "yes", some = lines.filter((line) => !Number.isNaN(line.mean));
-    if (!some.length) return h("p", {}, `No example has tokens of ${target.title}.`);
-    const best = some[0];
-    return [h("p", {}, "Layer ", h("b", {}, best.layer), ", head ", h("b", {}, best.head), ` attends most to ${target.title}: `, Assay.term(Assay.number(best.mean), "head_weight"), ` on average over ${best.n} ${best.n === 1 ? "example" : "examples"}.`),
-      Assay.table(`Weight from the explained position to ${target.title} (${method})`, [{head: "head"}, {head: "this example", key: "head_weight", numeric: true}, {head: "mean over examples", key: "head_weight", numeric: true}, {head: "n", numeric: true}],
+    if (!some.length) return null;
+    return [Assay.table(`Weight from the explained position to ${target.title} (${method})`, [{head: "head"}, {head: "this example", key: "head_weight", numeric: true}, {head: "mean over examples", key: "head_weight", numeric: true}, {head: "n", numeric: true}],
         (all ? some : some.slice(0, LISTED)).map((line) => [h("button", {type: "button", class: "text", data: {focus: `ranked ${line.layer} ${line.head}`, layer: line.layer, head: line.head}, on: {click: () => choose(line.layer, line.head)}}, `layer ${line.layer}, head ${line.head}`),
           Assay.number(line.here), Assay.number(line.mean), String(line.n)]), {class: "attending"}),
       some.length > LISTED && !all ? h("button", {type: "button", data: {focus: "all"}, on: {click: () => Assay.state.set({all: "yes"}, true)}}, `Show all ${some.length}`) : null];
@@ -188,7 +193,8 @@
     const pick = (layer, head) => state.set({explainer: method || scored, layer, head, side: null});
     place.append(h("p", {}, "Every head's attention, from every position to every token, and which heads attend to what is known to matter."),
       h("div", {class: "tools", role: "group", "aria-label": "Which head attends to"}, h("span", {class: "note"}, "Which head attends to"),
-        options.map(({name, title}) => h("button", {type: "button", "aria-pressed": name === target.name ? "true" : "false", data: {focus: `target ${name}`, target: name}, on: {click: () => state.set({attends: name})}}, name))));
+        options.map(({name, title}) => h("button", {type: "button", "aria-pressed": name === target.name ? "true" : "false", data: {focus: `target ${name}`, target: name}, on: {click: () => state.set({attends: name})}}, name))),
+      scored ? answer(target, lines) : "");
     const ranked = h("section", {class: "ranked", "aria-label": "Heads in order"}, scored ? ranking(scored, target, lines, pick) : h("p", {}, "Scores of single heads were not kept."));
     if (!mapped.length) {
       place.append(ranked, h("p", {}, "No maps of single heads were kept. Run again with ", h("code", {}, "maps=3"), " to see every head of the first three examples."), ...after);

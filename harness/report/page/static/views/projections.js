@@ -170,7 +170,7 @@
       h("p", {}, "The nearer a query is to a key, the more the head attends. Layer ", h("b", {}, shown.layer), ", head ", h("b", {}, shown.head), ": ",
         known(shown.explained) ? ["the plane shows ", Assay.term(share(shown.explained), "plane_explained"), " of the variance of its queries and keys, and "] : `in a plane of ${method}, `,
         "nearness agrees with their product at rho ", Assay.term(Assay.number(shown.agreement), "plane_agreement"), known(shown.by_query) ? [" over all pairs, ", Assay.term(Assay.number(shown.by_query), "plane_by_query"), " by query"] : null, ". ",
-        shown === best ? "No head agrees better." : h("button", {type: "button", class: "text", data: {focus: "best"}, on: {click: () => state.set({layer: best.layer, head: best.head})}}, `The best is layer ${best.layer}, head ${best.head}: ${Assay.number(best.agreement)}.`)),
+        shown === best ? (known(best.agreement) ? "No head agrees better." : null) : h("button", {type: "button", class: "text", data: {focus: "best"}, on: {click: () => state.set({layer: best.layer, head: best.head})}}, `The best is layer ${best.layer}, head ${best.head}: ${Assay.number(best.agreement)}.`)),
       shown.left_out > NOTICEABLE ? h("p", {class: "note"}, "This head's attention is more than the softmax of these products, for example by a position bias: ", Assay.term(`weights differ by up to ${Assay.number(shown.left_out)}`, "plane_left_out"), ".") : "",
       h("div", {class: "tools"},
         attentions.length > 1 ? Assay.select("attention", "Attention", null, attentions.map((name) => [name, ATTENTIONS[name] || name]), attention) : null,
