@@ -89,8 +89,8 @@ def _answer(ranking: pd.DataFrame) -> list[str]:
         for model, own in lines.groupby("model", sort=False):
             models[str(own["explainer"].iloc[0])].append(str(model))  # the best mean comes first
         leaders = sorted(models.items(), key=lambda one: -len(one[1]))
-        of = lines["model"].nunique()
-        texts = [f"{name} leads in {len(where)} of {_number(of, 'model', 'models')}" for name, where in leaders]
+        of = _number(lines["model"].nunique(), "model", "models")
+        texts = [f"{name} has the best mean in {len(where)} of {of}" for name, where in leaders]
         how = f"compared with {measure}" if pd.isna(lines["higher"].iloc[0]) else f"by {measure}"
         sentences.append(f"{task}, {how}, each explainer at its best layer: {'; '.join(texts)}.")
     return sentences

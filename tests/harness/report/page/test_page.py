@@ -116,7 +116,7 @@ def test_a_sweeps_page_holds_the_values_of_its_leaderboard_and_lists_lost_runs(t
     assert set(pd.DataFrame(content["ranking"])["model"]) == {"shallow", "deep"}
     leaders = [line for line in content["answer"] if "compared with blank_out" in line]
     assert len(leaders) == 1
-    assert sum(int(count) for count in re.findall(r"leads in (\d) of 2 models", leaders[0])) == 2
+    assert sum(int(count) for count in re.findall(r"best mean in (\d) of 2 models", leaders[0])) == 2
     assert arrays == {}
 
 
