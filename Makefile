@@ -30,7 +30,7 @@ test-browser: setup  ## the HTML page in a real browser: Debian's Chromium, whic
 	touch $@
 
 OLDEST ?= tests/test_contracts.py tests/test_architectures.py tests/test_decoders.py tests/test_encoder_decoders.py tests/test_removals.py \
-	tests/harness/tracing/test_run.py tests/tasks/test_translation.py tests/tasks/test_copying.py \
+	tests/harness/tracing/test_run.py tests/harness/tracing/test_queries_keys.py tests/tasks/test_translation.py tests/tasks/test_copying.py \
 	tests/harness/measure/test_behaviour.py tests/tasks/test_model_folder.py tests/harness/api/test_odd_inputs.py \
 	tests/tasks/test_pretrained.py tests/tasks/test_word_choice_model.py
 

@@ -121,6 +121,18 @@ MAPS = Schema(
     "maps",
     {"example": "text", "method": "text", "layer": "whole", "head": "whole", "query": "whole", "scores": "list"},
 )
+# `attention` is `self`, or in an encoder-decoder `encoder`, `decoder` (its own) or `cross`, each with layers from 1;
+# `side` is `query` or `key`; `token` is an index from 0 into the tokens of `examples`
+_HEAD = {"attention": "text", "layer": "whole", "head": "whole"}
+PROJECTIONS = Schema(
+    "projections", {"example": "text", **_HEAD, "side": "text", "token": "whole", "x": "real", "y": "real"}
+)
+PLANES = Schema(
+    "planes",
+    _HEAD
+    | {"scale": "real", "explained": "real", "agreement": "real", "agreement_by_query": "real"}  # `statistics.plane`
+    | {"left_out": "real"},  # how far attention is from the softmax of queries times keys, at most
+)
 STORED = {schema.name: schema for schema in (EXAMPLES, SCORES, METRICS, ROWS)}  # in the order of writing
 
 

@@ -1,4 +1,4 @@
-"""From batches to a complete run folder: parts, merged tables, maps, manifest."""
+"""From batches to a complete run folder: parts, merged tables, maps, projections, manifest."""
 
 import pandas as pd
 
@@ -7,8 +7,10 @@ from harness.cli.loaded import Loaded
 from harness.cli.observed import noticed, timed
 from harness.cli.record import Record, counted
 from harness.measure.maps import maps
+from harness.measure.projections import beyond_products, projections
 from harness.report.run_tables import RunTables
 from harness.results.provenance import peak_memory
+from harness.results.run_folder import RunFolder
 from harness.results.shell import argument
 from harness.statistics.accuracy import below_chance
 from harness.tables import NO_GOLD, STORED, Manifest
@@ -39,7 +41,7 @@ def explain_batches(loaded: Loaded, record: Record) -> KeyboardInterrupt | None:
 
 
 def complete(loaded: Loaded, record: Record, stopped: bool) -> RunTables:
-    """Make one file of each table, keep the maps, and complete the manifest; returns the run's tables."""
+    """Make one file of each table, keep maps and projections, and complete the manifest; returns the run's tables."""
     folder, phases, warned = record.folder, dict(record.manifest.phases), list(record.manifest.warnings)
     settings, tables = loaded.settings, None
     if not stopped and not folder.merged:
@@ -52,6 +54,9 @@ def complete(loaded: Loaded, record: Record, stopped: bool) -> RunTables:
             table, failed = maps(chosen, loaded.model, explainers, loaded.protocol, classes, settings.device)
             folder.write_maps(table)
         warned += [f"no maps of {name}: {why}" for name, why in failed.items()]
+    if settings.projections and not stopped:
+        with timed(phases, "projections"):
+            warned += _keep_projections(loaded, folder)
     tables = tables or {name: folder.table(name) for name in STORED}
     record.change(
         status="stopped" if stopped else "complete",
@@ -61,6 +66,20 @@ def complete(loaded: Loaded, record: Record, stopped: bool) -> RunTables:
         counts=counted(tables, record.earlier),
     )
     return RunTables(folder, tables)
+
+
+def _keep_projections(loaded: Loaded, folder: RunFolder) -> list[str]:
+    """Write them, and return what a reader must know: why there are none, or what they do not show."""
+    settings, task = loaded.settings, loaded.task
+    chosen = loaded.examples[: settings.projections]
+    where = (loaded.model, loaded.protocol, task.classes, settings.device)
+    try:
+        points, planes = projections(chosen, *where, how=settings.projection, seed=settings.seed)
+    except ValueError as error:
+        return [f"no projections: {error}"]
+    folder.write_projections(points, planes)
+    beyond = beyond_products(planes)
+    return [] if beyond is None else [beyond]
 
 
 def misjudged(manifest: Manifest, examples: pd.DataFrame) -> list[str]:

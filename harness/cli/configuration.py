@@ -107,6 +107,8 @@ def experiment_of(
             device=cfg.device,
             threads=threads,
             maps=cfg.maps,
+            projections=cfg.projections,
+            projection=cfg.projection,
             figures=cfg.figures,
             pictured=cfg.pictured,
             html=cfg.html,

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from harness import check
+from harness.statistics.plane import check_reduction
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
@@ -21,6 +22,8 @@ class Settings:
         swaps: the number of texts to swap tokens from, where the task gives none.
         threads: processor threads of torch and numba; None for all cores.
         maps: the number of first examples whose scores are kept from every position.
+        projections: the number of first examples whose queries and keys are kept, each head's in a plane.
+        projection: how the planes are found, one of `statistics.plane.REDUCTIONS`.
         figures: whether to draw figures.
         pictured: the number of first examples that are drawn individually.
         html: whether to write a page to explore the run in a browser.
@@ -37,15 +40,18 @@ class Settings:
     swaps: int = 4
     threads: int | None = None
     maps: int = 0
+    projections: int = 0
+    projection: str = "pca"
     figures: bool = True
     pictured: int = 3
     html: bool = False
     pairs: Sequence[Sequence[str]] = ()
 
     def __post_init__(self):
-        for name in ("seed", "maps", "pictured"):
+        for name in ("seed", "maps", "projections", "pictured"):
             check.count(name, getattr(self, name), low=0)
         check.choice("dtype", self.dtype, DTYPES)
+        check_reduction(self.projection)
         check.count("swaps", self.swaps)
         if self.threads is not None:
             check.count("threads", self.threads)

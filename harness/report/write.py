@@ -24,7 +24,8 @@ from harness.results.shell import pasted
 FILES = (
     *("leaderboard.md", "leaderboard.tex", "leaderboard.csv", "alignment.csv"),
     *("ranking.csv", "pairs.csv", "pairs_by_length.csv", PAGE),
-    *("rows.parquet", "metrics.parquet", "scores.parquet", "maps.parquet", "examples.parquet", "manifest.json"),
+    *("rows.parquet", "metrics.parquet", "scores.parquet", "maps.parquet", "projections.parquet", "planes.parquet"),
+    *("examples.parquet", "manifest.json"),
 )  # in the order in which they are reported
 
 

@@ -19,7 +19,7 @@ PACKAGES = (
     *("pandas", "scipy", "torch", "transformers"),
 )
 # What measures, whatever the methods; each with all that it imports from these packages
-MEASURING = ("harness.measure.evaluate", "harness.measure.maps")
+MEASURING = ("harness.measure.evaluate", "harness.measure.maps", "harness.measure.projections")
 OURS = ("harness", "methods", "tasks")
 FAMILIES = ROOT / "harness" / "tracing" / "architectures"
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from harness.results.files import file_digest, write_atomically, write_table
 from harness.results.parts import Parts
 from harness.results.shell import argument
-from harness.tables import MAPS, STORED, Costs, Manifest, Part, measured
+from harness.tables import MAPS, PLANES, PROJECTIONS, STORED, Costs, Manifest, Part, Schema, measured
 
 MANIFEST = "manifest.json"
 CHECKSUMS = "checksums.json"  # the run's id, and a hash of each table's file
@@ -116,12 +116,28 @@ class RunFolder:
 
     def write_maps(self, maps: pd.DataFrame) -> None:
         """Write `maps.parquet`: scores from every position of a few examples."""
-        write_table(self.path / "maps.parquet", MAPS.check(maps))
+        write_table(self._file(MAPS.name), MAPS.check(maps))
 
     def maps(self) -> pd.DataFrame | None:
         """What `write_maps` wrote; None where no maps were asked for."""
-        path = self.path / "maps.parquet"
-        return MAPS.check(pq.read_table(path).to_pandas()) if path.is_file() else None
+        return self._optional(MAPS)
+
+    def write_projections(self, projections: pd.DataFrame, planes: pd.DataFrame) -> None:
+        """Write `projections.parquet` and `planes.parquet`: queries and keys of a few examples, by head."""
+        write_table(self._file(PLANES.name), PLANES.check(planes))
+        write_table(self._file(PROJECTIONS.name), PROJECTIONS.check(projections))
+
+    def projections(self) -> pd.DataFrame | None:
+        """The places that `write_projections` wrote; None where no projections were asked for."""
+        return self._optional(PROJECTIONS)
+
+    def planes(self) -> pd.DataFrame | None:
+        """What it wrote of each head's plane, or None."""
+        return self._optional(PLANES)
+
+    def _optional(self, schema: Schema) -> pd.DataFrame | None:
+        path = self._file(schema.name)
+        return schema.check(pq.read_table(path).to_pandas()) if path.is_file() else None
 
     def write_tables(self, tables: Mapping[str, pd.DataFrame]) -> None:
         """Write each table as a single file, with their checksums."""

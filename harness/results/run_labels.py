@@ -7,7 +7,7 @@ from harness.tables import METHOD_GROUPS, Manifest
 
 CHANGES_NO_NUMBER = (
     *("seed", "shard", "threads", "token_budget"),  # seeds are pooled
-    *("maps", "figures", "pictured", "html", "pairs"),
+    *("maps", "projections", "projection", "figures", "pictured", "html", "pairs"),
 )
 Settings = Mapping[str, object]
 

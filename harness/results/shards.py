@@ -64,6 +64,11 @@ def _joined(folders: Sequence[RunFolder], whole: RunFolder) -> RunFolder:
     maps = [table for table in (folder.maps() for folder in folders) if table is not None]
     if maps:
         whole.write_maps(pd.concat(maps, ignore_index=True))
+    for folder in folders:  # each shard has planes of its own, and a head has one: the first shard's
+        points, planes = folder.projections(), folder.planes()
+        if points is not None and planes is not None:
+            whole.write_projections(points, planes)
+            break
     return whole
 
 

@@ -1,9 +1,8 @@
 """How many examples would tell two means apart: the sample size of a paired comparison."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,7 +58,7 @@ def sample_size(
 
 
 def sample_size_of_lines(
-    rows: pd.DataFrame, examples: pd.DataFrame, first: Mapping[Any, Any], second: Mapping[Any, Any]
+    rows: pd.DataFrame, examples: pd.DataFrame, first: Mapping[Hashable, object], second: Mapping[Hashable, object]
 ) -> SampleSize:
     """The sample size of two lines of one table of a ranking, from the rows and examples of which that was made.
 
@@ -73,7 +72,7 @@ def sample_size_of_lines(
     return replace(found, examples=both.index.get_level_values("example").nunique())  # however many model seeds
 
 
-def _reported(rows: pd.DataFrame, examples: pd.DataFrame, line: Mapping[Any, Any]) -> pd.DataFrame:
+def _reported(rows: pd.DataFrame, examples: pd.DataFrame, line: Mapping[Hashable, object]) -> pd.DataFrame:
     """Value and cluster of one line by example and model seed."""
     for name in IDENTIFYING:
         rows = rows[rows[name] == line[name]]

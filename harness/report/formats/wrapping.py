@@ -1,11 +1,8 @@
 """Sentences broken into lines that no terminal folds."""
 
-import re
-
 from rich.cells import cell_len
 
 INDENT = "  "  # of the second line of a sentence and those after it
-WORD = re.compile(r"\s*\S+")  # with the spaces before it
 
 
 def broken(text: str, width: int) -> str:
@@ -14,10 +11,13 @@ def broken(text: str, width: int) -> str:
 
 
 def _lines(text: str, width: int) -> list[str]:
-    lines = [""]
-    for word in WORD.findall(text):
-        if lines[-1].strip() and cell_len(lines[-1] + word) > width:
-            lines.append(INDENT + word.lstrip())
+    first, *words = text.split(" ")  # of several spaces, all but one are empty words
+    lines = [first]
+    for word in words:
+        longer = f"{lines[-1]} {word}"
+        if word and lines[-1].strip() and cell_len(longer) > width:
+            lines[-1] = lines[-1].rstrip()
+            lines.append(INDENT + word)
         else:
-            lines[-1] += word
+            lines[-1] = longer
     return lines

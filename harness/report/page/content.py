@@ -1,5 +1,6 @@
 """What a page holds of a run: the tables whole, and the examples with their values, scores and maps."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -8,7 +9,8 @@ from numpy.typing import NDArray
 
 from harness.report.page.definitions import DEFINITIONS
 from harness.report.page.packing import Arrays, Content
-from harness.report.page.sample import kept_examples, kept_maps
+from harness.report.page.projected import projected, shortened
+from harness.report.page.sample import ROOM, kept_examples, kept_maps
 from harness.report.run_tables import RunTables
 from harness.statistics.explainer_agreement import explainer_agreement, reference_agreement
 from harness.tables import KINDS, METHOD_GROUPS
@@ -29,15 +31,18 @@ def run_content(run: RunTables) -> tuple[Content, Arrays]:
 
     Arrays: `values`, `[cell, example]`, for the lines of `cells`; `scores`, `[line, token]`, for the lines of `scored`,
     the tokens of all kept examples one after another; `maps`, one after another as `maps` of the content says. NaN
-    where there is none.
+    where there is none. `projections` as `projected` says.
     """
     manifest, examples = run.manifest, run.examples
-    measured, scores, maps = run.measured, run.scores, run.folder.maps()
+    measured, scores = run.measured, run.scores
+    maps, points, planes = run.folder.maps(), run.folder.projections(), run.folder.planes()
     cells = measured[CELL].drop_duplicates().reset_index(drop=True)
     scored = scores[SCORED].drop_duplicates().reset_index(drop=True)
     sizes = {} if maps is None else _map_sizes(maps)
     mapped = {name: sizes[name] for name in kept_maps(sizes)}
-    rows = kept_examples(examples, len(scored), len(cells), mapped)
+    point_sizes = {} if points is None else {str(name): 8 * n for name, n in Counter(points["example"]).items()}
+    placed = {name: point_sizes[name] for name in kept_maps(point_sizes, ROOM // 4)}
+    rows = kept_examples(examples, len(scored), len(cells), Counter(mapped) + Counter(placed))
     kept = examples.iloc[rows].reset_index(drop=True)
     numbers = {name: row for row, name in enumerate(kept["example"])}
     held = measured[measured["example"].isin(numbers)]
@@ -66,6 +71,9 @@ def run_content(run: RunTables) -> tuple[Content, Arrays]:
     arrays = {"values": _values(held, cells, numbers), "scores": _scores(scores, scored, kept, numbers)}
     if maps is not None:
         content["maps"], arrays["maps"] = _maps(maps[maps["example"].isin(mapped)], numbers)
+    if points is not None and planes is not None and placed:
+        found, arrays["projections"] = projected(points[points["example"].isin(placed)], planes, numbers)
+        content["projections"] = {**found, "method": manifest.config["projection"], "of": len(point_sizes)}
     return content, arrays
 
 
@@ -154,8 +162,9 @@ def _scores(
 
 
 def _map_sizes(maps: pd.DataFrame) -> dict[str, int]:
-    """Bytes of each example's maps, in the order of the examples."""
-    sizes = 4 * maps["scores"].map(len).groupby(maps["example"], sort=False).sum()
+    """Bytes of each example's maps, in the order of the examples; those of single heads take less, since rounded."""
+    sizes = maps["scores"].map(len) * np.where(maps["head"] > 0, 3, 4)
+    sizes = sizes.groupby(maps["example"], sort=False).sum()
     return {str(name): int(size) for name, size in sizes.items()}
 
 
@@ -164,12 +173,13 @@ def _maps(maps: pd.DataFrame, numbers: Mapping[str, int]) -> tuple[list[Content]
 
     The array holds row after row, each with one score for each token of the example.
     """
-    by = ["example", "method", "layer", *(["head"] if "head" in maps else [])]
+    by = ["example", "method", "layer", "head"]
     lists, blocks, start = [], [], 0
     for key, part in maps.groupby(by, sort=False):
         block = np.concatenate([np.asarray(row, np.float32) for row in part["scores"]])
+        block = shortened(block) if key[3] else block  # of single heads there are many
         lists.append(
-            {"example": numbers[str(key[0])], "method": key[1], "layer": key[2], "head": key[3] if len(key) > 3 else 0}
+            {"example": numbers[str(key[0])], "method": key[1], "layer": key[2], "head": key[3]}
             | {"start": start, "queries": part["query"].tolist()}
         )
         blocks.append(block)

@@ -39,6 +39,12 @@ DEFINITIONS = {
     "depth": "A layer's number, or its share of the model's number of layers, so that models of different depth can be "
     "compared.",
     "example": "One text whose output is explained.",
+    "rho": "Spearman's rho between the explainer's scores and the reference's, over the ranked tokens of this example.",
+    "difference": "Rho of the first explainer minus rho of the second, on the same example.",
+    "probability": "The model's probability of each class.",
+    "position": "The token whose last state the output is read from; tokens count from 0.",
+    "cluster": "Examples of one cluster are not independent, for example because they share a template.",
+    "tag": "A fact that the task states about the example.",
     "ranked": "Tokens that enter the correlation.",
     "planted": "Tokens that are known to matter, from how the text was made.",
     "aer": "Alignment error rate: 1 - (|A and S| + |A and P|) / (|A| + |S|), with the proposed links A, the sure ones "

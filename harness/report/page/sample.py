@@ -1,4 +1,4 @@
-"""Which of a run's examples a page holds, and whose maps."""
+"""Which of a run's examples a page holds, and whose maps, queries and keys."""
 
 from collections.abc import Mapping
 
@@ -11,26 +11,27 @@ from numpy.typing import NDArray
 ROOM = 4_200_000
 
 
-def kept_maps(sizes: Mapping[str, int]) -> list[str]:
-    """The examples whose maps a page keeps: the first ones, as many as half of the room holds.
+def kept_maps(sizes: Mapping[str, int], room: int = ROOM // 2) -> list[str]:
+    """The examples whose maps, or queries and keys, a page keeps: the first ones, as many as the room holds.
 
     Args:
-        sizes: bytes of each example's maps.
+        sizes: bytes of those of each example.
+        room: bytes of all.
     """
     total = np.cumsum(list(sizes.values()))  # [example]
-    return [name for name, size in zip(sizes, total, strict=True) if size <= ROOM // 2]
+    return [name for name, size in zip(sizes, total, strict=True) if size <= room]
 
 
 def kept_examples(examples: pd.DataFrame, numbers: int, values: int, mapped: Mapping[str, int]) -> list[int]:
     """The rows of the examples that a page keeps, in their order: all of them where they fit.
 
-    Otherwise those with maps, and as many evenly spaced ones of the others as there is room for.
+    Otherwise those with maps or queries and keys, and as many evenly spaced ones of the others as there is room for.
 
     Args:
         examples: a run's table of examples.
         numbers: of the scores of one token: one for each method, layer and head.
         values: of one example: one for each cell of the leaderboard.
-        mapped: bytes of the maps of each example that has some.
+        mapped: bytes of the maps, queries and keys of each example that has some.
     """
     sizes = 4 * (examples["tokens"].map(len).to_numpy() * numbers + values)  # [example]
     stays = examples["example"].isin(list(mapped)).to_numpy()  # [example]

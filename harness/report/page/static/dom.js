@@ -62,8 +62,14 @@ const Assay = {views: []};
       svg,
       Assay.h("figcaption", {}, caption, " ",
         Assay.h("button", {type: "button", class: "save", on: {click: () => Assay.save(svg, name)}}, "Save as SVG")),
-      table ? Assay.h("details", {}, Assay.h("summary", {}, "As a table"), table) : null);
+      table ? Assay.folded(`${name} table`, "As a table", table) : null);
   };
+
+  const opened = new Set();
+
+  // What is shown on demand; it stays open when the page is drawn again.
+  Assay.folded = (name, title, ...children) => Assay.h("details", {open: opened.has(name), on: {toggle: (event) => (event.target.open ? opened.add(name) : opened.delete(name))}},
+    Assay.h("summary", {data: {focus: `fold ${name}`}}, title), children);
 
   const DRAWN = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "fill-opacity", "stroke-opacity",
     "font-family", "font-size", "font-weight", "text-anchor", "dominant-baseline"];

@@ -2,6 +2,7 @@
 // Colours, the same as in the figures: Okabe & Ito's, told apart by marker and dashes too.
 (() => {
   const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B4B8A"];
+  const ON_DARK = ["#4da6e0", "#f07b2b", "#1fc79a", "#de94be", "#f0b030", "#7cc7f2", "#b3a4ea"];  // the same, lighter
   const MARKERS = ["circle", "square", "up", "diamond", "down", "plus", "cross", "right", "star", "left"];
   const DASHES = ["", "6 2", "1.5 1.5", "7 2 1.5 2"];
 
@@ -15,7 +16,7 @@
   Assay.looks = {
     COLOURS,
     // Colour, marker and dashes of the method with this number.
-    of: (index) => ({colour: COLOURS[index % COLOURS.length], marker: MARKERS[index % MARKERS.length], dashes: DASHES[index % DASHES.length], hollow: Math.floor(index / 20) % 2 === 1}),
+    of: (index) => ({colour: (Assay.looks.dark() ? ON_DARK : COLOURS)[index % COLOURS.length], marker: MARKERS[index % MARKERS.length], dashes: DASHES[index % DASHES.length], hollow: Math.floor(index / 20) % 2 === 1}),
     ofExplainer: (name) => Assay.looks.of(Math.max(0, Assay.data.explainers.findIndex((one) => one.name === name && one.kind !== "reference"))),
     // Paper is always light.
     dark: () => matchMedia("screen").matches && (document.documentElement.dataset.theme === "dark" ||

@@ -8,11 +8,27 @@ import pandas as pd
 from harness.results.run_folder import RunFolder
 from tests.harness.report.run_folders import write_run
 
-WORDS = "the a film movie of and it is witty dull moving never works funny script ##ness ##ly acting . , ' plot".split()
+WORDS = [
+    "the",
+    "a",
+    "film",
+    "movie",
+    "of",
+    "and",
+    "is",
+    "witty",
+    "dull",
+    "moving",
+    "never",
+    "works",
+    "##ness",
+    ".",
+    ",",
+]
 
 
 def large_run(path: Path, examples: int, explainers: int, layers: int, **given) -> RunFolder:
-    """Sentences as long as SST-2's, with methods at every layer, two of them floors without layers, and two references."""
+    """Sentences as long as SST-2's; explainers at every layer, two of them floors without layers; two references."""
     generator = np.random.default_rng(0)
     ids = np.array([f"validation:{number}" for number in range(examples)])
     lengths = np.clip(generator.normal(25, 11, examples).round(), 5, 60).astype(int)
@@ -24,7 +40,8 @@ def large_run(path: Path, examples: int, explainers: int, layers: int, **given) 
     scores = pd.DataFrame({"example": ids, "length": lengths}).merge(lines, how="cross").assign(head=0)
     own = scores.assign(kind="explainer")
     references = pd.DataFrame({"example": ids, "length": lengths}).merge(
-        pd.DataFrame({"kind": "reference", "method": ["blank_out", "input_gradient"], "layer": 0, "head": 0}), how="cross"
+        pd.DataFrame({"kind": "reference", "method": ["blank_out", "input_gradient"], "layer": 0, "head": 0}),
+        how="cross",
     )
     own = pd.concat([own, references], ignore_index=True)
     own["scores"] = [generator.normal(size=length).astype(np.float32) for length in own["length"]]
@@ -40,4 +57,10 @@ def large_run(path: Path, examples: int, explainers: int, layers: int, **given) 
             "probabilities": [[0.25, 0.75]] * examples,
         }
     )
+    config = {
+        "seed": 0,
+        "explainers": {name: {} for name in [*floors, *names]},
+        "references": {"blank_out": {}, "input_gradient": {}},
+    }
+    given = {"config": config} | given
     return write_run(path, rows.assign(**statistics), table, scores=own.drop(columns="length"), **given)

@@ -97,7 +97,7 @@
     if (!measure) return h("p", {class: "lead"}, `How ${own.title} scores this text. The run has no reference to compare it with.`);
     if (!known(own.rho)) return h("p", {class: "lead"}, `The correlation of ${own.title} with ${measure} is undefined on this example: all scores are equal, or fewer than three tokens are ranked.`);
     const place = readings.filter((one) => one.rho > own.rho).length + 1;
-    return h("p", {class: "lead"}, h("b", {}, own.title), `: rho ${Assay.number(own.rho)} with `, h("b", {}, measure), ` over the ${ranked.length} `, Assay.term("ranked", "ranked"),
+    return h("p", {class: "lead"}, h("b", {}, own.title), ": ", Assay.term("rho", "rho"), ` ${Assay.number(own.rho)} with `, h("b", {}, measure), ` over the ${ranked.length} `, Assay.term("ranked", "ranked"),
       ` tokens of this text, place ${place} of ${readings.length} explainers and floors.`);
   }
 
@@ -106,7 +106,7 @@
     const metric = all.chosen.measure !== all.measure && all.measure ? h("p", {class: "note"}, `${all.chosen.measure} is a metric and has no scores of tokens; they are compared with ${all.measure} here.`) : null;
     place.append(...[answer(all), metric, parts.facts(all), parts.lines(all)].filter(Boolean));
     if (!all.own || !all.base) return;
-    place.append(h("div", {class: "drawings"}, parts.ranks(all, place.clientWidth), parts.against(all), parts.layers(all), parts.pair(all, place.clientWidth)));
+    place.append(h("div", {class: "drawings"}, parts.ranks(all, place.clientWidth), parts.against(all), parts.layers(all, place.clientWidth), parts.pair(all, place.clientWidth)));
   }
 
   Assay.example = {known, reading, where, ofToken, scrolled};

@@ -15,7 +15,7 @@
       h("span", {class: "track"}, h("span", {class: "fill", style: {width: `${(100 * chances[index]).toFixed(1)}%`}})),
       h("span", {class: "numeric"}, number(chances[index])),
       h("span", {class: "said"}, [index === example.predicted && "predicted", index === example.gold && "gold", example.points_to[index] && `relies on ${example.points_to[index]}`].filter(Boolean).join(", ")));
-    return h("div", {class: "chances"}, h("h3", {}, "Output"),
+    return h("div", {class: "chances"}, h("h3", {}, Assay.term("Output", "probability")),
       h("ul", {}, shown.map(line)),
       h("p", {class: "note"}, example.gold < 0 ? "The right class is not known." : example.gold === example.predicted ? "The model is right." : `The model is wrong: it is ${name(example.gold)}.`,
         shown.length < chances.length ? ` ${chances.length - shown.length} more classes.` : ""));
@@ -23,15 +23,15 @@
 
   function known({example, ranked, number: index}) {
     const {tokens, source, position, planted, tags} = example;
-    const fact = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
+    const fact = (name, value, key) => [h("dt", {}, key ? Assay.term(name, key) : name), h("dd", {}, value)];
     const words = (indices) => [...indices].map((one) => `${tokens[one]} (${one})`).join(", ");
     return h("div", {}, h("h3", {}, "Facts"), h("dl", {},
       fact("example", `${example.example}, number ${index}`),
-      example.cluster !== example.example && fact("cluster", example.cluster),
+      example.cluster !== example.example && fact("cluster", example.cluster, "cluster"),
       fact("tokens", `${tokens.length}, ${ranked.length} of them ranked${source ? `; source ${source}, prefix ${tokens.length - source}` : ""}`),
-      fact("explained position", `${tokens[position]} (${position})`),
-      Object.entries(planted).map(([name, indices]) => fact(name, indices.length ? words(indices) : "none")),
-      Object.entries(tags).map(([name, value]) => fact(name, value))));
+      fact("explained position", `${tokens[position]} (${position})`, "position"),
+      Object.entries(planted).map(([name, indices]) => fact(name, indices.length ? words(indices) : "none", "planted")),
+      Object.entries(tags).map(([name, value]) => fact(name, value, "tag"))));
   }
 
   // The marks of each token: {name, class} with a label, in text order.

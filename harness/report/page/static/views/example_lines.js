@@ -46,7 +46,7 @@
     const {base, own, readings, references, measure} = all;
     return h("section", {class: "lines", "aria-label": "Tokens coloured by their scores"},
       h("h2", {}, "Tokens by their scores"),
-      h("p", {class: "note"}, "Blue is above zero, orange below; the darkest is a line's largest magnitude among the ranked tokens. Explainers stand at the chosen or their best layer, sorted by rho on this text. Click a name to choose it. ← and → go from token to token."),
+      h("p", {class: "note"}, "Blue is above zero, orange below; the darkest is a line's largest magnitude among the ranked tokens. Explainers stand at the chosen or their best layer, sorted by rho on this text. A line's scores have their own unit. Click a name to choose it. ← and → go from token to token."),
       h("p", {id: "readout", class: "readout", "aria-live": "polite"}, all.token === null ? "Point at a token for its score and rank." : `${all.label(all.token)} is kept: its ranks stand out below. Click it again to let go.`),
       base ? line(all, base, "base") : null,
       own ? line(all, own, "first") : null,

@@ -100,7 +100,7 @@
     if (!first || !last) return section(byToken(all, width));
     const apart = data.examples.map((_, index) => first[index] - last[index]), defined = [...apart.keys()].filter((index) => !Number.isNaN(apart[index]));
     if (!defined.length) return section(byToken(all, width), h("p", {}, "On no example are both correlations defined."));
-    const known = facts(), fact = known.has(state.get("by")) ? state.get("by") : known.has("attractors") ? "attractors" : [...known.keys()][0];
+    const known = facts(), fact = known.has(state.get("by")) ? state.get("by") : known.has("attractors") ? "attractors" : [...known.keys()].find((name) => new Set(known.get(name)).size > 1) || "ranked tokens";
     const stored = known.get(fact), numeric = stored.every((value) => value === null || (value !== "" && Number.isFinite(Number(value))));
     const values = numeric ? stored.map((value) => (value === null ? null : Number(value))) : stored, indices = defined.filter((index) => values[index] !== null);
     const groups = grouped(indices, values, numeric), kept = defined.map((index) => apart[index]), higher = kept.filter((value) => value > 0).length;
@@ -115,10 +115,10 @@
         h("div", {}, h("h3", {}, "On this text"), byToken(all, width)),
         h("div", {}, h("h3", {}, "Where they differ"), h("div", {class: "tools"}, Assay.select("by", "By", null, [...known.keys()].map((name) => [name, name]), fact)),
           drawn ? byFact(all, fact, values, numeric, indices, apart, groups, width) : null,
-          groups.length ? Assay.table(`Mean rho by ${fact}`, [{head: fact}, {head: "examples", numeric: true}, {head: own.title, numeric: true}, {head: second.title, numeric: true}, {head: "difference", numeric: true}],
+          groups.length ? Assay.table(`Mean rho by ${fact}`, [{head: fact}, {head: "examples", numeric: true}, {head: own.title, numeric: true}, {head: second.title, numeric: true}, {head: "difference", key: "difference", numeric: true}],
             groups.map(({name, own: inside}) => [name, String(inside.length), number(mean(inside.map((index) => first[index]))), number(mean(inside.map((index) => last[index]))), signed(mean(inside.map((index) => apart[index])))]), {class: "by-fact"}) : h("p", {class: "note"}, `${fact} has too many values for groups.`))),
       Assay.table(`Examples by the difference, from ${own.name}'s best to ${second.name}'s best`,
-        [{head: "example"}, {head: "difference", numeric: true}, {head: own.title, numeric: true}, {head: second.title, numeric: true}, ...facing.map((name) => ({head: name, numeric: true}))],
+        [{head: "example"}, {head: "difference", key: "difference", numeric: true}, {head: own.title, numeric: true}, {head: second.title, numeric: true}, ...facing.map((name) => ({head: name, numeric: true}))],
         listed.map((index) => [h("button", {type: "button", class: "text", "aria-current": index === all.number ? "true" : null, data: {focus: `pair ${index}`, example: index}, on: {click: () => state.set({example: index})}}, data.examples[index].tokens.join(" ")),
           signed(apart[index]), number(first[index]), number(last[index]), ...facing.map((name) => { const value = known.get(name)[index]; return value === null ? "" : String(value); })]), {class: "pairs"}),
       listed.length < order.length ? h("button", {type: "button", data: {focus: "all pairs"}, on: {click: () => state.set({all_pairs: "yes"}, true)}}, `Show all ${order.length}`) : null);

@@ -91,7 +91,7 @@
         data: {focus: `head ${side.name} ${layer} ${head}`, across: head, down, layer, head, side: side.name}, on: {click: () => choose(side, layer, head)}},
       thumbnail(rows, side.keys, colours), own ? h("span", {}, Assay.number(own.here)) : null));
     };
-    const table = h("table", {class: `heads${strip ? " strips" : ""}`}, h("caption", {}, side.title || "Every head: rows are positions, columns the tokens they attend to"),
+    const table = h("table", {class: `heads${strip ? " strips" : ""}`, style: {"min-width": `${38 * (side.heads + 1)}px`}}, h("caption", {}, side.title || "Every head: rows are positions, columns the tokens they attend to"),
       h("thead", {}, h("tr", {}, h("td", {}), [...Array(side.heads).keys()].map((head) => h("th", {scope: "col"}, head + 1)))),
       h("tbody", {}, side.layers.map((layer, down) => h("tr", {}, h("th", {scope: "row"}, Assay.layerName(layer)), [...Array(side.heads).keys()].map((head) => cell(layer, head + 1, down))))));
     Assay.moves(table);
@@ -207,8 +207,8 @@
     const choose = (own, ...cell) => state.set({explainer: method, layer: cell[0], head: cell[1], side: own.name === "encoder" ? "encoder" : null});
     place.append(h("div", {class: "beside"},
       h("div", {}, sides.map((own) => matrix(chosen.example, method, own, {side, layer, head}, choose, own.name !== "encoder" && scored === method ? lines : null)),
-        h("p", {class: "note"}, "Each head's darkest cell is its largest weight. ", scored === method ? `Numbers: ${target.title}, in this example. Framed: the ${MARKED} heads with the largest means over all kept examples.` : ""), ranked),
-      large(chosen.example, method, side, layer, head, target.tokens(one), room >= 1000 ? room * 0.43 - 20 : room)), ...after);
+        h("p", {class: "note"}, "Each head's darkest cell is its largest weight. ", scored === method ? `Numbers: ${target.title}, in this example. Framed: the ${MARKED} heads with the largest means over all kept examples.` : "")),
+      large(chosen.example, method, side, layer, head, target.tokens(one), room >= 1000 ? room * 0.43 - 20 : room), ranked), ...after);
   }
 
   Assay.views.push({name: "heads", title: "Heads", order: 50, available: () => Assay.data.content.kind === "run", draw});

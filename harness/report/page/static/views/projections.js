@@ -24,7 +24,7 @@
     if (kind === "position") {
       const last = Math.max(1, ...points.map((point) => examples[point.example].tokens.length - 1)), bins = 6;
       const bin = (token) => Math.min(bins - 1, Math.floor(token / (last + 1) * bins)), colour = (at) => Assay.looks.shade(0.3 + 0.7 * at / (bins - 1)).background;
-      const name = (at) => `${Math.ceil(at * (last + 1) / bins) + 1} to ${Math.ceil((at + 1) * (last + 1) / bins)}`;
+      const name = (at) => `positions ${Math.ceil(at * (last + 1) / bins) + 1} to ${Math.ceil((at + 1) * (last + 1) / bins)}`;
       return {of: (point) => ({name: name(bin(point.token)), colour: colour(bin(point.token))}), legend: [...Array(bins).keys()].map((at) => ({name: name(at), colour: colour(at)}))};
     }
     if (kind === "token") {
@@ -82,7 +82,7 @@
       return h("td", {}, h("button", {type: "button", class: plane === shown ? "picked" : null, title, "aria-label": title, "aria-pressed": plane === shown ? "true" : "false", tabindex: plane === shown ? 0 : -1,
         data: {focus: `plane ${layer} ${head}`, across: head, down, layer, head}, on: {click: () => Assay.state.set({layer, head})}}, thumbnail(plane, points, looks), h("span", {}, known(plane.agreement) ? Assay.number(plane.agreement) : "·")));
     };
-    const table = h("table", {class: "heads planes"}, h("caption", {}, "Every head; below it, ", Assay.term("how well nearness agrees", "plane_agreement")),
+    const table = h("table", {class: "heads planes", style: {"min-width": `${38 * (heads.length + 1)}px`}}, h("caption", {}, "Every head; below it, ", Assay.term("how well nearness agrees", "plane_agreement")),
       h("thead", {}, h("tr", {}, h("td", {}), heads.map((head) => h("th", {scope: "col"}, head)))),
       h("tbody", {}, layers.map((layer, down) => h("tr", {}, h("th", {scope: "row"}, Assay.layerName(layer)), heads.map((head) => cell(layer, head, down))))));
     Assay.moves(table);

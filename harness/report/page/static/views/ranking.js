@@ -8,6 +8,7 @@
   const ranked = (line) => `${line.explainer}${line.head ? ` head ${line.head}` : ""}`;
   const listed = (names) => (names.length > NAMED + 1 ? `${names.slice(0, NAMED).join(", ")} and ${names.length - NAMED} more` : names.join(", "));
   const interval = (line) => (known(line.low) && known(line.high) ? `[${Assay.number(line.low)}, ${Assay.number(line.high)}]` : "");
+  const numbers = (line) => `${Assay.number(line.mean)} ${interval(line)}`.trim();
   const sameGroup = (one, other) => [...(one.group || "")].some((letter) => (other.group || "").includes(letter));
   const unit = (chosen) => (chosen.higher === null ? "mean rho" : `mean ${chosen.measure}`);
   const better = (one, other, chosen) => (chosen.higher === false ? one.mean < other.mean : one.mean > other.mean);
@@ -33,13 +34,13 @@
   }
 
   function answer({explainers, floors, floor}, chosen) {
-    if (!explainers.length) return [`No explainer is ranked for ${chosen.measure}: its layer is chosen on a third of the examples, and one of the two parts has no defined value.`];
+    if (!explainers.length) return [`No explainer is ranked by ${chosen.measure}: layers are chosen on a third of the examples and compared on the others, and one of these parts has no defined value.`];
     const [leader, ...others] = explainers;
     const tied = others.filter((line) => sameGroup(leader, line)), above = explainers.filter((line) => aboveFloors(line, floors, chosen));
     const best = floor ? ` (the best is ${ranked(floor)}, ${Assay.number(floor.mean)})` : "";
     const direction = chosen.higher === null ? `agrees best with ${chosen.measure}` : `has the ${chosen.higher ? "highest" : "lowest"} ${chosen.measure}, which is best`;
     return [
-      `${ranked(leader)} ${direction}: ${unit(chosen)} ${Assay.number(leader.mean)} ${interval(leader)}, n ${leader.n}.`,
+      `${ranked(leader)} ${direction}: ${unit(chosen)} ${numbers(leader)}, n ${leader.n}.`,
       tied.length ? `Not significantly different from it: ${listed(tied.map(ranked))}.` : others.length ? "Every other explainer is significantly worse." : "",
       !floors.length ? "No floor was measured, so this does not show what is better than chance."
         : !above.length ? `No explainer is significantly above every floor${best}.`
@@ -54,7 +55,6 @@
     const order = [...lines.filter((line) => line.kind !== "reference"), ...lines.filter((line) => line.kind === "reference")];
     const title = (line) => `${ranked(line)}${line.kind === "explainer" ? "" : ` (${line.kind})`}`;
     const tall = narrow ? 38 : 25, top = narrow ? 8 : 30, gap = 14;
-    const numbers = (line) => `${Assay.number(line.mean)} ${interval(line)}`;
     const columns = narrow ? [] : [
       {head: "letters", key: "group", text: (line) => line.group || "–", most: 130},
       {head: "mean [95%]", key: "interval", text: numbers, most: 170},
@@ -121,12 +121,12 @@
   function draw(place) {
     const chosen = Assay.chosen(), found = ranking(chosen);
     place.append(h("ul", {class: "answer says"}, answer(found, chosen).filter(Boolean).map((text) => h("li", {}, text))));
-    if (!found.lines.length) return;
     const panels = ["Ranking", "Faithfulness against cost", "Agreement of explainers", "Agreement of references"].map((name) => h("section", {class: "panel", "aria-label": name}, h("h2", {}, name)));
     place.append(h("div", {class: "panels"}, panels));
     const [own, cost, explainers, references] = panels, fit = (panel) => Math.max(280, Math.min(1000, panel.clientWidth));
     own.classList.add("first");
-    own.append(
+    if (!found.lines.length) own.remove();
+    else own.append(
       Assay.figure("ranking", `Each explainer at its best layer: ${unit(chosen)} with its 95% interval. Explainers that share a letter do not differ significantly.`, plot(found, chosen, fit(own)), table(found, chosen)),
       h("p", {class: "note"}, Assay.term("Best layer", "ranking"), ". Letters: ", Assay.term("groups", "group"), ". Grey circles: ", Assay.term("floors", "floor"), ". ",
         found.floors.length ? [h("span", {class: "mark above"}, "▲"), ": significantly above every floor. "] : null, Assay.term("Effect", "effect"), ". ", Assay.term("Interval", "interval"), ". Click a line to choose the explainer and its layer."));

@@ -20,14 +20,16 @@
     return found;
   }
 
-  // Places for labels beside their points, so that none covers another or a point: [{x, y, anchor, far} or null].
-  function labelled(points, lines, width, box) {
+  // Places for labels near their points, so that none covers another, a point or a line: [{x, y, end, far}]; null where there is no room.
+  // Bold ones choose first.
+  function labelled(points, lines, box) {
     const boxes = [...points.map(({x, y}) => [x - 8, y - 7, x + 8, y + 7]), ...lines];
     const free = (one) => one[0] >= box[0] && one[2] <= box[2] && one[1] >= box[1] && one[3] <= box[3] &&
       boxes.every((other) => one[2] <= other[0] || one[0] >= other[2] || one[3] <= other[1] || one[1] >= other[3]);
-    return points.map(({x, y, label, weight}) => {
+    const crowded = points.length > 16;
+    const place = ({x, y, label, weight}) => {
       const wide = Assay.textWidth(label, 11, weight) + 3;
-      for (let reach = 10; reach < width; reach += 7)
+      for (let reach = 10; reach <= (crowded && weight < 600 ? 50 : 150); reach += 7)
         for (const angle of [0, 180, -90, 90, -45, 45, -135, 135, -20, 20, -160, 160, -70, 70, -110, 110]) {
           const dx = Math.cos(angle * Math.PI / 180), at = [x + dx * reach, y + Math.sin(angle * Math.PI / 180) * reach];
           const start = Math.abs(dx) < 0.3 ? at[0] - wide / 2 : dx > 0 ? at[0] : at[0] - wide;
@@ -35,11 +37,13 @@
           if (free(one)) { boxes.push(one); return {x: start + 1, y: at[1] + 4, end: [Math.min(Math.max(x, start), start + wide), at[1]], far: reach > 16}; }
         }
       return null;
-    });
+    };
+    const places = new Map([...points].sort((one, other) => other.weight - one.weight).map((point) => [point, place(point)]));
+    return points.map((point) => places.get(point));
   }
 
   function plot(points, edge, floor, chosen, width) {
-    const height = Math.max(320, Math.min(520, width * 0.62)), left = 52, right = width - 12, top = 12, bottom = height - 44;
+    const height = Math.max(320, Math.min(520, width * 0.62)), left = 52, right = width - 20, top = 12, bottom = height - 44;
     const times = points.map((point) => point.seconds), means = points.map((point) => point.line.mean);
     const from = Math.min(...times) / 1.6, to = Math.max(...times) * 1.6;
     const low = Math.min(...means), high = Math.max(...means), space = (high - low || 1) * 0.08;
@@ -48,7 +52,7 @@
     const corners = edge.map((point) => [x(point.seconds), y(point.line.mean)]), drawn = floor && floor.mean >= low - space;
     const lines = [...corners.map(([at, up], index) => [at, up - 1, index + 1 < corners.length ? corners[index + 1][0] : right, up + 1]),
       ...corners.slice(1).map(([at, up], index) => [at - 1, Math.min(up, corners[index][1]), at + 1, Math.max(up, corners[index][1])]), ...(drawn ? [[left, y(floor.mean) - 1, right, y(floor.mean) + 1]] : [])];
-    const labels = labelled(placed, lines, width, [left + 2, top - 6, right + 10, bottom - 2]);
+    const labels = labelled(placed, lines, [left + 2, top - 6, right + 18, bottom - 2]);
     const step = edge.map((point, index) => `${index ? `H${x(point.seconds)}V` : `M${x(point.seconds)},`}${y(point.line.mean)}`).join("") + `H${right}`;
     const ticks = decades(from, to), most = Math.max(2, Math.floor((right - left) / 48)), every = Math.ceil(ticks.length / most);
     return Assay.drawing(width, height,
@@ -79,13 +83,14 @@
     const worse = (point) => (found.floor && !Assay.ranked.better(point.line, found.floor, chosen) ? ", not better than the best floor" : "");
     const lines = points.map((point) => [h("button", {type: "button", class: "text", data: {focus: `cost line ${point.line.explainer}`}, on: {click: () => Assay.ranked.choose(point.line)}}, Assay.ranked.name(point.line)),
       Assay.number(point.line.mean), Assay.seconds(point.cost.seconds), Assay.number(point.cost.forward, 1), Assay.number(point.cost.backward, 1), edge.includes(point) ? "yes" : ""]);
+    const svg = plot(points, edge, found.floor, chosen, width), unnamed = points.length - svg.querySelectorAll(".point text").length;
     place.append(
       edge.length ? h("p", {class: "says"}, "On the ", Assay.term("frontier", "frontier"), ", cheapest first: ",
         edge.map((point, index) => [index ? "; " : "", h("button", {type: "button", class: "text", data: {focus: `frontier ${point.line.explainer}`}, on: {click: () => Assay.ranked.choose(point.line)}}, Assay.ranked.name(point.line)),
           ` (${Assay.number(point.line.mean)}, ${Assay.seconds(point.cost.seconds)}${worse(point)})`]), ".") : null,
-      Assay.figure("cost", "Faithfulness against cost. On the line: no other explainer is both cheaper and better. Means alone decide; they may differ by chance.", plot(points, edge, found.floor, chosen, width),
+      Assay.figure("cost", "Faithfulness against cost. On the line: no other explainer is both cheaper and better. Means alone decide; they may differ by chance.", svg,
         Assay.table("Faithfulness and cost of one example", [{head: "explainer"}, {head: Assay.ranked.unit(chosen), key: "mean", numeric: true}, {head: "time", key: "seconds", numeric: true}, {head: "forward", key: "passes", numeric: true}, {head: "backward", key: "passes", numeric: true}, {head: "on the frontier", key: "frontier"}], lines)),
-      h("p", {class: "note"}, Assay.term("Seconds", "seconds"), ", ", Assay.term("passes", "passes"), `.${shared ? ` The forward pass that all share takes ${Assay.seconds(shared.seconds)}.` : ""}${own ? ` ${chosen.measure} itself takes ${Assay.seconds(own.seconds)}.` : ""} Floors are grey and not on the frontier; the dashed line is the best floor's mean.`));
+      h("p", {class: "note"}, Assay.term("Seconds", "seconds"), ", ", Assay.term("passes", "passes"), `.${shared ? ` The forward pass that all share takes ${Assay.seconds(shared.seconds)}.` : ""}${own ? ` ${chosen.measure} itself takes ${Assay.seconds(own.seconds)}.` : ""} Floors are grey and not on the frontier; the dashed line is the best floor's mean.${unnamed ? ` There is no room for ${unnamed} names: hover over their points, or read the table.` : ""}`));
     return true;
   };
 })();

@@ -47,33 +47,31 @@
     return entries.length ? part(title, definitions(entries, 0, (name) => name)) : null;
   };
   const chosen = (manifest, ...names) => Object.fromEntries(names.map((name) => [name, manifest[name]]));
-  const folded = (title, value) => (empty(value) ? null : h("details", {class: "folded"}, h("summary", {}, title), shown(value)));
+  const folded = (of, title, value) => (empty(value) ? null : Assay.folded(`${of} ${title}`, title, shown(value)));
 
   function says({manifest, sample}) {
     const {warnings = [], left_out: out = {}, counts} = manifest;
     const count = (number, one) => `${number || "no"} ${one}${number === 1 ? "" : "s"}`;
     const work = `${count(Object.keys(manifest.explainers).length, "explainer")}, ${count(Object.keys(manifest.references).length, "reference")} and ${count(Object.keys(manifest.metrics).length, "metric")}`;
+    const told = [count(warnings.length, "warning"), `${count(Object.keys(out).length, "method")} left out`, ...(counts ? [count(counts.failed, "failed value"), count(counts.undefined, "undefined value")] : [])];
     return h("p", {class: "says"}, `${manifest.task} with ${manifest.model_name}, seed ${manifest.seed}${manifest.shard ? `, shard ${manifest.shard}` : ""}: ${manifest.status}. ${count(sample ? sample.of : manifest.examples, "example")}: ${work}. ` +
-      `There ${warnings.length === 1 ? "is" : "are"} ${count(warnings.length, "warning")}, ${count(Object.keys(out).length, "method")} left out${counts ? `, ${count(counts.failed, "failed value")} and ${count(counts.undefined, "undefined one")}` : ""}.`);
+      `There ${warnings.length === 1 ? "is" : "are"} ${told.slice(0, -1).join(", ")} and ${told[told.length - 1]}.`);
   }
 
-  // Seconds of the whole run by phase and method: [{kind, name, seconds, forward, backward}].
-  function seconds(manifest) {
-    const phases = Object.entries(manifest.phases || {}).map(([name, value]) => ({kind: "phase", name, seconds: value, forward: null, backward: null}));
-    return [...phases, ...Object.entries(manifest.costs || {}).flatMap(([kind, methods]) => Object.entries(methods).map(([name, cost]) => ({kind, name, ...cost})))];
+  // What all examples cost, by phase and method: [{kind, name, seconds, forward, backward, example}]; `example` is the seconds of one.
+  function spent({manifest, costs: known, sample}) {
+    const n = sample.of || 1;
+    return [...Object.entries(manifest.phases || {}).map(([name, seconds]) => ({kind: "phase", name, seconds, forward: null, backward: null, example: null})),
+      ...known.map((one) => ({kind: one.kind, name: one.name, seconds: one.seconds * n, forward: Math.round(one.forward * n), backward: Math.round(one.backward * n), example: one.seconds}))];
   }
 
-  function costs({manifest}) {
-    const lines = seconds(manifest), most = Math.max(...lines.map((line) => line.seconds), 1e-12);
+  function costs(content) {
+    const lines = spent(content), most = Math.max(...lines.map((line) => line.seconds), 1e-12);
     if (!lines.length) return null;
-    const per = new Map(Assay.data.content.costs.map((one) => [`${one.kind} ${one.name}`, one]));
-    const passes = (value) => (value === null || value === undefined ? "" : value.toLocaleString("en"));
+    const passes = (value) => (value === null ? "" : value.toLocaleString("en"));
     return part("Costs", Assay.table("Time for all examples, longest first: each method as if it ran alone",
-      [{head: "work"}, {head: "kind"}, {head: "time", numeric: true}, {head: ""}, {head: "of an example", key: "seconds", numeric: true}, {head: "forward", key: "passes", numeric: true}, {head: "backward", key: "passes", numeric: true}],
-      [...lines].sort((one, other) => other.seconds - one.seconds).map((line) => {
-        const own = per.get(`${line.kind} ${line.name}`);
-        return [line.name, line.kind, Assay.seconds(line.seconds), h("span", {class: "share", style: {width: `${Math.max(1, 100 * line.seconds / most)}%`}}), own ? Assay.seconds(own.seconds) : "", passes(line.forward), passes(line.backward)];
-      }), {class: "costs"}), h("p", {class: "note"}, "Passes are those of all examples. What methods share, such as the forward pass (trace), is a phase of its own; other work that several methods need counts for each of them."));
+      [{head: "work"}, {head: "kind"}, {head: "time", numeric: true}, {head: ""}, {head: "per example", key: "seconds", numeric: true}, {head: "forward", key: "passes", numeric: true}, {head: "backward", key: "passes", numeric: true}],
+      [...lines].sort((one, other) => other.seconds - one.seconds).map((line) => [line.name, line.kind, Assay.seconds(line.seconds), h("span", {class: "share", style: {width: `${Math.max(1, 100 * line.seconds / most)}%`}}), line.example === null ? "" : Assay.seconds(line.example), passes(line.forward), passes(line.backward)]), {class: "costs"}), h("p", {class: "note"}, "Passes are those of all examples. What methods share, such as the forward pass (trace), is a phase of its own; other work that several methods need counts for each of them."));
   }
 
   function methods({manifest}) {
@@ -82,7 +80,7 @@
     const titleOf = (group, name) => { const act = choose(group, name), kind = (Assay.data.explainer(name) || {}).kind; return [act ? h("button", {type: "button", class: "text", data: {focus: `${group} ${name}`}, on: {click: act}}, name) : name, group === "explainers" && kind === "floor" ? [" ", Assay.term("(floor)", "floor")] : ""]; };
     return part("Methods", groups.map(([group, title]) => [h("h3", {}, title), h("dl", {class: "facts methods"}, Object.entries(manifest[group]).map(([name, method]) => [
       h("dt", {}, titleOf(group, name)),
-      h("dd", {}, linked(method.source || "No source given"), h("code", {}, method.description), method.reduction ? h("span", {class: "quiet"}, `Hidden dimensions are reduced by ${method.reduction}.`) : null, empty(method.files) ? null : folded("Files that it reads", method.files))]))]));
+      h("dd", {}, linked(method.source || "No source given"), h("code", {}, method.description), method.reduction ? h("span", {class: "quiet"}, `Hidden dimensions are reduced by ${method.reduction}.`) : null, empty(method.files) ? null : folded(name, "Files that it reads", method.files))]))]));
   }
 
   function meanings({definitions: known}) {
@@ -113,8 +111,8 @@
 
   function chosenFolders(manifest) {
     const whole = Object.entries(manifest.config || {}), simple = Object.fromEntries(whole.filter(([, value]) => value === null || typeof value !== "object"));
-    return [empty(simple) ? null : folded("Settings", simple), whole.filter(([, value]) => value !== null && typeof value === "object").map(([name, value]) => folded(spaced(name), value)),
-      folded("Further configuration", manifest.config_dir), folded("Overrides of the shards", manifest.joined)].flat();
+    return [empty(simple) ? null : folded("configuration", "Settings", simple), whole.filter(([, value]) => value !== null && typeof value === "object").map(([name, value]) => folded("configuration", spaced(name), value)),
+      folded("configuration", "Further configuration", manifest.config_dir), folded("configuration", "Overrides of the shards", manifest.joined)].flat();
   }
 
   Assay.views.push({name: "run", title: "Run", order: 90, available: () => Assay.data.content.kind === "run", draw});
