@@ -15,7 +15,7 @@ Open = Callable[..., Page]
 # what the Tab key stops at: of a group that the arrow keys move in, the one with tabindex 0
 STOPS = """
 return [...document.querySelectorAll("a[href], button:not(:disabled), select, input, summary, [tabindex]")]
-  .filter((one) => one.tabIndex >= 0 && one.checkVisibility() && one.getClientRects().length);
+  .filter((one) => one.tabIndex >= 0 && one.checkVisibility() && one.getBoundingClientRect().width);
 """
 UNDESCRIBED = """
 return [...document.querySelectorAll("#view svg")].filter((one) => !one.closest("[aria-hidden=true]")
