@@ -10,9 +10,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-READY = (
-    "return document.readyState === 'complete' && document.getElementById('page').getAttribute('aria-busy') === 'false'"
-)
+READY = """
+return document.readyState === "complete" && document.getElementById("page").getAttribute("aria-busy") === "false";
+"""
 NAMED = (
     "button",
     "link",
@@ -116,11 +116,18 @@ class Page:
         """A window of this size: a real one is never narrower than 500 pixels."""
         size: Mapping[str, Any] = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", dict(size))
+        self._settle()
 
     def appear(self, scheme: str = "light", medium: str = "") -> None:
         """Light or dark as the system prefers it; on a screen or on paper."""
         features: Sequence[Mapping[str, str]] = [{"name": "prefers-color-scheme", "value": scheme}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": medium, "features": list(features)})
+        self._settle()
+
+    def _settle(self) -> None:
+        """Wait until the page has been drawn again."""
+        frames = "requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)))"
+        self.driver.execute_async_script(f"const done = arguments[0]; {frames}")
 
     def overflow(self) -> list[str]:
         """What makes the page scroll sideways; nothing where it fits."""
@@ -128,8 +135,8 @@ class Page:
             """
             const width = innerWidth, root = document.documentElement;
             if (root.scrollWidth <= width) return [];
-            const wide = [...document.querySelectorAll("#page *")].filter((one) => one.getBoundingClientRect().right > width + 0.5
-              && !one.closest(".wide"));
+            const wide = [...document.querySelectorAll("#page *:not(.wide *)")]
+              .filter((one) => one.getBoundingClientRect().right > width + 0.5);
             return [`${root.scrollWidth} > ${width}`, ...wide.slice(0, 5).map((one) => one.outerHTML.slice(0, 120))];
             """
         )

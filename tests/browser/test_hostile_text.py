@@ -7,8 +7,9 @@ from tests.browser.runs import HOSTILE
 
 Open = Callable[..., Page]
 MARKUP = """
-return [window.hacked, document.querySelectorAll("#page :is(img, script, style, iframe, object, embed, base, meta, link)").length,
-  [...document.querySelectorAll("#page *")].flatMap((one) => one.getAttributeNames()).filter((one) => one.startsWith("on"))];
+const foreign = document.querySelectorAll("#page :is(img, script, style, iframe, object, embed, base, meta, link)");
+const attributes = [...document.querySelectorAll("#page *")].flatMap((one) => one.getAttributeNames());
+return [window.hacked, foreign.length, attributes.filter((name) => name.startsWith("on"))];
 """
 
 

@@ -24,12 +24,16 @@ LISTED = """
 return [...document.querySelectorAll("table.examples tbody tr")].map((one) =>
   [Assay.data.examples[Number(one.querySelector("button").dataset.example)].example, one.cells[1].textContent]);
 """
+COUNTS = """
+return [...document.querySelectorAll("figure[data-name=distribution] tbody tr")]
+  .map((one) => Number(one.cells[2].textContent));
+"""
 
 
 @pytest.fixture
 def board(folders: dict[str, Path]) -> Callable[[str], pd.DataFrame]:
     """A run's leaderboard.csv."""
-    return lambda name: pd.read_csv(folders[name] / "leaderboard.csv", float_precision="round_trip")
+    return lambda name: pd.read_csv(folders[name] / "leaderboard.csv")
 
 
 def cells(page: Page) -> dict[Key, tuple[float, str]]:
@@ -43,11 +47,6 @@ def cells(page: Page) -> dict[Key, tuple[float, str]]:
 def keys(lines: pd.DataFrame) -> list[Key]:
     """Kind, explainer, layer and head of each line."""
     return list(lines[["kind", "explainer", "layer", "head"]].itertuples(index=False, name=None))
-
-
-def short(number: str) -> float:
-    """What `-.43` says."""
-    return float(number)
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -68,11 +67,11 @@ def test_every_cell_of_every_reference_and_statistic_is_the_number_in_the_csv_fi
             assert set(shown) == set(keys(own))
             for key, expected, same in zip(keys(own), own[statistic], own["same"], strict=True):
                 value, text = shown[key]
-                assert value == pytest.approx(expected, rel=0, abs=0, nan_ok=True), (measure, statistic, key)
+                assert value == pytest.approx(expected, rel=1e-12, abs=1e-15, nan_ok=True), (measure, statistic, key)
                 if math.isnan(expected):
                     assert text in ("·", "same")
                 else:
-                    assert text == "same" if same else abs(short(text) - expected) <= 0.005 + 1e-9
+                    assert text == "same" if same else abs(float(text) - expected) <= 0.005 + 1e-9
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -126,12 +125,9 @@ def test_a_cell_opens_its_distribution_and_its_examples_from_best_to_worst(opene
             assert sorted(example for example, _ in listed) == sorted(own.index)
             values = [float(own[example]) for example, _ in listed]
             assert values == sorted(values, reverse=True)
-            assert all(abs(short(text) - float(own[example])) <= 0.005 + 1e-6 for example, text in listed)
+            assert all(abs(float(text) - float(own[example])) <= 0.005 + 1e-6 for example, text in listed)
             if len(own) > 1:
-                counts = page.script(
-                    "return [...document.querySelectorAll('figure[data-name=distribution] tbody tr')].map((one) => Number(one.cells[2].textContent))"
-                )
-                assert sum(counts) == len(own)
+                assert sum(page.script(COUNTS)) == len(own)
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -155,7 +151,6 @@ def test_a_cell_is_chosen_with_the_enter_key_and_keeps_the_focus(opened: Open):
     page = opened("encoder")
     cell = "#leaderboard button[data-explainer=position]"
     page.script("arguments[0].focus()", page.one(cell))
-    page.script("return document.activeElement")
     page.driver.switch_to.active_element.send_keys(Keys.ENTER)
     assert page.one(cell).get_attribute("aria-pressed") == "true"
     assert page.driver.switch_to.active_element == page.one(cell)

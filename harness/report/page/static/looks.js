@@ -18,8 +18,9 @@
     // Colour, marker and dashes of the method with this number.
     of: (index) => ({colour: (Assay.looks.dark() ? ON_DARK : COLOURS)[index % COLOURS.length], marker: MARKERS[index % MARKERS.length], dashes: DASHES[index % DASHES.length], hollow: Math.floor(index / 20) % 2 === 1}),
     ofExplainer: (name) => Assay.looks.of(Math.max(0, Assay.data.explainers.findIndex((one) => one.name === name && one.kind !== "reference"))),
-    dark: () => document.documentElement.dataset.theme === "dark" ||
-      (document.documentElement.dataset.theme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches),
+    // Paper is always light.
+    dark: () => matchMedia("screen").matches && (document.documentElement.dataset.theme === "dark" ||
+      (document.documentElement.dataset.theme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches)),
     // Background and text of a cell: from paper (0) to blue (+1) or to orange (-1); darker is more on paper, lighter in the dark.
     shade: (value) => {
       const dark = Assay.looks.dark();

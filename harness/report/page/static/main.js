@@ -52,6 +52,7 @@
     const view = views.find((one) => one.name === Assay.state.get("view")) || views[0];
     const focused = document.activeElement && document.activeElement.closest("[data-focus]");
     const focus = focused ? focused.dataset.focus : document.activeElement && document.activeElement.name;
+    const {selectionStart: from, selectionEnd: to} = document.activeElement || {};  // where one types in a field
     const place = document.getElementById("page"), top = scrollY;
     const section = h("main", {id: "view", data: {view: view.name}, "aria-label": view.title});
     place.replaceChildren(header(), tabs(views, view), Assay.data.content.kind === "run" ? controls() : "", section);
@@ -61,6 +62,7 @@
     if (focus) {
       const again = [...document.querySelectorAll("[data-focus], [name]")].find((one) => one.dataset.focus === focus || one.getAttribute("name") === focus);
       if (again) again.focus({preventScroll: true});
+      if (again && typeof from === "number") again.setSelectionRange(from, to);
     }
   }
 
@@ -69,6 +71,7 @@
     Assay.state.onChange(draw);
     let width = innerWidth;
     addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; draw(); } });  // drawings fit their place
+    for (const query of ["print", "(prefers-color-scheme: dark)"]) matchMedia(query).addEventListener("change", draw);  // and suit the ground
     draw();
   }).catch((error) => {
     document.getElementById("page").replaceChildren(h("p", {role: "alert"},

@@ -80,7 +80,9 @@
       Assay.axis({across: true, scale: x, ticks: numeric ? (few ? [...new Set(amounts)] : Assay.ticks(low, high, 6)) : titles.map((_, at) => at), at: size[1] - 44, from: 60, to: size[0] - 20, title: fact, format: (tick) => (numeric ? String(tick) : clipped(titles[tick]))}),
       Assay.axis({scale: y, ticks: Assay.ticks(-extent, extent, 4), at: 60, from: y(-extent), to: y(extent), title: "difference of rho"}));
     const steady = numeric && high > low ? rho(indices.map((index) => values[index]), indices.map((index) => apart[index])) : NaN;
-    const figure = Assay.figure("pair_fact", `Rho of ${all.own.title} minus rho of ${all.second.title}, by ${fact}: a point is an example${few ? ", a bar the mean of a value" : ""}. ${Number.isNaN(steady) ? "" : `Spearman's rho between the difference and ${fact}: ${number(steady)}. `}This describes these examples and is not a test. Click a point for its text; the list below holds them too.`, svg);
+    const figure = Assay.figure("pair_fact", `Rho of ${all.own.title} minus rho of ${all.second.title}, by ${fact}: a point is an example${few ? ", a bar the mean of a value" : ""}. ${Number.isNaN(steady) ? "" : `Spearman's rho between the difference and ${fact}: ${number(steady)}. `}This describes these examples and is not a test. Click a point for its text; the list below holds them too.`, svg,
+      Assay.table("Differences", [{head: "example"}, {head: fact, numeric}, {head: "difference of rho", numeric: true}],
+        indices.map((index) => [Assay.data.examples[index].example, String(values[index]), signed(apart[index])])));
     svg.setAttribute("role", "group");
     return figure;
   }
