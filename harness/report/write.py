@@ -171,7 +171,10 @@ def _print_files(console: Console, folder: Path, pages: Sequence[Path] = ()) -> 
     commands = ["assay 'explainers=[random,attention,flow]' limit=200", "assay --help"]
     commands += [f"assay-report {pasted(folder)}"] if holds_runs else []
     console.print()
-    found = [f"files     {folder}: {', '.join(files)}", *(f"page      {page}: open it in a browser" for page in pages)]
-    print_notes(console, found)
-    for word, command in zip(["try next", *[""] * len(commands)], commands, strict=False):
-        console.print(f"{word:<10}{command}", highlight=False, markup=False, soft_wrap=True)  # whole, to be copied
+    print_notes(console, [f"files     {folder}: {', '.join(files)}"])
+    whole = [f"page      {page}: open it in a browser" for page in pages]
+    whole += [
+        f"{word:<10}{command}" for word, command in zip(["try next", *[""] * len(commands)], commands, strict=False)
+    ]
+    for line in whole:  # to be copied
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from harness.report.page.definitions import DEFINITIONS
 from harness.report.page.packing import Arrays, Content
 from harness.report.page.projected import projected, shortened
-from harness.report.page.sample import ROOM, kept_examples, kept_maps
+from harness.report.page.sample import kept_examples, kept_maps
 from harness.report.run_tables import RunTables
 from harness.statistics.explainer_agreement import explainer_agreement, reference_agreement
 from harness.tables import KINDS, METHOD_GROUPS
@@ -41,7 +41,7 @@ def run_content(run: RunTables) -> tuple[Content, Arrays]:
     sizes = {} if maps is None else _map_sizes(maps)
     mapped = {name: sizes[name] for name in kept_maps(sizes)}
     point_sizes = {} if points is None else {str(name): 8 * n for name, n in Counter(points["example"]).items()}
-    placed = {name: point_sizes[name] for name in kept_maps(point_sizes, ROOM // 4)}
+    placed = {name: point_sizes[name] for name in kept_maps(point_sizes, 1 / 4)}
     rows = kept_examples(examples, len(scored), len(cells), Counter(mapped) + Counter(placed))
     kept = examples.iloc[rows].reset_index(drop=True)
     numbers = {name: row for row, name in enumerate(kept["example"])}

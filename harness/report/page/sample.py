@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 ROOM = 4_200_000
 
 
-def kept_maps(sizes: Mapping[str, int], room: int = ROOM // 2) -> list[str]:
+def kept_maps(sizes: Mapping[str, int], share: float = 1 / 2) -> list[str]:
     """The examples whose maps, or queries and keys, a page keeps: the first ones, as many as the room holds.
 
     Args:
         sizes: bytes of those of each example.
-        room: bytes of all.
+        share: of the room that they may take.
     """
     total = np.cumsum(list(sizes.values()))  # [example]
-    return [name for name, size in zip(sizes, total, strict=True) if size <= room]
+    return [name for name, size in zip(sizes, total, strict=True) if size <= share * ROOM]
 
 
 def kept_examples(examples: pd.DataFrame, numbers: int, values: int, mapped: Mapping[str, int]) -> list[int]:
