@@ -173,8 +173,6 @@ def _print_files(console: Console, folder: Path, pages: Sequence[Path] = ()) -> 
     console.print()
     print_notes(console, [f"files     {folder}: {', '.join(files)}"])
     whole = [f"page      {page}: open it in a browser" for page in pages]
-    whole += [
-        f"{word:<10}{command}" for word, command in zip(["try next", *[""] * len(commands)], commands, strict=False)
-    ]
+    whole += [f"{'' if number else 'try next':<10}{command}" for number, command in enumerate(commands)]
     for line in whole:  # to be copied
         console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -39,15 +39,15 @@ class Diagonal:
 
 
 def _scores(sides: TwoSided, tokens: int) -> Tensor:
-    """Of one example, `[token]`."""
+    """Of one example, `[token]`; in whole numbers up to one division, so that equal distances are equal scores."""
     words, start = list(sides.words), sides.source
     before = _before_words(words[:start])
-    index = torch.arange(tokens, dtype=torch.float64) + 0.5
-    source = (index[:start] - before) / (start - before)
     # Up to the predicted token, of which nothing but its place is known
     skipped = _before_words([*words[start:], sides.next_word])
-    target = (torch.arange(tokens - start + 1, dtype=torch.float64) + 0.5 - skipped) / (sides.target - skipped)
-    return -(torch.cat([source, target[:-1]]) - target[-1]).abs()
+    index = 2 * torch.arange(tokens + 1) + 1  # twice a token's middle, [token]
+    source = (index[:start] - 2 * before) * (sides.target - skipped)
+    target = (index[: tokens - start + 1] - 2 * skipped) * (start - before)
+    return -(torch.cat([source, target[:-1]]) - target[-1]).abs() / (2.0 * (start - before) * (sides.target - skipped))
 
 
 def _before_words(words: list[int]) -> int:

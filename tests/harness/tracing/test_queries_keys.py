@@ -40,7 +40,8 @@ def own_attention(trace: Trace, number: int, shape: torch.Size) -> Tensor:
 
 def hidden_by_hand(trace: Trace, number: int, attention: Tensor) -> Tensor:
     """Keys that a query does not see: later ones in a causal step, and those that a window leaves out."""
-    config, n = trace.model.config, attention.shape[-1]
+    config: Any = trace.model.config
+    n = attention.shape[-1]
     if trace.steps[number].crosses:
         return torch.zeros_like(attention, dtype=torch.bool)
     away = torch.arange(attention.shape[-2])[:, None] - torch.arange(n)
