@@ -1,6 +1,7 @@
 """Rows to a leaderboard: mean, spread, interval, significant differences, and counts, for every layer."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,7 +56,7 @@ def with_clusters(rows: pd.DataFrame, examples: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values(["example", "model_seed"], kind="stable")
 
 
-def _board(table: Mapping[str, object], rows: pd.DataFrame) -> pd.DataFrame:
+def _board(table: Mapping[str, Any], rows: pd.DataFrame) -> pd.DataFrame:
     """The lines of one table."""
     of = cells(rows)
     lower = lower_is_better(rows)

@@ -1,6 +1,6 @@
 """Queries and keys of each attention step, as they enter the product whose softmax is attention."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -124,8 +124,8 @@ class _Followed(TorchFunctionMode):
         self._made: dict[int, tuple[Tensor, _Product]] = {}  # by id, with the tensor, so that no id is used again
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        self, func: Callable, types: Sequence[type], args: tuple = (), kwargs: dict | None = None
+    ) -> object:
         named = kwargs or {}
         result = func(*args, **named)
         if not isinstance(result, Tensor) or result.dim() < 3:

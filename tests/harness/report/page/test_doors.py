@@ -31,7 +31,7 @@ def test_a_run_folder_is_enough_and_torch_is_not_loaded(tmp_path: Path):
     done = subprocess.run(
         [sys.executable, "-c", FRESH],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"},
         capture_output=True,
         text=True,
         check=False,

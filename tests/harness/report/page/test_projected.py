@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 
 from harness.report.page.projected import projected, shortened
-from harness.report.page.sample import kept_maps
+from harness.report.page.sample import ROOM, kept_maps
 from harness.tables import PLANES, PROJECTIONS
 
 LENGTHS = {"a": 2, "b": 3}
@@ -62,6 +62,6 @@ def test_short_numbers_keep_three_digits_and_what_is_undefined():
 
 def test_the_first_examples_that_fit_are_kept():
     sizes = {"b": 6, "a": 4, "c": 1}
-    assert kept_maps(sizes, 10) == ["b", "a"]
-    assert kept_maps(sizes, 11) == ["b", "a", "c"]
-    assert kept_maps(sizes, 5) == []
+    assert kept_maps(sizes, 10 / ROOM) == ["b", "a"]
+    assert kept_maps(sizes, 11 / ROOM) == ["b", "a", "c"]
+    assert kept_maps(sizes, 5 / ROOM) == []
