@@ -3,6 +3,7 @@
 import copy
 import hashlib
 from dataclasses import replace
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -110,6 +111,19 @@ def test_the_diagonal_by_hand():
     assert np.argmax(scores[0][:4]) == 0
     assert scores[1][1] == pytest.approx(scores[1][2])
     assert np.argmax(scores[2][:4]) == 3
+
+
+def test_the_diagonal_ties_what_is_equally_far():
+    """As fractions say: rounding in floating point would tell some of these tokens apart."""
+    for n in range(2, 12):
+        for m in range(2, 12):
+            for t in range(m):
+                words = [*range(n), *range(t)]
+                (row,) = diagonal(two_sided(words, n, m, t))
+                source, prefix = ([Fraction(2 * at + 1, 2 * length) for at in range(length)] for length in (n, m))
+                scores = [-abs(place - prefix[t]) for place in [*source, *prefix[:t]]]
+                assert len(set(row)) == len(set(scores))
+                assert np.argsort(row, kind="stable").tolist() == np.argsort(scores, kind="stable").tolist()
 
 
 @pytest.mark.parametrize("start", [1, 2])
