@@ -99,7 +99,8 @@ def _share(first: Line, second: Line) -> bool:
 
 
 def _is_above(line: Line, floor: Line) -> bool:
-    return line["mean"] > floor["mean"] and not _share(line, floor)
+    known = line["group"] and floor["group"]  # there are 52 letters: without one, nothing is known of a line
+    return bool(known) and line["mean"] > floor["mean"] and not _share(line, floor)
 
 
 def _name(line: Line) -> str:

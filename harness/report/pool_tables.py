@@ -104,12 +104,16 @@ class PoolTables:
                 examples = pd.concat([run.examples[["example", "cluster"]] for run in pool.runs])
                 seeds = _seed_list(pool)
                 title = f"{task}, {pool.model}, seed{'s' if ' ' in seeds else ''} {seeds}"
-                result.append(Answer(title, answers(ranking(pool.rows, examples), pool.rows, examples)))
+                result.append(Answer(title, answers(self._ranked(pool), pool.rows, examples)))
         return result
 
     def notes(self, task: str) -> list[str]:
         """The notes under the grids of one task."""
         return shared_notes({pool.model: pool_notes(pool.runs) for pool in self.pools if pool.task == task})
+
+    def _ranked(self, pool: Pool) -> pd.DataFrame:
+        assert self.ranking is not None
+        return self.ranking[(self.ranking["task"] == pool.task) & (self.ranking["model"] == pool.model)]
 
     @property
     def _clusters(self) -> pd.DataFrame:

@@ -48,9 +48,9 @@ def run_content(run: RunTables) -> tuple[Content, Arrays]:
     held = measured[measured["example"].isin(numbers)]
     content = {
         "kind": "run",
-        "title": f"{manifest.task}, {manifest.model_name}, seed {manifest.seed}",
+        "title": run.title,
         "folder": run.folder.path.name,
-        "answer": list(getattr(run, "answer", [])),
+        "answer": run.answer,
         "notes": run.notes,
         "manifest": manifest.stored(),
         "classes": list(manifest.classes),
@@ -82,13 +82,15 @@ def columns(table: pd.DataFrame) -> Content:
     return {str(name): table[name].astype(object).where(table[name].notna(), None).tolist() for name in table}
 
 
+def direction(higher: bool | None) -> bool | None:
+    """Whether more is better, from a table's column; None for a reference."""
+    return None if higher is None or pd.isna(higher) else bool(higher)
+
+
 def _measures(measured: pd.DataFrame) -> list[Content]:
     """References and metrics, in their order; `higher` is None for a reference."""
     first = measured[["measure", "higher"]].drop_duplicates("measure")
-    return [
-        {"name": name, "higher": None if higher is None or pd.isna(higher) else bool(higher)}
-        for name, higher in first.itertuples(index=False, name=None)
-    ]
+    return [{"name": name, "higher": direction(higher)} for name, higher in first.itertuples(index=False, name=None)]
 
 
 def _explainers(run: RunTables) -> list[Content]:

@@ -49,4 +49,5 @@ def projected(
 def shortened(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Numbers rounded to 11 binary places of their fraction, about 3.5 digits, so that they compress well."""
     bits = np.ascontiguousarray(values).view(np.uint32)
-    return ((bits + np.uint32(1 << 11)) & np.uint32(0xFFFFF000)).view(np.float32)
+    short = ((bits + np.uint32(1 << 11)) & np.uint32(0xFFFFF000)).view(np.float32)
+    return np.where(np.isfinite(values), short, values)  # the bits of some NaN would become those of zero

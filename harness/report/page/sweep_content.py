@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness.report.page.content import columns
+from harness.report.page import PAGE
+from harness.report.page.content import columns, direction
 from harness.report.page.definitions import DEFINITIONS
 from harness.report.page.packing import Arrays, Content
 from harness.report.pool_tables import PoolTables
@@ -65,7 +66,7 @@ def _measures(board: pd.DataFrame) -> list[Content]:
         return []
     first = board[["task", "measure", "higher"]].drop_duplicates(["task", "measure"])
     return [
-        {"task": task, "name": name, "higher": None if higher is None or pd.isna(higher) else bool(higher)}
+        {"task": task, "name": name, "higher": direction(higher)}
         for task, name, higher in first.itertuples(index=False, name=None)
     ]
 
@@ -111,5 +112,5 @@ def _below(folder: Path, path: Path) -> str:
 
 def _page(folder: Path, run: RunFolder) -> str | None:
     """The run's own page, as seen from the folder; None where it has none."""
-    page = run.path / "report.html"
+    page = run.path / PAGE
     return page.relative_to(folder).as_posix() if page.is_relative_to(folder) and page.is_file() else None

@@ -4,6 +4,7 @@ import base64
 import hashlib
 from pathlib import Path
 
+from harness.report.page import PAGE
 from harness.report.page.content import run_content
 from harness.report.page.packing import Arrays, Content, packed
 from harness.report.page.sweep_content import sweep_content
@@ -11,7 +12,6 @@ from harness.report.pool_tables import PoolTables
 from harness.report.run_tables import RunTables
 from harness.results.files import write_atomically
 
-PAGE = "report.html"
 STATIC = Path(__file__).parent / "static"
 # what others stand on comes first, and what starts them last
 SCRIPTS = ("dom", "data", "state", "looks", "charts", "maps", "views/*", "main")

@@ -201,3 +201,19 @@ def test_the_sample_size_is_rounded_up_to_two_digits():
     needed = sample_size(exact[~is_validation(np.array(IDS))]).needed
     assert needed == 2076
     assert "about 2,100 examples are needed" in last
+
+
+def test_nothing_is_above_a_floor_of_which_no_letter_is_known():
+    """There are 52 letters; lines of further groups have none, and may share one."""
+    table = ranked(
+        {"explainer": "saliency", "mean": 0.7, "group": "a"},
+        {"explainer": "flow", "mean": 0.3, "group": ""},
+        {"explainer": "random"} | FLOOR | {"group": ""},
+    )
+    assert answers(table, NO_ROWS, NO_ROWS)[2] == (
+        "No explainer is significantly above every floor (the best is random, 0.10)."
+    )
+    table.loc[2, "group"] = "b"
+    assert answers(table, NO_ROWS, NO_ROWS)[2] == (
+        "Significantly above every floor (the best is random, 0.10): saliency."
+    )

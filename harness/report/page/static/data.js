@@ -1,7 +1,6 @@
 "use strict";
 // The run that the page holds: unpacked once, looked up by name.
 (() => {
-  const SIZES = {float32: 4, int32: 4, uint8: 1};
   const KINDS = {float32: Float32Array, int32: Int32Array, uint8: Uint8Array};
 
   Assay.load = async () => {
@@ -14,7 +13,7 @@
     const arrays = {};
     let start = 4 + size;
     for (const [name, {kind, shape}] of Object.entries(content.arrays)) {
-      const width = SIZES[kind], length = shape.reduce((one, other) => one * other, 1);
+      const width = KINDS[kind].BYTES_PER_ELEMENT, length = shape.reduce((one, other) => one * other, 1);
       const whole = new Uint8Array(length * width);  // stored as all first bytes, all second bytes …
       for (let byte = 0; byte < width; byte++)
         for (let index = 0; index < length; index++) whole[index * width + byte] = all[start + byte * length + index];

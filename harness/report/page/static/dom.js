@@ -26,15 +26,21 @@ const Assay = {views: []};
   Assay.s = (tag, properties, ...children) => fill(document.createElementNS(SVG, tag), properties, children);
 
   Assay.number = (value, digits = 2) => {
-    if (value === null || value === undefined || Number.isNaN(value)) return "undefined";
+    if (!Assay.known(value)) return "undefined";
     const text = value.toFixed(digits);
     return text.replace(/^(-?)0\./, "$1.").replace(/^-(\.?0*)$/, "$1");
   };
 
+  // What has a value: undefined ones are null in tables, and NaN in arrays.
+  Assay.known = (value) => value !== null && value !== undefined && !Number.isNaN(value);
+
+  // Enter and Space do what a click does, on what is not a button.
+  Assay.pressed = (act) => ({click: act, keydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); act(event); } }});
+
   // Properties of a part of a drawing that is chosen by click, Enter or Space.
   Assay.pressable = (label, focus, choose) => ({
     tabindex: 0, role: "button", "aria-label": label, data: {focus},
-    on: {click: choose, keydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(); } }},
+    on: Assay.pressed(choose),
   });
 
   // A word with what it means, on hover and on focus.

@@ -24,7 +24,7 @@
     // Background and text of a cell: from paper (0) to blue (+1) or to orange (-1); darker is more on paper, lighter in the dark.
     shade: (value) => {
       const dark = Assay.looks.dark();
-      if (value === null || value === undefined || Number.isNaN(value)) return {background: "transparent", color: "inherit"};
+      if (!Assay.known(value)) return {background: "transparent", color: "inherit"};
       const paper = dark ? [32, 33, 36] : [255, 255, 255];
       const end = parse(value >= 0 ? (dark ? "#5db8ff" : "#00568a") : (dark ? "#ff9a4d" : "#a84300"));
       const colour = mixed(paper, end, Math.min(1, Math.abs(value)) * 0.92);

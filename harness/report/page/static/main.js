@@ -38,7 +38,7 @@
     return h("header", {},
       h("div", {class: "top"}, h("h1", {}, content.title), theme),
       (content.answer || []).length ? h("ul", {class: "answer"}, content.answer.map((line) => h("li", {}, line))) : null,
-      kept < of ? h("p", {class: "sample"}, `This page holds ${kept} of the ${of} examples, evenly spaced over the run. Tables are of all ${of}; distributions, lists of examples and single texts are of these ${kept}.`) : null,
+      kept < of ? h("p", {class: "sample"}, `This page holds ${kept} of the ${of} examples, evenly spaced over the run${maps ? ", and those with scores from every position" : ""}. Tables are of all ${of}; distributions, lists of examples and single texts are of these ${kept}.`) : null,
       maps < mapsOf ? h("p", {class: "sample"}, `It holds the scores from every position of ${maps} of ${mapsOf} examples.`) : null);
   }
 

@@ -38,7 +38,4 @@
       return;
     }
   });
-
-  // Enter and Space do what a click does, on what is not a button.
-  Assay.pressed = (act) => ({click: act, keydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); act(event); } }});
 })();

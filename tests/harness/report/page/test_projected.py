@@ -60,6 +60,13 @@ def test_short_numbers_keep_three_digits_and_what_is_undefined():
     assert not (short.view(np.uint32) & 0xFFF).any()
 
 
+def test_no_short_number_is_made_of_an_undefined_one():
+    """Whatever its bits are; the largest ones would overflow."""
+    values = np.array([0x7FFFFFFF, 0xFFFFFFFF, 0x7FC00000, 0x7F800001], np.uint32).view(np.float32)
+    assert np.isnan(shortened(values)).all()
+    assert shortened(np.array([np.inf, -np.inf], np.float32)).tolist() == [np.inf, -np.inf]
+
+
 def test_the_first_examples_that_fit_are_kept():
     sizes = {"b": 6, "a": 4, "c": 1}
     assert kept_maps(sizes, 10 / ROOM) == ["b", "a"]

@@ -2,7 +2,7 @@
 // One text: what is known of it, and how each method ranks its tokens. The parts of the view are in example_*.js.
 (() => {
   const {h} = Assay;
-  const known = (value) => value !== null && value !== undefined && !Number.isNaN(value);
+  const {known} = Assay;
 
   // The reference that scores are compared with: a metric has no scores of its own.
   function reference(chosen) {

@@ -10,8 +10,8 @@
 
   // For attention, a key is a position one layer below, so that edges form paths; for others it is an input token.
   function hasPaths(method) {
-    const known = Assay.data.explainer(method);
-    return method === "attention" || Boolean(known && known.description.startsWith("Attention("));
+    const {[method]: settings} = (Assay.data.content.manifest.config || {}).explainers || {};
+    return method === "attention" || Boolean(settings && settings._target_ === "methods.explainers.attention.Attention");
   }
 
   // The scores of one method on one example. Rows of the source are those of the encoder, whose layers come first; the
@@ -210,7 +210,8 @@
   function draw(place) {
     const {data, state} = Assay, chosen = Assay.chosen(), mapped = Assay.mapped(false);
     if (!mapped.length) {
-      place.append(h("p", {}, "This run kept no scores from every position. Run it again with ", h("code", {}, "maps=3"), " to keep those of the first three examples."));
+      place.append(data.content.sample.maps_of ? h("p", {}, "This page has no room for the scores from every position that the run kept: run it again with fewer single heads or shorter texts.")
+        : h("p", {}, "This run kept no scores from every position. Run it again with ", h("code", {}, "maps=3"), " to keep those of the first three examples."));
       return;
     }
     const one = data.examples[chosen.example], methods = methodsOf(chosen.example);

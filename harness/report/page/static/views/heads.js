@@ -32,7 +32,7 @@
 
   const largestOf = (rows, keys) => Math.max(1e-12, ...rows.map(({row}) => row.subarray(0, keys).reduce((most, value) => (Math.abs(value) > most ? Math.abs(value) : most), 0)));
 
-  const LEVELS = 48;
+  const LEVELS = 48, UNDEFINED = [150, 150, 150];
   // Red, green and blue of each level from -1 to 1, in the colours of the page.
   const ramp = () => [...Array(2 * LEVELS + 1).keys()].map((level) => Assay.looks.shade(level / LEVELS - 1).background.match(/\d+/g).map(Number));
 
@@ -42,7 +42,7 @@
     rows.forEach(({row}, down) => {
       for (let key = 0; key < keys; key++) {
         const value = row[key], at = 4 * (down * keys + key);
-        const [red, green, blue] = colours[Math.round((Number.isNaN(value) ? 0 : value / largest) * LEVELS) + LEVELS];
+        const [red, green, blue] = Number.isNaN(value) ? UNDEFINED : colours[Math.round(value / largest * LEVELS) + LEVELS];
         image.data.set([red, green, blue, 255], at);
       }
     });
@@ -213,7 +213,7 @@
     const choose = (own, ...cell) => state.set({explainer: method, layer: cell[0], head: cell[1], side: own.name === "encoder" ? "encoder" : null});
     place.append(h("div", {class: "beside"},
       h("div", {}, sides.map((own) => matrix(chosen.example, method, own, {side, layer, head}, choose, own.name !== "encoder" && scored === method ? lines : null)),
-        h("p", {class: "note"}, "Each head's darkest cell is its largest weight. ", scored === method ? `Numbers: ${target.title}, in this example. Framed: the ${MARKED} heads with the largest means over all kept examples.` : "")),
+        h("p", {class: "note"}, "Each head's darkest cell is its largest weight; grey is undefined. ", scored === method ? `Numbers: ${target.title}, in this example. Framed: the ${MARKED} heads with the largest means over all kept examples.` : "")),
       large(chosen.example, method, side, layer, head, target.tokens(one), room >= 1000 ? room * 0.43 - 20 : room), ranked), ...after);
   }
 

@@ -38,7 +38,7 @@
     if (!heads) lines = lines.filter((line) => !line.head);
     const lower = chosen.higher === false;
     const value = (line, layer) => { const cell = line.cells.get(layer); return cell ? cell[statistic] : null; };
-    const known = (one) => one !== null && one !== undefined;
+    const {known} = Assay;
     const best = (line) => { const all = layers.map((layer) => value(line, layer)).filter(known); return all.length ? (lower ? -Math.min(...all) : Math.max(...all)) : -Infinity; };
     const at = (line) => { const one = value(line, Number(sort)); return known(one) ? (lower ? -one : one) : -Infinity; };
     if (sort === "name") lines = [...lines].sort((one, other) => one.name.localeCompare(other.name));
@@ -120,7 +120,7 @@
   function histogram(name, values, chosen) {
     const low = chosen.higher === null ? -1 : Math.min(...values), high = chosen.higher === null ? 1 : Math.max(...values);
     const bins = 20, counts = new Array(bins).fill(0), width = 560, height = 150;
-    for (const value of values) counts[Math.min(bins - 1, Math.floor((value - low) / ((high - low) || 1) * bins))]++;
+    for (const value of values) counts[Math.max(0, Math.min(bins - 1, Math.floor((value - low) / ((high - low) || 1) * bins)))]++;
     const x = Assay.scale(low, high, 44, width - 18), y = Assay.scale(0, Math.max(...counts), height - 40, 8);
     const mean = values.reduce((one, other) => one + other, 0) / values.length;
     const edges = counts.map((_, bin) => [low + bin * (high - low) / bins, low + (bin + 1) * (high - low) / bins]);

@@ -71,7 +71,7 @@
   }
 
   const share = (value) => `${Math.round(100 * value)}%`;
-  const known = (value) => value !== null && value !== undefined && !Number.isNaN(value);
+  const {known} = Assay;
 
   function matrix(planes, points, looks, shown) {
     const layers = [...new Set(planes.map((plane) => plane.layer))], heads = [...new Set(planes.map((plane) => plane.head))];

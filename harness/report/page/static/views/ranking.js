@@ -4,7 +4,7 @@
   const {h, s} = Assay;
   const NAMED = 6;  // names in a sentence at most
 
-  const known = (value) => value !== null && value !== undefined && !Number.isNaN(value);
+  const {known} = Assay;
   const ranked = (line) => `${line.explainer}${line.head ? ` head ${line.head}` : ""}`;
   const listed = (names) => (names.length > NAMED + 1 ? `${names.slice(0, NAMED).join(", ")} and ${names.length - NAMED} more` : names.join(", "));
   const interval = (line) => (known(line.low) && known(line.high) ? `[${Assay.number(line.low)}, ${Assay.number(line.high)}]` : "");
@@ -20,7 +20,7 @@
     return {lines, explainers: of("explainer"), floors: of("floor"), references: of("reference"), floor: of("floor")[0] || null};
   }
 
-  const aboveFloors = (line, floors, chosen) => floors.length > 0 && floors.every((floor) => better(line, floor, chosen) && !sameGroup(line, floor));
+  const aboveFloors = (line, floors, chosen) => floors.length > 0 && floors.every((floor) => line.group && floor.group && better(line, floor, chosen) && !sameGroup(line, floor));
 
   const choose = (line) => Assay.state.set({explainer: line.explainer, layer: line.layer, head: line.head || null});
   const isChosen = (line, chosen) => line.kind !== "reference" && line.explainer === chosen.explainer;

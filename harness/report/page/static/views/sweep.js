@@ -4,7 +4,7 @@
   const {h, s} = Assay;
   const KINDS = ["explainer", "floor", "reference"];
 
-  const known = (one) => one !== null && one !== undefined;
+  const {known} = Assay;
 
   // What is chosen of this sweep; anything it does not have falls back to the first.
   function choice() {
