@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import torch
 
-from harness.contracts import Explainer, Model
+from harness.contracts import Explainer, Layerless, Model
 from harness.measure.protocol import EvaluationProtocol
 from harness.tables import MAPS
 from harness.tracing.batch import Example
@@ -30,6 +30,7 @@ def maps(
     source are those of the encoder.
     """
     columns, failed = defaultdict(list), {}
+    layered = {name: one for name, one in explainers.items() if not (isinstance(one, Layerless) and one.layerless)}
     for example in examples:
         trace = protocol.trace(model, [example], classes, device)
         batch = trace.batch
@@ -40,14 +41,14 @@ def maps(
             if batch.side[0, query] == Side.SOURCE:
                 moved.steps = encoder_steps(trace.steps)
             moved.forget()  # what a method kept may depend on the position
-            for name, explainer in explainers.items():
+            for name, explainer in layered.items():
                 try:
                     scores = explainer(moved).detach().double().cpu()
                 except Exception as error:  # the explainer's cells in the tables show it too
                     failed[name] = f"{type(error).__name__}: {error}"
                     continue
                 by_head = scores.dim() == 4  # [batch, layer, (head,) token]
-                if scores.shape[1] == 1 and not by_head:
+                if scores.shape[1] == 1 < trace.layers and not by_head:
                     continue
                 for layer, cells in enumerate(scores[0].numpy(), start=1):
                     for head, row in enumerate(cells, start=1) if by_head else [(0, cells)]:

@@ -1,9 +1,11 @@
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 import pytest
 import torch
+from transformers import BertForSequenceClassification
 
 from harness.contracts import Model, Tokens
 from harness.measure.maps import maps
@@ -13,11 +15,13 @@ from harness.tracing.batch import Example
 from harness.tracing.run import Trace
 from methods.explainers.attention import Attention
 from methods.explainers.attention_x_gradient import AttentionXGradient
+from methods.explainers.decompx import DecompX
 from methods.explainers.hidden_token_attribution import HiddenTokenAttribution
 from methods.explainers.randomised_weights import RandomisedWeights
 from methods.explainers.rollout import Rollout
 from methods.explainers.saliency import Saliency
 from tests.architectures import blanks, tiny, two_sided
+from tests.architectures import example as short
 
 
 @dataclass(frozen=True)
@@ -118,8 +122,25 @@ def test_heads_of_an_encoder_decoders_source_are_those_of_its_encoder():
     assert np.allclose(np.stack(of_prefix), sum(both), atol=1e-6)
 
 
-def test_explainers_without_layers_have_no_maps(model: Model, examples: list[Example]):
-    table, failed = maps([examples[0]], model, {"saliency": Saliency()}, EvaluationProtocol())
+def test_explainers_without_layers_have_no_maps_and_are_not_asked(model: Model, examples: list[Example]):
+    methods = {
+        "saliency": Saliency(),
+        "decompx": DecompX(at="classifier"),
+    }  # its parts are of the explained position's logits
+    table, failed = maps([examples[0]], model, methods, EvaluationProtocol())
     assert list(table.columns) == list(MAPS.columns)
     assert len(table) == 0
     assert not failed
+
+
+def test_a_model_of_one_layer_has_maps():
+    module = deepcopy(tiny("bert"))
+    encoder = cast("BertForSequenceClassification", module).bert.encoder
+    encoder.layer = encoder.layer[:1]
+    module.config.num_hidden_layers = 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Model, "blank_ids", property(lambda _model: blanks("bert")))
+        model = Model(module, cast("Tokens", None), "tiny")
+        table, failed = maps([short(6)], model, {"attention": Attention()}, EvaluationProtocol(include="all"))
+    assert not failed
+    assert len(table) == len(short(6).input_ids)

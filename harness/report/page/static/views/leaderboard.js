@@ -81,7 +81,7 @@
         h("label", {class: "choice"}, h("span", {}, "Filter"), h("input", {name: "filter", type: "search", value: filter, placeholder: "name", on: {input: (event) => state.set({filter: event.target.value}, true)}})),
         Assay.select("sort", "Order", null, [["table", "as in the run"], ["name", "by name"], ["best", "by best layer"], ...layers.map((layer) => [layer, `by ${Assay.layerName(layer)}`])], sort),
         some ? Assay.select("heads", "Heads", null, [["", "mean over heads only"], ["all", "every head"]], heads ? "all" : "") : null),
-      h("div", {class: "beside"}, h("div", {class: "first"}, h("div", {class: "wide"}, h("table", {class: "heat", id: "leaderboard"},
+      h("div", {class: "beside"}, h("div", {class: "first"}, h("div", {class: "wide"}, h("table", {class: layers.length > 12 ? "heat many" : "heat", id: "leaderboard"},
         h("caption", {}, `${statistics.find(([name]) => name === statistic)[1]}, ${chosen.higher === null ? `compared with ${chosen.measure}` : `${chosen.measure}, ${lower ? "lower" : "higher"} is better`}`),
         h("thead", {}, h("tr", {}, header("explainer", "name", "name"), layers.map((layer) => header(Assay.layerName(layer), layer, Assay.layerName(layer))))),
         body("explainer", "Explainers"), body("floor", Assay.term("Floors", "floor")), body("reference", Assay.term("Other references", "reference")))),

@@ -186,7 +186,7 @@
       const heads = Math.max(0, ...own.map((line) => line.head)), head = heads ? Math.min(Math.max(state.get("head", 1), 1), heads) : 0;
       const name = `${explainer.name}${head ? ` head ${head}` : ""}`, label = explainer.kind === "explainer" ? name : `${name} (${explainer.kind})`;
       const columns = all.filter((column) => own.some((line) => (line.layer === 0) === (column === 0)));
-      return h("div", {class: "wide"}, h("table", {class: "heat", data: {explainer: explainer.name, kind: explainer.kind}},
+      return h("div", {class: "wide"}, h("table", {class: columns.length > 12 ? "heat many" : "heat", data: {explainer: explainer.name, kind: explainer.kind}},
         h("caption", {}, explainer.kind === "reference" ? label :
           h("button", {type: "button", class: "text", "aria-pressed": explainer.name === chosen.explainer ? "true" : null, data: {focus: `block ${explainer.name}`}, on: {click: () => state.set({explainer: explainer.name})}}, label)),
         h("thead", {}, h("tr", {}, h("th", {scope: "col"}), columns.map((column) => h("th", {scope: "col", class: "centre"}, title(column))))),
