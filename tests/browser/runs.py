@@ -31,7 +31,7 @@ SMALL_DECODER = [
 ]
 TWO_SIDED = [
     *("task=copying", "model=seq2seq_lm", f"task.path={MARIAN / 'molecules.txt'}", f"model.path={MARIAN}"),
-    *("limit=10", "maps=1", "explainers=[random,diagonal,attention,rollout]", "references=[blank_out]"),
+    *("limit=30", "maps=1", "explainers=[random,diagonal,attention,rollout]", "references=[blank_out]"),
 ]
 RUNS = {"encoder": ENCODER, "decoder": REAL_DECODER if SMOLLM2 else SMALL_DECODER, "two-sided": TWO_SIDED}
 PAGES = [*RUNS, "hostile", "sweep"]

@@ -49,6 +49,13 @@ DEFINITIONS = {
     "planted": "Tokens that are known to matter, from how the text was made.",
     "aer": "Alignment error rate: 1 - (|A and S| + |A and P|) / (|A| + |S|), with the proposed links A, the sure ones "
     "S and the possible ones P.",
+    "precision": "Share of the proposed links that are sure or possible ones.",
+    "recall": "Share of the sure links that are proposed.",
+    "alignment_row": "The scores of a target word are those of the position that predicts it (output), or of the position at "
+    "which it is read (input); of a word in pieces, their mean.",
+    "links": "Argmax links each target word with the source word of the highest score; threshold links it with every "
+    "source word that has at least an even share of the positive scores.",
+    "sentences": "Number of sentence pairs with gold links.",
     "graph_edges": "An edge from row j to position i at layer l is the score of token j for position i. For attention, "
     "j is a position one layer below; for other explainers it is an input token.",
     "graph_paths": "The weights along a path are multiplied; where paths meet, their products add up.",

@@ -31,6 +31,12 @@ const Assay = {views: []};
     return text.replace(/^(-?)0\./, "$1.").replace(/^-(\.?0*)$/, "$1");
   };
 
+  // Tokens as a text to read, where the marks of word pieces (of BPE, SentencePiece and WordPiece) become spaces or none.
+  Assay.written = (tokens) => {
+    const marked = tokens.some((token) => /^[\u0120\u2581]/.test(token));
+    return marked ? tokens.map((token) => token.replace(/^[\u0120\u2581]+/, (marks) => " ".repeat(marks.length))).join("").trim() : tokens.join(" ").replace(/ ##(?=\S)/g, "");
+  };
+
   // What has a value: undefined ones are null in tables, and NaN in arrays.
   Assay.known = (value) => value !== null && value !== undefined && !Number.isNaN(value);
 

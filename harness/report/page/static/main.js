@@ -16,7 +16,7 @@
   function controls() {
     const chosen = Assay.chosen(), {data} = Assay, own = data.explainer(chosen.explainer);
     const competing = data.explainers.filter((one) => one.kind === "explainer" || one.kind === "floor");
-    const text = (example) => `${example.example}: ${example.tokens.slice(0, 12).join(" ")}${example.tokens.length > 12 ? " …" : ""}`;
+    const text = (example) => `${example.example}: ${Assay.written(example.tokens.slice(0, 12))}${example.tokens.length > 12 ? " …" : ""}`;
     const last = data.examples.length - 1;
     const step = (change) => h("button", {type: "button", "aria-label": change < 0 ? "Previous example" : "Next example",
       disabled: chosen.example + change < 0 || chosen.example + change > last,

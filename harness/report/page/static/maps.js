@@ -15,8 +15,8 @@
     h("span", {class: "note"}, title),
     examples.slice(0, SHOWN).map((index) => {
       const {example, tokens} = Assay.data.examples[index], chosen = Assay.chosen().example === index;
-      return h("button", {type: "button", "aria-pressed": chosen ? "true" : "false", title: tokens.join(" "), data: {focus: `example ${index}`, example: index},
-        on: {click: () => Assay.state.set({example: index, token: null})}}, Assay.short(`${index + 1}: ${tokens.join(" ")}`, 24) || example);
+      return h("button", {type: "button", "aria-pressed": chosen ? "true" : "false", title: Assay.written(tokens), data: {focus: `example ${index}`, example: index},
+        on: {click: () => Assay.state.set({example: index, token: null})}}, Assay.short(`${index + 1}: ${Assay.written(tokens)}`, 24) || example);
     }),
     examples.length > SHOWN ? h("span", {class: "note"}, `and ${examples.length - SHOWN} more`) : null);
 

@@ -31,6 +31,13 @@
   for (const event of ["hashchange", "popstate"]) addEventListener(event, () => { read(); listeners.forEach((listener) => listener()); });
   read();
 
+  // The head that stands for an explainer by head: the chosen one, or that of its best cell.
+  Assay.shownHead = (explainer, chosen, lines) => {
+    if (explainer === chosen.explainer) return chosen.head;
+    const best = lines.find((line) => line.explainer === explainer && line.head);
+    return best ? best.head : 1;
+  };
+
   // What every view shares; a choice that this run does not have falls back to the first.
   Assay.chosen = () => {
     const {data, state} = Assay, among = (values, value) => (values.includes(value) ? value : values[0]);
@@ -43,7 +50,7 @@
     const layers = own ? own.layers : [0];
     const best = data.ranking.find((line) => line.measure === measure && line.explainer === explainer);
     const layer = layers.includes(state.get("layer")) ? state.get("layer") : best && layers.includes(best.layer) ? best.layer : layers[layers.length - 1];
-    const head = own && own.heads ? Math.min(Math.max(state.get("head", 1), 1), own.heads) : 0;
+    const head = own && own.heads ? Math.min(Math.max(state.get("head", (best && best.head) || 1), 1), own.heads) : 0;
     const example = Math.min(Math.max(state.get("example", 0), 0), Math.max(0, data.examples.length - 1));
     return {measure, explainer, layer, head, example, higher: (data.measures.find((one) => one.name === measure) || {}).higher};
   };

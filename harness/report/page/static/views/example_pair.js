@@ -119,7 +119,7 @@
             groups.map(({name, own: inside}) => [name, String(inside.length), number(mean(inside.map((index) => first[index]))), number(mean(inside.map((index) => last[index]))), signed(mean(inside.map((index) => apart[index])))]), {class: "by-fact"}) : h("p", {class: "note"}, `${fact} has too many values for groups.`))),
       Assay.table(`Examples by the difference, from ${own.name}'s best to ${second.name}'s best`,
         [{head: "example"}, {head: "difference", key: "difference", numeric: true}, {head: own.title, numeric: true}, {head: second.title, numeric: true}, ...facing.map((name) => ({head: name, numeric: true}))],
-        listed.map((index) => [h("button", {type: "button", class: "text", "aria-current": index === all.number ? "true" : null, data: {focus: `pair ${index}`, example: index}, on: {click: () => state.set({example: index})}}, data.examples[index].tokens.join(" ")),
+        listed.map((index) => [h("button", {type: "button", class: "text", "aria-current": index === all.number ? "true" : null, data: {focus: `pair ${index}`, example: index}, on: {click: () => state.set({example: index})}}, Assay.written(data.examples[index].tokens)),
           signed(apart[index]), number(first[index]), number(last[index]), ...facing.map((name) => { const value = known.get(name)[index]; return value === null ? "" : String(value); })]), {class: "pairs"}),
       listed.length < order.length ? h("button", {type: "button", data: {focus: "all pairs"}, on: {click: () => state.set({all_pairs: "yes"}, true)}}, `Show all ${order.length}`) : null);
   }

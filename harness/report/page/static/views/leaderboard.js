@@ -35,7 +35,7 @@
     let lines = grouped(chosen.measure).filter((line) => line.name.includes(filter));
     const layers = [...new Set(lines.flatMap((line) => [...line.cells.keys()]))].sort((one, other) => one - other);
     const some = lines.some((line) => line.head);
-    if (!heads) lines = lines.filter((line) => !line.head);
+    if (!heads) lines = lines.filter((line) => !line.head || line.head === Assay.shownHead(line.explainer, chosen, data.ranking.filter((one) => one.measure === chosen.measure)));
     const lower = chosen.higher === false;
     const value = (line, layer) => { const cell = line.cells.get(layer); return cell ? cell[statistic] : null; };
     const {known} = Assay;
@@ -80,7 +80,7 @@
         Assay.select("statistic", "Statistic", statistic, statistics, statistic),
         h("label", {class: "choice"}, h("span", {}, "Filter"), h("input", {name: "filter", type: "search", value: filter, placeholder: "name", on: {input: (event) => state.set({filter: event.target.value}, true)}})),
         Assay.select("sort", "Order", null, [["table", "as in the run"], ["name", "by name"], ["best", "by best layer"], ...layers.map((layer) => [layer, `by ${Assay.layerName(layer)}`])], sort),
-        some ? Assay.select("heads", "Heads", null, [["", "mean over heads only"], ["all", "every head"]], heads ? "all" : "") : null),
+        some ? Assay.select("heads", "Heads", null, [["", "the best or chosen one"], ["all", "every head"]], heads ? "all" : "") : null),
       h("div", {class: "beside"}, h("div", {class: "first"}, h("div", {class: "wide"}, h("table", {class: layers.length > 12 ? "heat many" : "heat", id: "leaderboard"},
         h("caption", {}, `${statistics.find(([name]) => name === statistic)[1]}, ${chosen.higher === null ? `compared with ${chosen.measure}` : `${chosen.measure}, ${lower ? "lower" : "higher"} is better`}`),
         h("thead", {}, h("tr", {}, header("explainer", "name", "name"), layers.map((layer) => header(Assay.layerName(layer), layer, Assay.layerName(layer))))),
@@ -104,7 +104,7 @@
     const shown = state.get("all") === "yes" ? order : order.length > 40 ? [...order.slice(0, 20), ...order.slice(-20)] : order;
     const lines = shown.map((index) => {
       const one = data.examples[index];
-      return [h("button", {type: "button", class: "text", data: {focus: `example ${index}`, example: index}, on: {click: () => state.set({view: "example", example: index})}}, one.tokens.join(" ")),
+      return [h("button", {type: "button", class: "text", data: {focus: `example ${index}`, example: index}, on: {click: () => state.set({view: "example", example: index})}}, Assay.written(one.tokens)),
         Assay.number(values[index]), String(one.ranked.filter(Boolean).length)];
     });
     return h("section", {class: "detail", "aria-label": name},

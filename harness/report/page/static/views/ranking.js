@@ -120,11 +120,14 @@
 
   function draw(place) {
     const chosen = Assay.chosen(), found = ranking(chosen);
-    place.append(h("ul", {class: "answer says"}, answer(found, chosen).filter(Boolean).map((text) => h("li", {}, text))));
+    const first = chosen.measure === Assay.data.measures[0].name;  // its answer stands above the views
+    if (!first || !found.explainers.length) place.append(h("ul", {class: "answer says"}, answer(found, chosen).filter(Boolean).map((text) => h("li", {}, text))));
     const panels = ["Ranking", "Faithfulness against cost", "Agreement of explainers", "Agreement of references"].map((name) => h("section", {class: "panel", "aria-label": name}, h("h2", {}, name)));
     place.append(h("div", {class: "panels"}, panels));
     const [own, cost, explainers, references] = panels, fit = (panel) => Math.max(280, Math.min(1000, panel.clientWidth));
     own.classList.add("first");
+    const agreement = Assay.data.content.agreement[chosen.measure];
+    if (agreement && agreement.names.length > 9) explainers.classList.add("first");  // too many columns for half a page
     if (!found.lines.length) own.remove();
     else own.append(
       Assay.figure("ranking", `Each explainer at its best layer: ${unit(chosen)} with its 95% interval. Explainers that share a letter do not differ significantly.`, plot(found, chosen, fit(own)), table(found, chosen)),

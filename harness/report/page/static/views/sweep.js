@@ -21,7 +21,8 @@
     const leader = ranking.find((line) => line.kind === "explainer");
     const explainer = competing.includes(state.get("explainer")) ? state.get("explainer") : leader ? leader.explainer : competing[0];
     const heads = Math.max(0, ...board.filter((line) => line.explainer === explainer).map((line) => line.head));
-    const head = heads ? Math.min(Math.max(state.get("head", 1), 1), heads) : 0;
+    const best = ranking.find((line) => line.explainer === explainer && line.head);
+    const head = heads ? Math.min(Math.max(state.get("head", best ? best.head : 1), 1), heads) : 0;
     const lower = Boolean(measure) && measure.higher === false;
     return {task, measures, measure, models, board, ranking, explainers, competing, explainer, heads, head, lower, relative: state.get("depth") === "relative"};
   }
@@ -183,7 +184,7 @@
     const shown = KINDS.flatMap((kind) => chosen.explainers.filter((one) => one.kind === kind && one.name.includes(filter)));
     const block = (explainer) => {
       const own = board.filter((line) => line.kind === explainer.kind && line.explainer === explainer.name);
-      const heads = Math.max(0, ...own.map((line) => line.head)), head = heads ? Math.min(Math.max(state.get("head", 1), 1), heads) : 0;
+      const heads = Math.max(0, ...own.map((line) => line.head)), head = heads ? Assay.shownHead(explainer.name, chosen, chosen.ranking) : 0;
       const name = `${explainer.name}${head ? ` head ${head}` : ""}`, label = explainer.kind === "explainer" ? name : `${name} (${explainer.kind})`;
       const columns = all.filter((column) => own.some((line) => (line.layer === 0) === (column === 0)));
       return h("div", {class: "wide"}, h("table", {class: columns.length > 12 ? "heat many" : "heat", data: {explainer: explainer.name, kind: explainer.kind}},
