@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup table test test-browser test-oldest check docs bench clean
+.PHONY: setup table test test-browser test-slurm test-oldest check docs bench clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -15,7 +15,7 @@ table: setup  ## train once, explain, print the leaderboard
 	$(BIN)/assay
 
 # two workers on two cores: torch's own threads would only wait for each other
-test test-browser test-oldest: export OMP_NUM_THREADS = 1
+test test-browser test-slurm test-oldest: export OMP_NUM_THREADS = 1
 
 test: setup  ## the whole test suite
 	$(BIN)/pytest --numprocesses=2 --dist=worksteal
@@ -23,6 +23,9 @@ test: setup  ## the whole test suite
 test-browser: setup  ## the HTML page in a real browser: Debian's Chromium, which is installed where it is missing
 	.ci/install_chromium
 	$(BIN)/pytest tests/browser
+
+test-slurm: setup  ## sweeps on a Slurm of this one machine, as root: Debian's packages, which are installed where they are missing
+	$(BIN)/pytest tests/slurm
 
 .oldest/installed: .venv/installed constraints-oldest.txt
 	rm -rf .oldest

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from harness.cli import help, listing, sweep
 from harness.cli.configuration import experiment_of, offer_all, register_resolvers, threads, with_additions
 from harness.cli.errors import CellsFailedError, message, print_error, print_warning
+from harness.cli.interruptions import requeued
 from harness.cli.progress import busy
 from harness.cli.resuming import with_stored_overrides
 from harness.cli.sweep import Sweep
@@ -43,7 +44,7 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run, resume or sweep as the arguments say; the exit status."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra passes its errors on instead of printing them
-    Sweep.folder = None
+    Sweep.folder, Sweep.unbegun = None, []
     status = 0
     for sentence in elsewhere():
         print_warning(sentence)
@@ -70,9 +71,10 @@ def job(cfg: DictConfig) -> None:
     try:
         conduct(cfg)
     except KeyboardInterrupt as error:
-        if running.mode == RunMode.MULTIRUN:
-            raise  # to the process that started the sweep, which is to stop
-        sys.exit(print_error(error))
+        # A scheduler that ends a job may begin it again: without a result, submitit waits for what becomes of it
+        if running.mode != RunMode.MULTIRUN or "submitit" in running.launcher._target_:
+            sys.exit(print_error(error))
+        raise  # to the process that started the sweep, which is to stop
     except Exception as error:
         if running.mode != RunMode.MULTIRUN:
             sys.exit(print_error(error))  # before Hydra prints its own account of it
@@ -94,4 +96,4 @@ def conduct(cfg: DictConfig) -> None:
         built = experiment_of(
             cfg, chosen["task"], chosen["model"], typed, threads(cfg.threads, running), next(iter(further), None)
         )
-    built.run(folder, resume=cfg.resume is not None)
+    built.run(folder, resume=cfg.resume is not None or (requeued() and folder.holds_a_run))

@@ -149,12 +149,16 @@ def composing() -> Iterator[None]:
 
 
 def register_resolvers(name: Callable[[str], str] = str) -> None:
-    """Let the configuration choose the folder of a run or a sweep; `name` makes of a chosen name the folder's own."""
+    """Let the configuration choose the folder of a run or a sweep, and the GPUs of a cluster's job.
+
+    `name` makes of a chosen name the folder's own.
+    """
 
     def chosen(resume: str | None, fresh: str) -> str:
         return resume or name(fresh)
 
     OmegaConf.register_new_resolver("run_folder", chosen, replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("gpus", lambda device: 1 if str(device).startswith("cuda") else None, replace=True)
 
 
 def with_additions(arguments: Sequence[str]) -> list[str]:

@@ -21,11 +21,11 @@ class JobsFailedError(Exception):
 
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM came; finished batches are saved."""
+    """Ctrl-C, SIGTERM or SIGUSR2 came; finished batches are saved."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came, with which clusters end a job."""
+    """SIGTERM or SIGUSR2 came, with which clusters end a job."""
 
 
 # What checks raise, with a sentence of their own
@@ -33,7 +33,7 @@ EXPECTED = (ValueError, OSError, CellsFailedError, JobsFailedError, Stopped)
 
 
 def print_error(error: BaseException) -> int:
-    """Print the error's message; return the exit status: 130 after Ctrl-C, 143 after SIGTERM, else 1."""
+    """Print the error's message; return the exit status: 130 after Ctrl-C, 143 where a cluster ends a job, else 1."""
     SCREEN.print(f"assay: {message(error)}", style="red", highlight=False, markup=False, soft_wrap=True)
     if isinstance(error, Terminated) or isinstance(error.__cause__, Terminated):
         return 143
@@ -83,6 +83,13 @@ def expected(error: BaseException) -> str | None:
         )
     if isinstance(error, RuntimeError) and "slurm cluster" in text:  # submitit's
         return "hydra/launcher=submitit_slurm needs a Slurm cluster: here use joblib or submitit_local, or leave it out"
+    if kind == "FailedJobError":  # submitit's, of sbatch
+        refusal = _first_line("\n".join(reversed(text.splitlines())))
+        return (
+            f"Slurm did not take the jobs ({refusal}): check hydra.launcher.partition, and cpus_per_task, mem_gb, "
+            "gpus_per_node and timeout_min beside it; "
+            "assay hydra/launcher=cluster --cfg hydra -p hydra.launcher shows them all"
+        )
     if kind == "InstantiationException":
         return _bad_parameter(error)
     if type(error).__module__.startswith(("omegaconf", "hydra")):

@@ -65,7 +65,7 @@ class Experiment:
 
         Raises:
             CellsFailedError: after everything else is computed and printed.
-            Stopped: on Ctrl-C or SIGTERM; the folder then holds the finished batches.
+            Stopped: on Ctrl-C, SIGTERM or SIGUSR2; the folder then holds the finished batches.
             ValueError: the data, the model or the folder do not fit what was asked for, or another process is at work
                 in the folder.
             OSError: the folder cannot be written any more; it then holds the finished batches.

@@ -1,5 +1,6 @@
-"""Signals that stop a run."""
+"""Signals that stop a run, and a scheduler that begins it again."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -7,20 +8,30 @@ from contextlib import contextmanager
 
 from harness.cli.errors import Terminated
 
+# With the first clusters end a job; with the second they say beforehand that they will, and submitit makes Slurm do so
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR2") if hasattr(signal, name))
+
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Make SIGTERM, with which clusters end a job, stop what is inside as Ctrl-C does; further ones are ignored."""
+    """Make SIGTERM and SIGUSR2 stop what is inside as Ctrl-C does; further ones are ignored."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(_signal: int, _frame: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in ENDING}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def requeued() -> bool:
+    """Whether Slurm began this job before, and put it back into the queue."""
+    return int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0

@@ -30,6 +30,7 @@ class Sweep(Callback):
     """
 
     folder: ClassVar[Path | None] = None
+    unbegun: ClassVar[list[str]] = []  # what was typed for jobs that were cancelled while they waited
 
     def on_run_start(self, config: DictConfig, **kwargs: object) -> None:
         """Own the folder of a run."""
@@ -76,6 +77,9 @@ def outlive_killed_jobs() -> None:
         try:
             return results(job)
         except (FailedJobError, UncompletedJobError):  # `conclude_sweep` finds it by its unfinished folder
+            overrides, _, number, *_ = job.submission().args
+            if Sweep.folder is not None and not (Sweep.folder / str(number)).is_dir():
+                Sweep.unbegun.append(" ".join(pasted(one) for one in overrides))
             return [JobReturn(status=JobStatus.COMPLETED)]
 
     Job.results = kept  # pyright: ignore
@@ -132,19 +136,22 @@ def conclude_sweep(folder: Path) -> None:
     from harness.results.run_folder import RunFolder
 
     jobs = [RunFolder(path.parent) for path in folder.rglob(".hydra")]
-    if not jobs:
-        return  # refused before the first job
     for job in jobs:
         if not job.holds_a_run or job.manifest.status == "running":
             record_failure(job.path, f"{KILLED}; continue with assay {argument('resume', job.path)}")
-    manifests = [RunFolder(path).manifest for path in found([folder])]
-    html = any(manifest.config.get("html") is True for manifest in manifests)
-    write.write_sweep([folder], folder, html=html)
+    manifests = [RunFolder(path).manifest for path in found([folder])] if jobs else []  # refused before the first job
+    if manifests:
+        html = any(manifest.config.get("html") is True for manifest in manifests)
+        write.write_sweep([folder], folder, html=html)
+    for typed in Sweep.unbegun:
+        print_warning(f"this job ended before it began: assay {typed}", style="red")
     failed = sum(manifest.status != "complete" for manifest in manifests)
     partly = sum(manifest.counts is not None and manifest.counts.failed > 0 for manifest in manifests)
-    if failed or partly:
-        texts = [f"{failed} of {len(manifests)} jobs failed"] * bool(failed)
-        texts += [f"{partly} of {len(manifests)} jobs have rows that failed"] * bool(partly)
+    if failed or partly or Sweep.unbegun:
+        every, unbegun = len(manifests) + len(Sweep.unbegun), len(Sweep.unbegun)
+        texts = [f"{failed} of {every} jobs failed"] * bool(failed)
+        texts += [f"{unbegun} of {every} jobs did not begin"] * bool(unbegun)
+        texts += [f"{partly} of {every} jobs have rows that failed"] * bool(partly)
         raise JobsFailedError(
             f"{' and '.join(texts)}: the errors are listed under the table; repeat a job with "
             f"assay resume=<its folder>, then make the whole table with assay-report {pasted(folder)}"

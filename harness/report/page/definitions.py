@@ -51,8 +51,8 @@ DEFINITIONS = {
     "S and the possible ones P.",
     "precision": "Share of the proposed links that are sure or possible ones.",
     "recall": "Share of the sure links that are proposed.",
-    "alignment_row": "The scores of a target word are those of the position that predicts it (output), or of the position at "
-    "which it is read (input); of a word in pieces, their mean.",
+    "alignment_row": "The scores of a target word are those of the position that predicts it (output), or of the "
+    "position at which it is read (input); of a word in pieces, their mean.",
     "links": "Argmax links each target word with the source word of the highest score; threshold links it with every "
     "source word that has at least an even share of the positive scores.",
     "sentences": "Number of sentence pairs with gold links.",
