@@ -17,21 +17,23 @@ from tests.conftest import ROOT, SHARED
 SST2, MARIAN = SHARED / "checkpoints/distilbert-minilm-sst2", SHARED / "checkpoints/annalog-marian"
 SMOLLM2 = os.environ.get("ASSAY_SMOLLM2", "")
 ENCODER = [
-    *("task=sst2", f"task.path={SHARED / 'data/sst2'}", f"model.path={SST2}", "limit=10", "maps=2"),
+    *("task=sst2", f"task.path={SHARED / 'data/sst2'}", f"model.path={SST2}", "limit=10", "maps=2", "projections=3"),
     "explainers=[random,position,attention,attention_by_head,rollout,saliency]",
 ]
 REAL_DECODER = [
     *("task=ioi", f"task.path={SHARED / 'data/ioi/ioi.csv'}", "model=smollm2_135m", f"model.path={SMOLLM2}"),
-    *("limit=3", "maps=1", "explainers=[random,recency,attention,rollout]", "references=[blank_out]"),
+    *("limit=3", "maps=1", "explainers=[random,recency,attention,attention_by_head,rollout]"),
+    "references=[blank_out]",
 ]
 SMALL_DECODER = [
     *("task=agreement", "model=agreement_decoder", "model.layers=2", "model.heads=2", "model.hidden=32"),
     *("task.grammar.train=2000", "task.grammar.validation=100", "task.grammar.test=100", "model.training.epochs=1"),
-    *("limit=10", "maps=1", "explainers=[random,recency,attention,rollout]"),
+    *("limit=10", "maps=1", "explainers=[random,recency,attention,attention_by_head,rollout]"),
 ]
 TWO_SIDED = [
     *("task=copying", "model=seq2seq_lm", f"task.path={MARIAN / 'molecules.txt'}", f"model.path={MARIAN}"),
-    *("limit=30", "maps=1", "explainers=[random,diagonal,attention,rollout]", "references=[blank_out]"),
+    *("limit=30", "maps=1", "explainers=[random,diagonal,attention,attention_by_head,rollout]"),
+    "references=[blank_out]",
 ]
 RUNS = {"encoder": ENCODER, "decoder": REAL_DECODER if SMOLLM2 else SMALL_DECODER, "two-sided": TWO_SIDED}
 PAGES = [*RUNS, "hostile", "sweep"]

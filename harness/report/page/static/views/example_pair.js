@@ -110,7 +110,7 @@
     const drawn = indices.length > 1 && (numeric || groups.length);
     return section(
       h("p", {class: "lead"}, `On average over ${kept.length} examples, rho with ${measure} is ${number(Math.abs(mean(kept)))} ${mean(kept) < 0 ? "lower" : "higher"} for ${own.title} than for ${second.title}; it is higher on ${higher} of them.`,
-        data.examples.length > kept.length ? ` On ${data.examples.length - kept.length} one of them is undefined.` : ""),
+        data.examples.length > kept.length ? ` On ${data.examples.length - kept.length} more, one of the two is undefined.` : ""),
       h("div", {class: "drawings"},
         h("div", {}, h("h3", {}, "On this text"), byToken(all, width)),
         h("div", {}, h("h3", {}, "Where they differ"), h("div", {class: "tools"}, Assay.select("by", "By", null, [...known.keys()].map((name) => [name, name]), fact)),
