@@ -1,6 +1,7 @@
 """What distinguishes the runs of a sweep, as names in their tables: `rollout (residual=0.1)`, `bert [include=all]`."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.tables import METHOD_GROUPS, Manifest
@@ -34,44 +35,67 @@ def run_labels(manifests: Sequence[Manifest]) -> list[RunLabels]:
     Compared are the settings of a task, of a model, of a method wherever runs share it, and the settings of the run
     among all runs of a task. A setting that follows the run's seed is not a difference.
     """
-    labels = []
+    tasks, models = defaultdict(list), defaultdict(list)
     for manifest in manifests:
-        beside = [other for other in manifests if other.task == manifest.task]
-        alike = [other for other in beside if other.model_name == manifest.model_name]
-        task = _differences(manifest, beside, lambda one: _at(one, "task"))
-        data = {other.data for other in beside if other.data is not None}
-        if not task and len(data) > 1 and manifest.data is not None:  # the same settings, but the file has changed
-            task = [f"data={manifest.data[:8]}"]
-        model = _differences(manifest, alike, lambda one: _at(one, "model")) + _differences(manifest, beside, _of_run)
-        methods = {
-            group: {
-                name: name + _bracketed(_differences(manifest, beside, lambda one, at=(group, name): _at(one, *at)))
-                for name in manifest.config.get(group) or {}
-            }
-            for group in METHOD_GROUPS
+        tasks[manifest.task].append(manifest)
+        models[manifest.task, manifest.model_name].append(manifest)
+    beside = {task: _Beside(runs) for task, runs in tasks.items()}
+    alike = {model: _Beside(runs) for model, runs in models.items()}
+    return [_labels(one, beside[one.task], alike[one.task, one.model_name]) for one in manifests]
+
+
+def _labels(manifest: Manifest, beside: "_Beside", alike: "_Beside") -> RunLabels:
+    task = beside.differences(manifest, "task")
+    if not task and beside.several_data and manifest.data is not None:  # the same settings, but the file has changed
+        task = [f"data={manifest.data[:8]}"]
+    model = alike.differences(manifest, "model") + beside.differences(manifest)
+    methods = {
+        group: {
+            name: name + _bracketed(beside.differences(manifest, group, name))
+            for name in manifest.config.get(group) or {}
         }
-        names = [
-            name + (f" [{', '.join(parts)}]" if parts else "")
-            for name, parts in ((manifest.task, task), (manifest.model_name, model))
-        ]
-        labels.append(RunLabels(names[0], names[1], **methods))
-    return labels
+        for group in METHOD_GROUPS
+    }
+    names = [
+        name + (f" [{', '.join(parts)}]" if parts else "")
+        for name, parts in ((manifest.task, task), (manifest.model_name, model))
+    ]
+    return RunLabels(names[0], names[1], **methods)
 
 
 def _bracketed(parts: Sequence[str]) -> str:
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _differences(manifest: Manifest, others: Iterable[Manifest], settings: Callable[[Manifest], Settings]) -> list[str]:
-    """`key=value` of each setting of this run that has another value in one of the others that have such settings."""
-    having = [(one, flat) for one in others if (flat := _flat(settings(one)))]
-    mine, texts = _flat(settings(manifest)), []
-    for key in mine:
-        values = [(one, flat.get(key)) for one, flat in having]
-        follows = key.split(".")[-1] == "seed" and all(value == one.seed for one, value in values)
-        if not follows and any(value != mine[key] for _, value in values):
-            texts.append(f"{key}={'null' if mine[key] is None else mine[key]}")
-    return texts
+class _Beside:
+    """Runs that stand beside each other in a table, and the settings in which they differ, found once for all."""
+
+    def __init__(self, runs: Sequence[Manifest]):
+        self._runs = runs
+        self._differing: dict[tuple[str, ...], set[str]] = {}
+        self.several_data = len({run.data for run in runs if run.data is not None}) > 1
+
+    def differences(self, manifest: Manifest, *path: str) -> list[str]:
+        """`key=value` of each setting at a path that not all runs with such settings have alike."""
+        if path not in self._differing:
+            self._differing[path] = self._found(path)
+        differing, mine = self._differing[path], _settings(manifest, path)
+        return [f"{key}={'null' if mine[key] is None else mine[key]}" for key in mine if key in differing]
+
+    def _found(self, path: tuple[str, ...]) -> set[str]:
+        having = [(run, flat) for run in self._runs if (flat := _settings(run, path))]
+        found = set()
+        for key in dict.fromkeys(key for _, flat in having for key in flat):
+            first, values = having[0][1].get(key), [(run, flat.get(key)) for run, flat in having]
+            follows = key.split(".")[-1] == "seed" and all(value == run.seed for run, value in values)
+            if not follows and any(value != first for _, value in values):
+                found.add(key)
+        return found
+
+
+def _settings(manifest: Manifest, path: tuple[str, ...]) -> dict[str, object]:
+    """The settings at a path of a run's configuration, flat; without a path those of the run itself."""
+    return _flat(_at(manifest, *path) if path else _of_run(manifest))
 
 
 def _of_run(manifest: Manifest) -> Settings:
