@@ -1,38 +1,15 @@
 """All measurements in one run, as ratios: `make bench`. results.md keeps them with a description of the machine."""
 
 import argparse
-import platform
-from datetime import UTC, datetime
 from pathlib import Path
 
-import numba
 import pandas as pd
-import torch
 from rich.console import Console
 
-from harness.results.provenance import provenance
 from tests.benchmark import attributions, blank_out, flow, prefix, rank_correlation, tables
+from tests.benchmark.machine import machine
 
 RESULTS = Path(__file__).with_name("results.md")
-
-
-def processor() -> str:
-    """The processor's name."""
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-
-
-def machine() -> str:
-    """Processor, cores, threads, versions, commit."""
-    origin = provenance()
-    versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
-    return (
-        f"{processor()}, {origin['machine']['cores']} cores, {origin['machine']['system']}; "
-        f"{torch.get_num_threads()} threads of torch, {numba.get_num_threads()} of numba; {versions}; "
-        f"commit {origin['commit']}{' and changes' if origin['dirty'] else ''}; "
-        f"{datetime.now(UTC).isoformat(timespec='minutes')}"
-    )
 
 
 def main() -> None:
