@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from harness.cli.errors import Terminated
 
-# With the first clusters end a job; with the second they say beforehand that they will, and submitit makes Slurm do so
+# Clusters end a job with the first; with the second Slurm says beforehand that it will, as submitit asks it to
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR2") if hasattr(signal, name))
 
 

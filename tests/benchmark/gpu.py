@@ -44,7 +44,7 @@ def product_rate(device: str, dtype: str) -> float:
     left, right = (torch.randn(size, size, device=device).to(getattr(torch, dtype)) for _ in range(2))
 
     def product() -> None:
-        left @ right
+        torch.matmul(left, right)
         if device != "cpu":
             torch.cuda.synchronize()
 

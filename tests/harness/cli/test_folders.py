@@ -77,8 +77,12 @@ def test_a_run_that_cannot_begin_leaves_its_name_free(assay, tmp_path: Path, mod
     assert assay(*FEW)[0] == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_terminated_run_says_so_in_its_manifest_and_can_be_continued(tmp_path: Path, assay, model, number: int):
+@pytest.mark.parametrize(
+    ("number", "exit_status"), [(signal.SIGTERM, 143), (signal.SIGUSR2, 143), (signal.SIGINT, 130)]
+)
+def test_a_terminated_run_says_so_in_its_manifest_and_can_be_continued(
+    tmp_path: Path, assay, model, number: int, exit_status: int
+):
     many = [*SMALL, "limit=200", "token_budget=60", "explainers=[random,flow]"]
     folder = tmp_path / "ended"
     running = begun(tmp_path, *many, f"hydra.run.dir={folder}")
@@ -89,7 +93,7 @@ def test_a_terminated_run_says_so_in_its_manifest_and_can_be_continued(tmp_path:
         time.sleep(0.01)
     running.send_signal(number)
     _, err = running.communicate(timeout=100)
-    assert running.returncode == 128 + number
+    assert running.returncode == exit_status
     assert f"stopped; finished batches are saved: continue with assay resume={folder}" in err
     assert RunFolder(folder).manifest.status == "stopped"
     assert len(RunFolder(folder).finished()) >= 3
