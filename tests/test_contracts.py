@@ -80,8 +80,8 @@ def scored(scores: Tensor, trace: Trace, group: str) -> Tensor:
 
 
 def close(ours: Tensor, theirs: Tensor) -> bool:
-    """Equal as far as two batches can agree in float32."""
-    return torch.allclose(ours.double(), theirs.double(), rtol=1e-4, atol=1e-6, equal_nan=True)
+    """Equal as far as two batches can agree in float32: scores can be small differences of logits of 8."""
+    return torch.allclose(ours.double(), theirs.double(), rtol=1e-4, atol=5e-6, equal_nan=True)
 
 
 @METHODS

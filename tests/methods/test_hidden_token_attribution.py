@@ -102,6 +102,7 @@ def test_at_every_layer_it_equals_pytorchs_jacobian(kind: str):
 def test_on_a_decoder_it_equals_pytorchs_jacobian(kind: str):
     """Its layers are called again as the run called them, with their masks, rotations and windows."""
     module = copy.deepcopy(tiny(kind)).double()
+    rounding = 1e-9 if kind == "gpt2" else 1e-6  # the others' norms, rotations or softmax are in float32 in any case
     batch = collate([example(4, kind=kind), example(7, seed=1, kind=kind)], "all", blanks(kind))
     trace = Trace(module, batch)
     layers, body = model_layers(module), module.base_model
@@ -111,7 +112,7 @@ def test_on_a_decoder_it_equals_pytorchs_jacobian(kind: str):
     for index, n in enumerate(batch.length.tolist()):
         for layer in range(3):
             expected = squares_by_hand(module, batch, index, layers[0], [*layers, last][layer + 1])
-            assert torch.allclose(ours[index, layer, :n], expected[0], rtol=1e-9)
+            assert torch.allclose(ours[index, layer, :n], expected[0], rtol=rounding)
             assert torch.allclose(drawn[index, layer, :n], expected[0], rtol=0.6, atol=1e-9)
             part = layers[layer]
             projection = (
@@ -122,7 +123,7 @@ def test_on_a_decoder_it_equals_pytorchs_jacobian(kind: str):
                 )
             )
             expected = squares_by_hand(module, batch, index, layers[0], projection, heads=4)
-            assert torch.allclose(by_head[index, layer, :, :n], expected, rtol=1e-9)
+            assert torch.allclose(by_head[index, layer, :, :n], expected, rtol=rounding)
 
 
 def test_on_a_pre_ln_model_it_equals_pytorchs_jacobian(model: Model, examples: list[Example]):
