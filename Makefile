@@ -22,7 +22,7 @@ test: setup  ## the whole test suite
 
 test-browser: setup  ## the HTML page in a real browser: Debian's Chromium, which is installed where it is missing
 	.ci/install_chromium
-	$(BIN)/pytest tests/browser
+	$(BIN)/pytest --numprocesses=2 tests/browser
 
 test-slurm: setup  ## sweeps on a Slurm of this one machine, as root: Debian's packages, which are installed where they are missing
 	$(BIN)/pytest tests/slurm

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from selenium.webdriver import Chrome
 
 from harness.report.page.write_page import write_sweep_page
@@ -11,7 +12,7 @@ from harness.report.pool_tables import PoolTables
 from harness.results.pooled import found as found_runs
 from harness.results.pooled import pooled
 from tests.browser.browser import Page, chromium
-from tests.browser.runs import write_hostile_page, write_runs_with_pages
+from tests.browser.runs import RUNS, write_hostile_page, write_runs_with_pages
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 
@@ -24,10 +25,17 @@ def driver() -> Iterator[Chrome]:
 
 
 @pytest.fixture(scope="session")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Each run's folder, by the kind of its model."""
-    base = tmp_path_factory.mktemp("browser")
-    return write_runs_with_pages(base / "runs", base / "cache")
+def folders(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[str, Path]:
+    """Each run's folder, by the kind of its model; the first of several workers makes them for all."""
+    own = tmp_path_factory.getbasetemp()
+    base = (own if worker_id == "master" else own.parent) / "browser"
+    with FileLock(f"{base}.lock"):
+        if not (base / "done").exists():
+            for old in SCREENSHOTS.glob("*.p[nd][gf]"):
+                old.unlink()
+            write_runs_with_pages(base / "runs", base / "cache")
+            (base / "done").touch()
+    return {name: base / "runs" / name for name in RUNS}
 
 
 @pytest.fixture(scope="session")
@@ -64,8 +72,6 @@ def opened(driver: Chrome, paths: dict[str, Path]):
 def screenshots() -> Path:
     """Where pictures of every view are kept to be looked at."""
     SCREENSHOTS.mkdir(exist_ok=True)
-    for old in SCREENSHOTS.glob("*.p[nd][gf]"):
-        old.unlink()
     return SCREENSHOTS
 
 
